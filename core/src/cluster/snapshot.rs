@@ -1,0 +1,148 @@
+//! A cheap, consistent view of the cluster for pure code.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::{
+    maintenance::NodeMaintenance,
+    model::{
+        Budget, Node, NodeName, ObjectKey, Pod,
+        virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
+    },
+};
+
+/// What was known at one moment. Cloning costs a few reference counts: the maps share what they have in common.
+///
+/// Objects of *different* kinds arrive by different watches, so they need not be of the same instant: a pod may be
+/// missing that the API server has already bound. Whoever must be sure asks the API server once (`core::drain` does
+/// before it says `Drained`).
+///
+/// Maps are ordered, so that what is decided from a snapshot is the same each time.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub(super) nodes: OrdMap<NodeName, Arc<Node>>,
+    pub(super) pods: OrdMap<ObjectKey, Arc<Pod>>,
+    pub(super) pods_by_node: OrdMap<NodeName, OrdMap<ObjectKey, Arc<Pod>>>,
+    pub(super) budgets: OrdMap<String, OrdMap<String, Arc<Budget>>>,
+    pub(super) maintenances: OrdMap<String, Arc<NodeMaintenance>>,
+    pub(super) vms: OrdMap<ObjectKey, Arc<VirtualMachine>>,
+    pub(super) vmis: OrdMap<ObjectKey, Arc<VirtualMachineInstance>>,
+    pub(super) vmis_by_node: OrdMap<NodeName, OrdMap<ObjectKey, Arc<VirtualMachineInstance>>>,
+    pub(super) migrations: OrdMap<ObjectKey, Arc<Migration>>,
+    pub(super) migrations_by_vmi: OrdMap<ObjectKey, OrdMap<ObjectKey, Arc<Migration>>>,
+    pub(super) kubevirt: KubeVirtConfiguration,
+    pub(super) view: View,
+}
+
+/// How much of the cluster a snapshot shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Everything.
+    #[default]
+    Whole,
+    /// Some nodes and what runs on them: what is elsewhere is unknown, not absent.
+    Nodes,
+}
+
+impl Snapshot {
+    /// The node of that name.
+    #[must_use]
+    pub fn node(&self, name: &NodeName) -> Option<&Arc<Node>> {
+        self.nodes.get(name)
+    }
+
+    /// All nodes, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values()
+    }
+
+    /// The pod of that namespace and name, wherever it is.
+    #[must_use]
+    pub fn pod(&self, key: &ObjectKey) -> Option<&Arc<Pod>> {
+        self.pods.get(key)
+    }
+
+    /// All pods, by namespace and name.
+    pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.pods.values()
+    }
+
+    /// The pods bound to a node.
+    pub fn pods_on(&self, node: &NodeName) -> impl Iterator<Item = &Arc<Pod>> {
+        self.pods_by_node.get(node).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// The budgets that cover a pod.
+    pub fn budgets_covering<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Arc<Budget>> {
+        let of_namespace = self.budgets.get(&pod.key.namespace);
+        of_namespace.into_iter().flat_map(OrdMap::values).filter(|budget| budget.covers(pod))
+    }
+
+    /// The budget of that namespace and name.
+    #[must_use]
+    pub fn budget(&self, key: &ObjectKey) -> Option<&Arc<Budget>> {
+        self.budgets.get(&key.namespace).and_then(|budgets| budgets.get(&key.name))
+    }
+
+    /// The maintenance of that name.
+    #[must_use]
+    pub fn maintenance(&self, name: &str) -> Option<&Arc<NodeMaintenance>> {
+        self.maintenances.get(name)
+    }
+
+    /// All maintenances, by name.
+    pub fn maintenances(&self) -> impl Iterator<Item = &Arc<NodeMaintenance>> {
+        self.maintenances.values()
+    }
+
+    /// The VM of that namespace and name.
+    #[must_use]
+    pub fn virtual_machine(&self, key: &ObjectKey) -> Option<&Arc<VirtualMachine>> {
+        self.vms.get(key)
+    }
+
+    /// The VMI of that namespace and name.
+    #[must_use]
+    pub fn virtual_machine_instance(&self, key: &ObjectKey) -> Option<&Arc<VirtualMachineInstance>> {
+        self.vmis.get(key)
+    }
+
+    /// All VMIs, by namespace and name.
+    pub fn virtual_machine_instances(&self) -> impl Iterator<Item = &Arc<VirtualMachineInstance>> {
+        self.vmis.values()
+    }
+
+    /// The VMIs that run on a node (`status.nodeName`).
+    pub fn virtual_machine_instances_on(&self, node: &NodeName) -> impl Iterator<Item = &Arc<VirtualMachineInstance>> {
+        self.vmis_by_node.get(node).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// All migrations, by namespace and name.
+    pub fn migrations(&self) -> impl Iterator<Item = &Arc<Migration>> {
+        self.migrations.values()
+    }
+
+    /// The migrations of a VMI, finished ones too.
+    pub fn migrations_of(&self, vmi: &ObjectKey) -> impl Iterator<Item = &Arc<Migration>> {
+        self.migrations_by_vmi.get(vmi).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// The migration of a VMI that is not over yet, if any.
+    #[must_use]
+    pub fn unfinished_migration_of(&self, vmi: &ObjectKey) -> Option<&Arc<Migration>> {
+        self.migrations_of(vmi).find(|migration| !migration.is_finished())
+    }
+
+    /// KubeVirt's configuration; its defaults where there is none.
+    #[must_use]
+    pub fn kubevirt(&self) -> &KubeVirtConfiguration {
+        &self.kubevirt
+    }
+
+    /// How much of the cluster this shows.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view
+    }
+}

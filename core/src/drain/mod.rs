@@ -1,0 +1,7 @@
+//! Draining a node.
+
+mod options;
+
+pub use options::{
+    DrainOptions, DrainSpec, EvictOrBlock, InvalidDrainSpec, LeaveOrAbort, ShutDownOrBlock, ShutDownOrMigrate,
+};

@@ -1,0 +1,120 @@
+//! A Node, trimmed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{self, Taint};
+
+use super::{InvalidNodeName, NodeName, Resources, Uid};
+use crate::names::RECORD_ANNOTATION;
+
+/// What the engine knows of a Node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: NodeName,
+    /// `metadata.uid`: a node re-created under the same name has another.
+    pub uid: Uid,
+    /// `metadata.resourceVersion`: the precondition of every write.
+    pub resource_version: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// The text of the annotation [`RECORD_ANNOTATION`], as found.
+    pub record: Option<String>,
+    /// `spec.unschedulable`.
+    pub unschedulable: bool,
+    /// `spec.taints`, in their order.
+    pub taints: Vec<Taint>,
+    /// The condition `Ready`.
+    pub readiness: Readiness,
+    /// `status.conditions`.
+    pub conditions: Vec<NodeCondition>,
+    /// `status.allocatable`.
+    pub allocatable: Resources,
+}
+
+/// The Node condition `Ready`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// `True`.
+    Ready,
+    /// `False` or `Unknown`, or no such condition yet: the kubelet does not answer for its pods.
+    NotReady {
+        /// What Kubernetes says about it.
+        message: String,
+        /// When it changed, if told.
+        since: Option<Timestamp>,
+    },
+}
+
+/// One entry of `status.conditions`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeCondition {
+    /// The condition's type.
+    pub type_: String,
+    /// Whether its status is `True`.
+    pub is_true: bool,
+    /// Its reason.
+    pub reason: String,
+}
+
+impl Node {
+    /// Whether the kubelet says that it is ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.readiness == Readiness::Ready
+    }
+
+    /// Whether the condition of that type is `True`.
+    #[must_use]
+    pub fn has_condition(&self, type_: &str) -> bool {
+        self.conditions.iter().any(|condition| condition.type_ == type_ && condition.is_true)
+    }
+
+    /// Whether the Node has a taint with that key and effect.
+    #[must_use]
+    pub fn has_taint(&self, key: &str, effect: &str) -> bool {
+        self.taints.iter().any(|taint| taint.key == key && taint.effect == effect)
+    }
+}
+
+impl TryFrom<v1::Node> for Node {
+    type Error = InvalidNodeName;
+
+    fn try_from(node: v1::Node) -> Result<Self, Self::Error> {
+        let metadata = node.metadata;
+        let spec = node.spec.unwrap_or_default();
+        let status = node.status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        Ok(Self {
+            name: metadata.name.unwrap_or_default().parse()?,
+            uid: Uid(metadata.uid.unwrap_or_default()),
+            resource_version: metadata.resource_version.unwrap_or_default(),
+            labels: metadata.labels.unwrap_or_default(),
+            record: metadata.annotations.and_then(|mut annotations| annotations.remove(RECORD_ANNOTATION)),
+            unschedulable: spec.unschedulable.unwrap_or(false),
+            taints: spec.taints.unwrap_or_default(),
+            readiness: readiness(&conditions),
+            conditions: conditions
+                .into_iter()
+                .map(|condition| NodeCondition {
+                    is_true: condition.status == "True",
+                    type_: condition.type_,
+                    reason: condition.reason.unwrap_or_default(),
+                })
+                .collect(),
+            allocatable: status.allocatable.as_ref().map(Resources::from_quantities).unwrap_or_default(),
+        })
+    }
+}
+
+fn readiness(conditions: &[v1::NodeCondition]) -> Readiness {
+    match conditions.iter().find(|condition| condition.type_ == "Ready") {
+        Some(condition) if condition.status == "True" => Readiness::Ready,
+        Some(condition) => Readiness::NotReady {
+            message: condition.message.clone().unwrap_or_default(),
+            since: condition.last_transition_time.as_ref().map(|time| time.0),
+        },
+        None => Readiness::NotReady { message: "the kubelet has not reported yet".to_owned(), since: None },
+    }
+}

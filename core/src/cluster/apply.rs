@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use imbl::OrdMap;
+use kube::api::ObjectMeta;
 
 use super::Snapshot;
 use crate::{
@@ -20,12 +21,34 @@ pub trait Kept: Clone + Send + Sync + 'static {
 
     /// Its key.
     fn key(&self) -> Self::Key;
+    /// The key of an object of which only the metadata is known; `None` if it can be in no snapshot.
+    fn key_of(metadata: &ObjectMeta) -> Option<Self::Key>;
     /// Puts it in, in place of an older one; adds the nodes that are concerned.
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned);
     /// Takes it out.
     fn take(snapshot: &mut Snapshot, key: &Self::Key, concerned: &mut Concerned);
-    /// The keys of all that are in.
-    fn keys(snapshot: &Snapshot) -> Vec<Self::Key>;
+    /// The keys of those that are in and belong to that part of the cluster.
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<Self::Key>;
+}
+
+/// The part of the cluster that one watch covers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Everything.
+    All,
+    /// A node, and the pods bound to it.
+    Node(NodeName),
+    /// The objects of a namespace.
+    Namespace(String),
+}
+
+impl Part {
+    fn has_key(&self, key: &ObjectKey) -> bool {
+        match self {
+            Self::Namespace(namespace) => *namespace == key.namespace,
+            Self::All | Self::Node(_) => true,
+        }
+    }
 }
 
 /// What a change concerns: whoever acts on one of these nodes looks again.
@@ -81,12 +104,17 @@ impl Snapshot {
         concerned
     }
 
-    /// Replaces all objects of a kind, as after a new list.
-    pub fn replace<K: Kept>(&mut self, objects: Vec<K>) -> Concerned {
+    /// Takes all objects of a kind out, as after the end of the kind.
+    pub fn clear<K: Kept>(&mut self) -> Concerned {
+        self.replace::<K>(&Part::All, Vec::new(), &BTreeSet::new())
+    }
+
+    /// Replaces the objects of a kind in a part of the cluster, as after a new list; those in `keep` stay as they are.
+    pub fn replace<K: Kept>(&mut self, part: &Part, objects: Vec<K>, keep: &BTreeSet<K::Key>) -> Concerned {
         let mut concerned = Concerned::default();
         let present: BTreeSet<K::Key> = objects.iter().map(K::key).collect();
-        for key in K::keys(self) {
-            if !present.contains(&key) {
+        for key in K::keys(self, part) {
+            if !present.contains(&key) && !keep.contains(&key) {
                 K::take(self, &key, &mut concerned);
             }
         }
@@ -95,6 +123,10 @@ impl Snapshot {
         }
         concerned
     }
+}
+
+fn namespaced_key(metadata: &ObjectMeta) -> Option<ObjectKey> {
+    Some(ObjectKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?))
 }
 
 /// Moves an entry of an index from one owner to another.
@@ -125,6 +157,10 @@ impl Kept for Node {
         self.name.clone()
     }
 
+    fn key_of(metadata: &ObjectMeta) -> Option<NodeName> {
+        metadata.name.as_deref()?.parse().ok()
+    }
+
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
         concerned.nodes.insert(self.name.clone());
         snapshot.nodes.insert(self.name.clone(), self);
@@ -135,8 +171,9 @@ impl Kept for Node {
         concerned.nodes.insert(key.clone());
     }
 
-    fn keys(snapshot: &Snapshot) -> Vec<NodeName> {
-        snapshot.nodes.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<NodeName> {
+        let in_part = |name: &&NodeName| !matches!(part, Part::Node(node) if node != *name);
+        snapshot.nodes.keys().filter(in_part).cloned().collect()
     }
 }
 
@@ -145,6 +182,10 @@ impl Kept for Pod {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
+        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -163,8 +204,11 @@ impl Kept for Pod {
         }
     }
 
-    fn keys(snapshot: &Snapshot) -> Vec<ObjectKey> {
-        snapshot.pods.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
+        match part {
+            Part::Node(node) => snapshot.pods_on(node).map(|pod| pod.key.clone()).collect(),
+            Part::All | Part::Namespace(_) => snapshot.pods.keys().filter(|key| part.has_key(key)).cloned().collect(),
+        }
     }
 }
 
@@ -173,6 +217,10 @@ impl Kept for Budget {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
+        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -191,8 +239,9 @@ impl Kept for Budget {
         }
     }
 
-    fn keys(snapshot: &Snapshot) -> Vec<ObjectKey> {
-        snapshot.budgets.values().flat_map(OrdMap::values).map(|budget| budget.key.clone()).collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
+        let keys = snapshot.budgets.values().flat_map(OrdMap::values).map(|budget| &budget.key);
+        keys.filter(|key| part.has_key(key)).cloned().collect()
     }
 }
 
@@ -201,6 +250,10 @@ impl Kept for NodeMaintenance {
 
     fn key(&self) -> String {
         self.metadata.name.clone().unwrap_or_default()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<String> {
+        metadata.name.clone()
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -216,7 +269,7 @@ impl Kept for NodeMaintenance {
         }
     }
 
-    fn keys(snapshot: &Snapshot) -> Vec<String> {
+    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
         snapshot.maintenances.keys().cloned().collect()
     }
 }
@@ -226,6 +279,10 @@ impl Kept for VirtualMachine {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
+        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -240,8 +297,8 @@ impl Kept for VirtualMachine {
         snapshot.vms.remove(key);
     }
 
-    fn keys(snapshot: &Snapshot) -> Vec<ObjectKey> {
-        snapshot.vms.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
+        snapshot.vms.keys().filter(|key| part.has_key(key)).cloned().collect()
     }
 }
 
@@ -250,6 +307,10 @@ impl Kept for VirtualMachineInstance {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
+        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -269,8 +330,8 @@ impl Kept for VirtualMachineInstance {
         }
     }
 
-    fn keys(snapshot: &Snapshot) -> Vec<ObjectKey> {
-        snapshot.vmis.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
+        snapshot.vmis.keys().filter(|key| part.has_key(key)).cloned().collect()
     }
 }
 
@@ -279,6 +340,10 @@ impl Kept for Migration {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
+        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -297,8 +362,8 @@ impl Kept for Migration {
         }
     }
 
-    fn keys(snapshot: &Snapshot) -> Vec<ObjectKey> {
-        snapshot.migrations.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
+        snapshot.migrations.keys().filter(|key| part.has_key(key)).cloned().collect()
     }
 }
 
@@ -315,6 +380,10 @@ impl Kept for KubeVirtConfiguration {
 
     fn key(&self) {}
 
+    fn key_of(_: &ObjectMeta) -> Option<()> {
+        Some(())
+    }
+
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
         concerned.everything |= snapshot.kubevirt != *self;
         snapshot.kubevirt = Self::clone(&self);
@@ -325,7 +394,7 @@ impl Kept for KubeVirtConfiguration {
         snapshot.kubevirt = Self::default();
     }
 
-    fn keys(_: &Snapshot) -> Vec<()> {
+    fn keys(_: &Snapshot, _: &Part) -> Vec<()> {
         vec![()]
     }
 }

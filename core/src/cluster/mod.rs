@@ -1,7 +1,130 @@
 //! One connection to a cluster, and what is known of it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `connect` | how a client is made |
+//! | `snapshot` | the consistent view that pure code gets |
+//! | `apply` | how a snapshot takes up what the watches bring |
+//! | `watch` | one watch of one kind |
+//! | `whole` | which watches there are |
+//! | `shared` | what the watches write and everybody reads |
 
 mod apply;
+mod connect;
+mod count_requests;
+mod shared;
 mod snapshot;
+mod watch;
+mod whole;
 
-pub use apply::{Concerned, Kept};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use kube::Client;
+use tokio::{sync::broadcast, task::JoinSet};
+
+pub use apply::{Concerned, Kept, Part};
+pub use connect::{ConnectError, Connection, client_on};
+use shared::Shared;
+pub use shared::WatchState;
 pub use snapshot::{Snapshot, View};
+
+use crate::metrics::Metrics;
+
+/// A connection to a cluster with its watch caches. Cloning shares them; they end with the last clone.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    shared: Arc<Shared>,
+    _watches: Arc<JoinSet<()>>,
+}
+
+impl Cluster {
+    /// Starts to watch the whole cluster.
+    #[must_use]
+    pub fn whole(client: Client, metrics: Metrics) -> Self {
+        let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
+        let mut watches = JoinSet::new();
+        whole::start(&client, &shared, &mut watches);
+        Self { client, shared, _watches: Arc::new(watches) }
+    }
+
+    /// The client, for what is not in the caches.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// News of changes, from now on.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes { receiver: self.shared.subscribe() }
+    }
+
+    /// The kinds whose caches are not filled yet, each with what the API server says; empty when all are.
+    #[must_use]
+    pub fn not_ready(&self) -> BTreeMap<&'static str, WatchState> {
+        let states = self.shared.states();
+        let states = states.borrow();
+        let waiting = states.iter().filter(|(_, state)| !matches!(state, WatchState::Synced | WatchState::NotServed));
+        waiting.map(|((kind, _), state)| (*kind, state.clone())).collect()
+    }
+
+    /// Whether a kind is served by the API server, as far as it is known.
+    #[must_use]
+    pub fn serves(&self, kind: &'static str) -> bool {
+        let states = self.shared.states();
+        let states = states.borrow();
+        states.iter().any(|((name, _), state)| *name == kind && *state != WatchState::NotServed)
+    }
+
+    /// Waits until every cache is filled.
+    pub async fn ready(&self) {
+        let mut states = self.shared.states();
+        let ready = |state: &WatchState| matches!(state, WatchState::Synced | WatchState::NotServed);
+        // The sender lives as long as `self`, so this cannot fail.
+        states.wait_for(|states| states.values().all(ready)).await.ok();
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").finish_non_exhaustive()
+    }
+}
+
+/// News of changes.
+#[derive(Debug)]
+pub struct Changes {
+    receiver: broadcast::Receiver<Concerned>,
+}
+
+impl Changes {
+    /// Waits for the next change, and takes all that have come since.
+    pub async fn next(&mut self) -> Concerned {
+        let mut concerned = match self.receiver.recv().await {
+            Ok(concerned) => concerned,
+            Err(broadcast::error::RecvError::Lagged(_)) => Concerned::everything(),
+            // The cluster has gone; nothing will change any more.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        };
+        loop {
+            match self.receiver.try_recv() {
+                Ok(more) => concerned.merge(more),
+                Err(broadcast::error::TryRecvError::Lagged(_)) => concerned = Concerned::everything(),
+                Err(_) => return concerned,
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How a client is made: kubeconfig, context, in-cluster, or any tower service.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http::{HeaderValue, Request, Response, header::USER_AGENT};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tower::{BoxError, Service, util::MapRequestLayer};
+
+use super::count_requests::CountRequests;
+use crate::metrics::Metrics;
+
+/// Where the cluster is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// A kubeconfig file; else `$KUBECONFIG`, `~/.kube/config`, or the ServiceAccount of the pod this runs in.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context to take from it; else its current one.
+    pub context: Option<String>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig that was named cannot be read.
+    #[error("cannot use the kubeconfig {}: {message}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// No kubeconfig was named, and none of the usual places has a usable one.
+    #[error("found no cluster: {message}; name a kubeconfig with --kubeconfig, or set KUBECONFIG")]
+    NotFound {
+        /// What was tried.
+        message: String,
+    },
+    /// The client could not be made from the configuration.
+    #[error("cannot make a client for {server}: {message}")]
+    Client {
+        /// The API server's URL.
+        server: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The API server does not answer.
+    #[error("the API server {server} does not answer: {message}")]
+    Unreachable {
+        /// Its URL.
+        server: String,
+        /// What happened.
+        message: String,
+    },
+    /// The API server answers, but not to this client.
+    #[error("the API server {server} refuses the credentials: {message}")]
+    Unauthorized {
+        /// Its URL.
+        server: String,
+        /// Its answer.
+        message: String,
+    },
+}
+
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Connection {
+    /// Makes a client, and asks the API server once for its version, so that a wrong address or token is told at once.
+    pub async fn client(&self, metrics: &Metrics) -> Result<Client, ConnectError> {
+        let mut config = self.config().await?;
+        let server = config.cluster_url.to_string();
+        // kube's own retry hides 429 (a budget that refuses) for minutes; who asks decides here when to ask again.
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        let builder = ClientBuilder::try_from(config)
+            .map_err(|error| ConnectError::Client { server: server.clone(), message: error.to_string() })?;
+        let client = builder.with_layer(&user_agent()).with_layer(&CountRequests::new(metrics.clone())).build();
+        match tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await {
+            Ok(Ok(_)) => Ok(client),
+            Ok(Err(kube::Error::Api(status))) if status.code == 401 || status.code == 403 => {
+                Err(ConnectError::Unauthorized { server, message: status.message })
+            }
+            Ok(Err(error)) => Err(ConnectError::Unreachable { server, message: innermost(&error) }),
+            Err(_) => Err(ConnectError::Unreachable { server, message: format!("no answer in {CONNECT_TIMEOUT:?}") }),
+        }
+    }
+
+    async fn config(&self) -> Result<Config, ConnectError> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        if let Some(path) = &self.kubeconfig {
+            let at = |error: &dyn std::error::Error| kubeconfig_error(path, error);
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| at(&error))?;
+            return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| at(&error));
+        }
+        if self.context.is_some() {
+            let from_usual_places = Config::from_kubeconfig(&options).await;
+            return from_usual_places.map_err(|error| ConnectError::NotFound { message: error.to_string() });
+        }
+        Config::infer().await.map_err(|error| ConnectError::NotFound { message: error.to_string() })
+    }
+}
+
+fn kubeconfig_error(path: &Path, error: &dyn std::error::Error) -> ConnectError {
+    ConnectError::Kubeconfig { path: path.to_owned(), message: innermost(error) }
+}
+
+/// The innermost cause says what happened; those around it say where.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// A client on any tower service: a cluster in memory needs no socket.
+pub fn client_on<S, B>(service: S, metrics: &Metrics) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    ClientBuilder::new(service, "default")
+        .with_layer(&user_agent())
+        .with_layer(&CountRequests::new(metrics.clone()))
+        .build()
+}
+
+/// Every request says who sends it.
+fn user_agent() -> MapRequestLayer<fn(Request<Body>) -> Request<Body>> {
+    MapRequestLayer::new(|mut request| {
+        let name = HeaderValue::from_static(concat!("careen/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(USER_AGENT, name);
+        request
+    })
+}

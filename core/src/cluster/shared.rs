@@ -1,0 +1,88 @@
+//! What the watches write and everybody reads.
+
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, RwLock},
+};
+
+use tokio::sync::{broadcast, watch};
+
+use super::{Concerned, Snapshot, apply::Part};
+use crate::metrics::Metrics;
+
+/// So many changes may be outstanding before a reader is told only that everything may have changed.
+const CHANGES: usize = 4096;
+
+/// The snapshot that the watches keep up to date, and the news of its changes.
+#[derive(Debug)]
+pub(super) struct Shared {
+    snapshot: RwLock<Snapshot>,
+    changes: broadcast::Sender<Concerned>,
+    states: watch::Sender<WatchStates>,
+    pub(super) metrics: Metrics,
+}
+
+/// The state of every watch, by kind and part.
+pub(super) type WatchStates = BTreeMap<(&'static str, Part), WatchState>;
+
+/// The state of one watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchState {
+    /// The first list has not come yet.
+    Syncing,
+    /// It follows.
+    Synced,
+    /// It has failed and is tried again; what is known may be old, or is not known yet.
+    Failing {
+        /// What the API server says.
+        error: String,
+    },
+    /// Its CustomResourceDefinition is not installed; it starts when it is.
+    NotServed,
+}
+
+impl Shared {
+    pub(super) fn new(snapshot: Snapshot, metrics: Metrics) -> Self {
+        Self {
+            snapshot: RwLock::new(snapshot),
+            changes: broadcast::Sender::new(CHANGES),
+            states: watch::Sender::new(WatchStates::new()),
+            metrics,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        // A snapshot is replaced field by field by code that does not panic; a poisoned one is still consistent.
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the snapshot and tells everybody.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Snapshot) -> Concerned) {
+        let concerned = change(&mut self.snapshot.write().unwrap_or_else(PoisonError::into_inner));
+        if !concerned.is_empty() {
+            // An error says only that nobody listens.
+            self.changes.send(concerned).ok();
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Concerned> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn set_state(&self, kind: &'static str, part: &Part, state: WatchState) {
+        self.states.send_if_modified(|states| {
+            let old = states.get(&(kind, part.clone()));
+            // A watch that has synced once keeps its readers ready while it reconnects: what it shows is old, not absent.
+            if old == Some(&state) || (old == Some(&WatchState::Synced) && matches!(state, WatchState::Failing { .. }))
+            {
+                return false;
+            }
+            states.insert((kind, part.clone()), state);
+            true
+        });
+    }
+
+    pub(super) fn states(&self) -> watch::Receiver<WatchStates> {
+        self.states.subscribe()
+    }
+}

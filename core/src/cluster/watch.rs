@@ -1,0 +1,214 @@
+//! One watch: keeps one kind of object of one part of the cluster in the shared snapshot.
+
+use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
+
+use futures::StreamExt;
+use kube::{
+    Api, Resource,
+    api::ObjectMeta,
+    core::{DeserializeGuard, DynamicObject},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Kept,
+    apply::Part,
+    shared::{Shared, WatchState},
+};
+use crate::metrics::KindLabels;
+
+/// A watch is renewed this often; a connection that was silently dropped is noticed five seconds later.
+const WATCH_TIMEOUT_SECONDS: u32 = 120;
+
+/// What is on the wire of a watch, and how it becomes what is kept.
+pub(super) trait Wire: Resource + Clone + Debug + DeserializeOwned + Send + 'static {
+    /// What is kept of it.
+    type Kept: Kept;
+
+    /// The object that is kept, or why there is none.
+    fn keep(self) -> Result<Self::Kept, Undecodable>;
+}
+
+/// An object that cannot be read.
+#[derive(Debug)]
+pub(super) struct Undecodable {
+    pub(super) metadata: Box<ObjectMeta>,
+    pub(super) error: String,
+}
+
+/// Follows the objects until the task is aborted.
+pub(super) async fn follow<W: Wire>(
+    api: Api<W>,
+    config: watcher::Config,
+    kind: &'static str,
+    part: Part,
+    shared: Arc<Shared>,
+) {
+    let events = watcher::watcher(api, config.timeout(WATCH_TIMEOUT_SECONDS)).default_backoff();
+    let mut events = std::pin::pin!(events);
+    let mut listed: Vec<W::Kept> = Vec::new();
+    let mut unreadable = BTreeSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => {
+                listed.clear();
+                unreadable.clear();
+            }
+            Ok(Event::InitApply(object)) => match keep(object, kind, &shared) {
+                Ok(object) => listed.push(object),
+                Err(metadata) => unreadable.extend(W::Kept::key_of(&metadata)),
+            },
+            Ok(Event::InitDone) => {
+                let (objects, keep) = (std::mem::take(&mut listed), std::mem::take(&mut unreadable));
+                shared.change(|snapshot| snapshot.replace::<W::Kept>(&part, objects, &keep));
+                shared.set_state(kind, &part, WatchState::Synced);
+            }
+            Ok(Event::Apply(object)) => {
+                // One that cannot be read stays as it was last seen: it has not gone.
+                if let Ok(object) = keep(object, kind, &shared) {
+                    shared.change(|snapshot| snapshot.put(object));
+                }
+            }
+            Ok(Event::Delete(object)) => {
+                if let Some(key) = W::Kept::key_of(object.meta()) {
+                    shared.change(|snapshot| snapshot.take::<W::Kept>(&key));
+                }
+            }
+            Err(error) => {
+                shared.metrics.watch_failures.get_or_create(&KindLabels { kind }).inc();
+                tracing::warn!(kind, part = ?part, %error, "a watch failed and is tried again");
+                shared.set_state(kind, &part, WatchState::Failing { error: sentence(&error) });
+            }
+        }
+    }
+}
+
+fn keep<W: Wire>(object: W, kind: &'static str, shared: &Shared) -> Result<W::Kept, Box<ObjectMeta>> {
+    object.keep().map_err(|Undecodable { metadata, error }| {
+        shared.metrics.undecodable_objects.get_or_create(&KindLabels { kind }).inc();
+        tracing::warn!(kind, namespace = ?metadata.namespace, name = ?metadata.name, error, "an object cannot be read");
+        metadata
+    })
+}
+
+/// The API server's own words where there are any.
+fn sentence(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Typed kinds are decoded behind a guard, so that one bad object does not stall the others.
+impl<K> Wire for DeserializeGuard<K>
+where
+    K: FromWire + Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    type Kept = K::Kept;
+
+    fn keep(self) -> Result<K::Kept, Undecodable> {
+        match self.0 {
+            Ok(object) => {
+                let metadata = object.meta().clone();
+                object.convert().map_err(|error| Undecodable { metadata: Box::new(metadata), error })
+            }
+            Err(invalid) => Err(Undecodable { metadata: Box::new(invalid.metadata), error: invalid.error }),
+        }
+    }
+}
+
+/// A typed kind, and what is kept of it.
+pub(super) trait FromWire {
+    type Kept: Kept;
+
+    fn convert(self) -> Result<Self::Kept, String>;
+}
+
+impl FromWire for k8s_openapi::api::core::v1::Node {
+    type Kept = crate::model::Node;
+
+    fn convert(self) -> Result<Self::Kept, String> {
+        self.try_into().map_err(|error: crate::model::InvalidNodeName| error.to_string())
+    }
+}
+
+impl FromWire for k8s_openapi::api::core::v1::Pod {
+    type Kept = crate::model::Pod;
+
+    fn convert(self) -> Result<Self::Kept, String> {
+        Ok(self.into())
+    }
+}
+
+impl FromWire for k8s_openapi::api::policy::v1::PodDisruptionBudget {
+    type Kept = crate::model::Budget;
+
+    fn convert(self) -> Result<Self::Kept, String> {
+        Ok(self.into())
+    }
+}
+
+impl FromWire for crate::maintenance::NodeMaintenance {
+    type Kept = Self;
+
+    fn convert(mut self) -> Result<Self, String> {
+        self.metadata.managed_fields = None;
+        Ok(self)
+    }
+}
+
+/// A KubeVirt object as it is on the wire: any JSON decodes.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(transparent)]
+pub(super) struct KubeVirtObject<K> {
+    object: DynamicObject,
+    #[serde(skip)]
+    kept: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K> Resource for KubeVirtObject<K> {
+    type DynamicType = <DynamicObject as Resource>::DynamicType;
+    type Scope = <DynamicObject as Resource>::Scope;
+
+    fn kind(dt: &Self::DynamicType) -> std::borrow::Cow<'_, str> {
+        DynamicObject::kind(dt)
+    }
+
+    fn group(dt: &Self::DynamicType) -> std::borrow::Cow<'_, str> {
+        DynamicObject::group(dt)
+    }
+
+    fn version(dt: &Self::DynamicType) -> std::borrow::Cow<'_, str> {
+        DynamicObject::version(dt)
+    }
+
+    fn plural(dt: &Self::DynamicType) -> std::borrow::Cow<'_, str> {
+        DynamicObject::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.object.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.object.metadata
+    }
+}
+
+impl<K> Wire for KubeVirtObject<K>
+where
+    K: Kept + From<DynamicObject> + Debug,
+{
+    type Kept = K;
+
+    fn keep(self) -> Result<K, Undecodable> {
+        Ok(self.object.into())
+    }
+}

@@ -1,0 +1,199 @@
+//! The watches of a connection that sees the whole cluster.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures::StreamExt;
+use k8s_openapi::{
+    api::{
+        core::v1::{Node, Pod},
+        policy::v1::PodDisruptionBudget,
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client,
+    api::{ApiResource, PartialObjectMeta},
+    core::{DeserializeGuard, GroupVersionKind},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::{
+    apply::Part,
+    shared::{Shared, WatchState},
+    watch::{KubeVirtObject, follow},
+};
+use crate::{
+    maintenance::NodeMaintenance,
+    model::virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
+};
+
+/// Starts the watches of the kinds that every cluster has.
+pub(super) fn start(client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    let config = watcher::Config::default;
+    for kind in ["Node", "Pod", "PodDisruptionBudget"] {
+        shared.set_state(kind, &Part::All, WatchState::Syncing);
+    }
+    let nodes = Api::<DeserializeGuard<Node>>::all(client.clone());
+    tasks.spawn(follow(nodes, config(), "Node", Part::All, shared.clone()));
+    let pods = Api::<DeserializeGuard<Pod>>::all(client.clone());
+    tasks.spawn(follow(pods, config(), "Pod", Part::All, shared.clone()));
+    let budgets = Api::<DeserializeGuard<PodDisruptionBudget>>::all(client.clone());
+    tasks.spawn(follow(budgets, config(), "PodDisruptionBudget", Part::All, shared.clone()));
+    for kind in OptionalKind::ALL {
+        shared.set_state(kind.name(), &Part::All, WatchState::Syncing);
+    }
+    tasks.spawn(follow_optional_kinds(client.clone(), shared.clone()));
+}
+
+/// A kind that a cluster has once its CustomResourceDefinition is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum OptionalKind {
+    NodeMaintenance,
+    VirtualMachine,
+    VirtualMachineInstance,
+    VirtualMachineInstanceMigration,
+    KubeVirt,
+}
+
+impl OptionalKind {
+    pub(super) const ALL: [Self; 5] = [
+        Self::NodeMaintenance,
+        Self::VirtualMachine,
+        Self::VirtualMachineInstance,
+        Self::VirtualMachineInstanceMigration,
+        Self::KubeVirt,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::NodeMaintenance => "NodeMaintenance",
+            Self::VirtualMachine => "VirtualMachine",
+            Self::VirtualMachineInstance => "VirtualMachineInstance",
+            Self::VirtualMachineInstanceMigration => "VirtualMachineInstanceMigration",
+            Self::KubeVirt => "KubeVirt",
+        }
+    }
+
+    /// The name of its CustomResourceDefinition.
+    fn definition(self) -> &'static str {
+        match self {
+            Self::NodeMaintenance => "nodemaintenances.nodemaintenance.kubevirt.io",
+            Self::VirtualMachine => "virtualmachines.kubevirt.io",
+            Self::VirtualMachineInstance => "virtualmachineinstances.kubevirt.io",
+            Self::VirtualMachineInstanceMigration => "virtualmachineinstancemigrations.kubevirt.io",
+            Self::KubeVirt => "kubevirts.kubevirt.io",
+        }
+    }
+
+    /// Starts its watch.
+    fn follow(self, client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> AbortHandle {
+        let (config, part, shared) = (watcher::Config::default(), Part::All, shared.clone());
+        match self {
+            Self::NodeMaintenance => {
+                let api = Api::<DeserializeGuard<NodeMaintenance>>::all(client.clone());
+                tasks.spawn(follow(api, config, self.name(), part, shared))
+            }
+            Self::VirtualMachine => {
+                let api = kubevirt_api::<VirtualMachine>(client, self.name());
+                tasks.spawn(follow(api, config, self.name(), part, shared))
+            }
+            Self::VirtualMachineInstance => {
+                let api = kubevirt_api::<VirtualMachineInstance>(client, self.name());
+                tasks.spawn(follow(api, config, self.name(), part, shared))
+            }
+            Self::VirtualMachineInstanceMigration => {
+                let api = kubevirt_api::<Migration>(client, self.name());
+                tasks.spawn(follow(api, config, self.name(), part, shared))
+            }
+            Self::KubeVirt => {
+                let api = kubevirt_api::<KubeVirtConfiguration>(client, self.name());
+                tasks.spawn(follow(api, config, self.name(), part, shared))
+            }
+        }
+    }
+
+    /// Forgets its objects.
+    fn clear(self, shared: &Shared) {
+        shared.change(|snapshot| match self {
+            Self::NodeMaintenance => snapshot.clear::<NodeMaintenance>(),
+            Self::VirtualMachine => snapshot.clear::<VirtualMachine>(),
+            Self::VirtualMachineInstance => snapshot.clear::<VirtualMachineInstance>(),
+            Self::VirtualMachineInstanceMigration => snapshot.clear::<Migration>(),
+            Self::KubeVirt => snapshot.clear::<KubeVirtConfiguration>(),
+        });
+    }
+}
+
+fn kubevirt_api<K>(client: &Client, kind: &str) -> Api<KubeVirtObject<K>> {
+    let kind = GroupVersionKind::gvk("kubevirt.io", "v1", kind);
+    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
+}
+
+/// The watches of the optional kinds that are served at the moment.
+struct OptionalWatches {
+    client: Client,
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    running: BTreeMap<OptionalKind, AbortHandle>,
+}
+
+impl OptionalWatches {
+    fn start(&mut self, kind: OptionalKind) {
+        if !self.running.contains_key(&kind) {
+            self.shared.set_state(kind.name(), &Part::All, WatchState::Syncing);
+            self.running.insert(kind, kind.follow(&self.client, &self.shared, &mut self.tasks));
+        }
+    }
+
+    fn stop(&mut self, kind: OptionalKind) {
+        if let Some(watch) = self.running.remove(&kind) {
+            watch.abort();
+            kind.clear(&self.shared);
+        }
+        self.shared.set_state(kind.name(), &Part::All, WatchState::NotServed);
+    }
+}
+
+/// Watches which CustomResourceDefinitions there are (their metadata only), and starts and ends the watches of the
+/// optional kinds with them. Without the right to see definitions, every kind is watched as if it were there.
+async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
+    let definitions = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone());
+    let mut watches = OptionalWatches { client, shared, tasks: JoinSet::new(), running: BTreeMap::new() };
+    let events = watcher::watcher(definitions, watcher::Config::default()).default_backoff();
+    let mut events = std::pin::pin!(events);
+    let mut listed = BTreeSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(definition)) => listed.extend(kind_defined_by(&definition)),
+            Ok(Event::InitDone) => {
+                for kind in OptionalKind::ALL {
+                    if listed.contains(&kind) { watches.start(kind) } else { watches.stop(kind) }
+                }
+            }
+            Ok(Event::Apply(definition)) => {
+                kind_defined_by(&definition).into_iter().for_each(|kind| watches.start(kind))
+            }
+            Ok(Event::Delete(definition)) => {
+                kind_defined_by(&definition).into_iter().for_each(|kind| watches.stop(kind))
+            }
+            Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 403 => {
+                tracing::warn!(message = status.message, "may not see which CustomResourceDefinitions there are");
+                OptionalKind::ALL.into_iter().for_each(|kind| watches.start(kind));
+            }
+            Err(error) => tracing::warn!(%error, "cannot see which CustomResourceDefinitions there are"),
+        }
+    }
+}
+
+fn kind_defined_by(definition: &PartialObjectMeta<CustomResourceDefinition>) -> Option<OptionalKind> {
+    let name = definition.metadata.name.as_deref();
+    OptionalKind::ALL.into_iter().find(|kind| Some(kind.definition()) == name)
+}

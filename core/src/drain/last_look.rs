@@ -1,0 +1,92 @@
+//! The last look: the API server is asked once, before `Drained` is said.
+//!
+//! The watch caches of nodes and pods are not consistent with each other: a pod that was bound just before the cordon
+//! may not be in them yet.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Action;
+use crate::model::{NodeName, Pod};
+
+/// Waits after a look that showed something left or failed: from one second, doubling, to 30 seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Where the last look is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LastLook {
+    state: State,
+    /// Looks in a row that showed something.
+    misses: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    NotTaken,
+    Looking,
+    /// Something was left; the caches will show it, or it is looked at again then.
+    NotClean {
+        retry_at: Timestamp,
+    },
+    Clean,
+}
+
+impl LastLook {
+    /// Whether the API server has confirmed that nothing is left.
+    pub(super) fn is_clean(&self) -> bool {
+        self.state == State::Clean
+    }
+
+    /// Something is left on the node: what was seen before counts no more.
+    pub(super) fn begin_again(&mut self) {
+        if self.state != State::Looking {
+            *self = Self::default();
+        }
+    }
+
+    /// The look, if it is time for one.
+    pub(super) fn ask(&mut self, now: Timestamp) -> Option<Action> {
+        let due = match self.state {
+            State::NotTaken => true,
+            State::NotClean { retry_at } => retry_at <= now,
+            State::Looking | State::Clean => false,
+        };
+        due.then(|| {
+            self.state = State::Looking;
+            Action::ListPods
+        })
+    }
+
+    /// When the next look is due, if one is.
+    pub(super) fn retry_at(&self) -> Option<Timestamp> {
+        match self.state {
+            State::NotClean { retry_at } => Some(retry_at),
+            _ => None,
+        }
+    }
+
+    /// Takes up what the API server showed.
+    pub(super) fn listed(
+        &mut self,
+        pods: Result<Vec<Pod>, String>,
+        node: &NodeName,
+        now: Timestamp,
+        is_work_left: impl Fn(&Pod) -> bool,
+    ) {
+        let clean = match pods {
+            Ok(pods) => !pods.iter().any(|pod| pod.node.as_ref() == Some(node) && is_work_left(pod)),
+            Err(message) => {
+                tracing::warn!(%node, message, "the last look failed and is taken again");
+                false
+            }
+        };
+        if clean {
+            *self = Self { state: State::Clean, misses: 0 };
+        } else {
+            let wait = Duration::from_secs(1).saturating_mul(1 << self.misses.min(5)).min(LONGEST_WAIT);
+            *self = Self { state: State::NotClean { retry_at: now + wait }, misses: self.misses + 1 };
+        }
+    }
+}

@@ -69,13 +69,16 @@ impl Ask {
     /// Takes up the answer to an eviction or a deletion.
     pub(super) fn answered(&mut self, answer: &Answer, now: Timestamp) {
         let state = match answer {
-            Answer::Accepted | Answer::Gone | Answer::NamespaceTerminating(_) => AskState::Accepted { at: now },
+            Answer::Accepted | Answer::Gone => AskState::Accepted { at: now },
             Answer::EvacuationStarted | Answer::EvacuationUnderWay => AskState::Marked { at: now, seen: false },
             // The budget, or everybody, waits; not this pod alone.
             Answer::BudgetRefused(_) | Answer::BudgetNotObserved(..) | Answer::Overloaded(_) => {
                 self.failures += 1;
                 self.state = AskState::Idle;
                 return;
+            }
+            Answer::NamespaceTerminating(message) => {
+                self.refused(LONG, BlockReason::NamespaceTerminating, message, now)
             }
             Answer::Contended(message) => self.refused(SHORT, BlockReason::ApiServerUnavailable, message, now),
             Answer::BudgetSyncFailed(message) => self.refused(LONG, BlockReason::BudgetSyncFailed, message, now),
@@ -93,9 +96,7 @@ impl Ask {
                 let message = "KubeVirt says that it is the target of a migration";
                 self.refused(SHORT, BlockReason::MigrationIncoming, message, now)
             }
-            Answer::HotplugPod(message) => {
-                self.refused(SHORT, BlockReason::HotplugFollowsVirtualMachine, message, now)
-            }
+            Answer::HotplugPod(message) => self.refused(SHORT, BlockReason::HotplugFollowsVirtualMachine, message, now),
             Answer::InstanceMissing(message) => self.refused(LONG, BlockReason::OrphanedLauncher, message, now),
             Answer::WebhookRefused(message) | Answer::Rejected(message) => {
                 self.refused(LONG, BlockReason::EvictionRefused, message, now)

@@ -8,7 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Action;
-use crate::model::{NodeName, Pod};
+use crate::{
+    model::{NodeName, Pod},
+    plan::{Block, BlockReason},
+};
 
 /// Waits after a look that showed something left or failed: from one second, doubling, to 30 seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -29,6 +32,7 @@ enum State {
     /// Something was left; the caches will show it, or it is looked at again then.
     NotClean {
         retry_at: Timestamp,
+        block: Block,
     },
     Clean,
 }
@@ -48,9 +52,9 @@ impl LastLook {
 
     /// The look, if it is time for one.
     pub(super) fn ask(&mut self, now: Timestamp) -> Option<Action> {
-        let due = match self.state {
+        let due = match &self.state {
             State::NotTaken => true,
-            State::NotClean { retry_at } => retry_at <= now,
+            State::NotClean { retry_at, .. } => *retry_at <= now,
             State::Looking | State::Clean => false,
         };
         due.then(|| {
@@ -59,10 +63,10 @@ impl LastLook {
         })
     }
 
-    /// When the next look is due, if one is.
-    pub(super) fn retry_at(&self) -> Option<Timestamp> {
-        match self.state {
-            State::NotClean { retry_at } => Some(retry_at),
+    /// What the last look showed instead of an empty node, and when it is taken again.
+    pub(super) fn miss(&self) -> Option<(Timestamp, Block)> {
+        match &self.state {
+            State::NotClean { retry_at, block } => Some((*retry_at, block.clone())),
             _ => None,
         }
     }
@@ -75,18 +79,20 @@ impl LastLook {
         now: Timestamp,
         is_work_left: impl Fn(&Pod) -> bool,
     ) {
-        let clean = match pods {
-            Ok(pods) => !pods.iter().any(|pod| pod.node.as_ref() == Some(node) && is_work_left(pod)),
-            Err(message) => {
-                tracing::warn!(%node, message, "the last look failed and is taken again");
-                false
+        let miss = match pods {
+            Ok(pods) => {
+                let left = pods.iter().find(|pod| pod.node.as_ref() == Some(node) && is_work_left(pod));
+                left.map(|pod| format!("pod {} has arrived on node {node}, and is only now seen", pod.key))
+            }
+            Err(message) => Some(format!("the API server does not say which pods are on node {node}: {message}")),
+        };
+        *self = match miss {
+            None => Self { state: State::Clean, misses: 0 },
+            Some(message) => {
+                let wait = Duration::from_secs(1).saturating_mul(1 << self.misses.min(5)).min(LONGEST_WAIT);
+                let block = Block::new(BlockReason::ApiServerUnavailable, message);
+                Self { state: State::NotClean { retry_at: now + wait, block }, misses: self.misses + 1 }
             }
         };
-        if clean {
-            *self = Self { state: State::Clean, misses: 0 };
-        } else {
-            let wait = Duration::from_secs(1).saturating_mul(1 << self.misses.min(5)).min(LONGEST_WAIT);
-            *self = Self { state: State::NotClean { retry_at: now + wait }, misses: self.misses + 1 };
-        }
     }
 }

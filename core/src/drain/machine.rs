@@ -81,8 +81,8 @@ pub struct Step {
 pub enum DrainPhase {
     /// Workloads have still to leave, or the last look has not been taken.
     Draining,
-    /// The node does not answer, so nothing is asked of it, and nobody can say that it is empty.
-    Unreachable(Block),
+    /// Something about the node itself is in the way, so that nobody can say that it is empty.
+    Waiting(Block),
     /// The API server has confirmed that nothing is left.
     Drained,
     /// Its time is over; nothing new starts.
@@ -104,10 +104,18 @@ struct Candidate<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum How {
     /// By eviction; of a launcher pod, with the VMI that has to be recorded first.
-    Evict { record: Option<Uid> },
+    Evict {
+        record: Option<Uid>,
+    },
     Delete,
-    DeleteInstance { instance: ObjectKey, instance_uid: Uid },
-    Migrate { instance: ObjectKey, attempt: u32 },
+    DeleteInstance {
+        instance: ObjectKey,
+        instance_uid: Uid,
+    },
+    Migrate {
+        instance: ObjectKey,
+        attempt: u32,
+    },
 }
 
 /// What the step works on: its output, as far as it is known.
@@ -161,7 +169,8 @@ impl Machine {
     pub fn set_options(&mut self, options: DrainOptions) {
         if self.options != options {
             self.options = options;
-            self.asks.retain(|_, ask| !matches!(ask.state, AskState::Refused { .. } | AskState::Marked { seen: true, .. }));
+            self.asks
+                .retain(|_, ask| !matches!(ask.state, AskState::Refused { .. } | AskState::Marked { seen: true, .. }));
         }
     }
 
@@ -186,9 +195,7 @@ impl Machine {
             Outcome::LookedAt(uid, seen) => self.ask(&uid).looked(seen, now),
             Outcome::Listed(pods) => {
                 let options = &self.options;
-                self.look.listed(pods, &self.node, now, |pod| {
-                    is_work_left(&classify(pod, snapshot, options).verdict)
-                });
+                self.look.listed(pods, &self.node, now, |pod| is_work_left(&classify(pod, snapshot, options).verdict));
             }
         }
     }
@@ -244,17 +251,21 @@ impl Machine {
             DrainPhase::TimedOut
         } else if let Some(block) = unreachable.filter(|_| !pods.is_empty()) {
             self.look.begin_again();
-            DrainPhase::Unreachable(block)
+            DrainPhase::Waiting(block)
         } else {
             deadline.into_iter().for_each(|deadline| draft.wake(deadline));
-            self.proceed(candidates, &mut draft);
-            DrainPhase::Draining
+            self.proceed(candidates, &mut draft).map_or(DrainPhase::Draining, DrainPhase::Waiting)
         };
         self.finish(draft, phase)
     }
 
     /// Classifies every pod; returns those that may be asked to leave.
-    fn survey<'a>(&mut self, pods: &[&'a Pod], unreachable: Option<&Block>, draft: &mut Draft<'_>) -> Vec<Candidate<'a>> {
+    fn survey<'a>(
+        &mut self,
+        pods: &[&'a Pod],
+        unreachable: Option<&Block>,
+        draft: &mut Draft<'_>,
+    ) -> Vec<Candidate<'a>> {
         let mut candidates = Vec::new();
         for pod in pods {
             let Classified { workload, verdict } = classify(pod, draft.snapshot, &self.options);
@@ -375,17 +386,16 @@ impl Machine {
         }
     }
 
-    /// Asks those to leave whose turn it is, or takes the last look.
-    fn proceed(&mut self, candidates: Vec<Candidate<'_>>, draft: &mut Draft<'_>) {
-        let left = draft.workloads.iter().filter(|w| !matches!(w.state, WorkloadState::Skipped(_))).count();
-        if left == 0 {
-            self.look_last(draft);
-            return;
+    /// Asks those to leave whose turn it is, or takes the last look; returns what is in the way of the node as a whole.
+    fn proceed(&mut self, candidates: Vec<Candidate<'_>>, draft: &mut Draft<'_>) -> Option<Block> {
+        if draft.workloads.iter().all(|workload| matches!(workload.state, WorkloadState::Skipped(_))) {
+            return self.look_last(draft);
         }
         self.look.begin_again();
         if let Some(until) = self.quiet_until.filter(|until| *until > draft.now) {
             draft.wake(until);
-            return;
+            let message = "the API server asked for fewer requests; nothing new is asked for a moment";
+            return Some(Block::new(BlockReason::ApiServerUnavailable, message));
         }
         let first = self.first_tier(draft);
         let mut unrecorded = Vec::new();
@@ -403,6 +413,7 @@ impl Machine {
             }
         }
         self.record(unrecorded, draft);
+        None
     }
 
     /// The first tier that still has workloads.
@@ -500,11 +511,15 @@ impl Machine {
         }
     }
 
-    fn look_last(&mut self, draft: &mut Draft<'_>) {
-        if let Some(action) = self.look.ask(draft.now) {
-            draft.actions.push(action);
+    fn look_last(&mut self, draft: &mut Draft<'_>) -> Option<Block> {
+        if let Some(block) = arriving(&self.node, draft.snapshot) {
+            self.look.begin_again();
+            return Some(block);
         }
-        self.look.retry_at().into_iter().for_each(|at| draft.wake(at));
+        draft.actions.extend(self.look.ask(draft.now));
+        let (retry_at, block) = self.look.miss()?;
+        draft.wake(retry_at);
+        Some(block)
     }
 
     fn hold(&mut self, candidate: &Candidate<'_>, block: Block, draft: &mut Draft<'_>) {
@@ -535,8 +550,9 @@ impl Machine {
     }
 
     fn finish(&mut self, mut draft: Draft<'_>, phase: DrainPhase) -> Step {
-        if !matches!(phase, DrainPhase::Draining) {
-            draft.actions.clear();
+        if phase != DrainPhase::Draining {
+            // Asking what became of something starts nothing.
+            draft.actions.retain(|action| matches!(action, Action::LookAtPod { .. }));
         }
         let blocked: BTreeSet<&Uid> = draft
             .workloads
@@ -602,9 +618,26 @@ fn unreachable(node: &Node) -> Option<Block> {
         Readiness::Ready => None,
         Readiness::NotReady { message, .. } => Some(Block::new(
             BlockReason::NodeUnreachable,
-            format!("node {} is not ready ({message}): bring its kubelet back, or power it off and delete the Node", node.name),
+            format!(
+                "node {} is not ready ({message}): bring its kubelet back, or power it off and delete the Node",
+                node.name
+            ),
         )),
     }
+}
+
+/// A VM on its way to the node, whose pod here need not be in the caches yet.
+fn arriving(node: &NodeName, snapshot: &Snapshot) -> Option<Block> {
+    let migration = snapshot.migrations().filter(|migration| !migration.is_finished()).find(|migration| {
+        let vmi = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
+        let state = snapshot.virtual_machine_instance(&vmi).and_then(|vmi| vmi.migration_state.as_ref());
+        state.is_some_and(|state| {
+            state.target_node.as_deref() == Some(node.as_str())
+                && state.migration_uid.as_deref() == Some(migration.uid.as_str())
+        })
+    })?;
+    let message = format!("migration {} brings a VM to node {node}, and is not over", migration.key);
+    Some(Block::new(BlockReason::MigrationIncoming, message))
 }
 
 fn termination_overdue(pod: &Pod) -> Block {

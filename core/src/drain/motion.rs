@@ -34,7 +34,8 @@ pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, snapshot: &S
     if migration.phase != MigrationPhase::Pending {
         return Motion::Moving { migration: Some(migration.key.name.clone()) };
     }
-    let last_failed = snapshot.migrations_of(&vmi.key).filter(|m| m.phase == MigrationPhase::Failed).max_by_key(|m| m.created);
+    let last_failed =
+        snapshot.migrations_of(&vmi.key).filter(|m| m.phase == MigrationPhase::Failed).max_by_key(|m| m.created);
     Motion::Waits(last_failed.map_or_else(|| queued(migration, snapshot), |failed| backing_off(migration, failed)))
 }
 

@@ -104,7 +104,9 @@ impl Allowances {
     }
 }
 
-fn several_budgets(pod: &Pod, names: &[String]) -> Block {
+/// What is in the way of a pod that more than one budget covers.
+#[must_use]
+pub fn several_budgets(pod: &Pod, names: &[String]) -> Block {
     let message = format!(
         "pod {} is covered by {} budgets ({}), which Kubernetes does not support: let only one of them select it",
         pod.key,

@@ -17,7 +17,7 @@ mod order;
 mod restart;
 mod verdict;
 
-pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule};
+pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule, several_budgets};
 pub use classify::{Classified, classify, is_launcher, is_work_left, vmi_of};
 pub use launcher::{is_moving, strategy_of};
 pub use order::{Tier, tier};

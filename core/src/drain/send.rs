@@ -113,7 +113,9 @@ impl Machine {
             BudgetRule::One(budget) => match self.turns.may_go(&budget, draft.snapshot, draft.now) {
                 Ok(()) => Ok(Some(budget)),
                 Err((block, until)) => {
-                    until.into_iter().for_each(|until| draft.wake(until));
+                    if let Some(until) = until {
+                        draft.wake(until);
+                    }
                     Err(block)
                 }
             },

@@ -1,6 +1,6 @@
 //! What holds in every history of the model world.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -24,6 +24,9 @@ use crate::{
 /// Two hours; what has not come to an end by then hangs.
 const HORIZON: Millis = 7_200_000;
 
+/// So many times at most one pod is asked to leave in that time, whatever fails.
+const MOST_TRIES: u32 = 60;
+
 /// A machine in a world, and what has been seen of it.
 struct Run {
     world: World,
@@ -31,6 +34,8 @@ struct Run {
     /// Requests on their way.
     open: usize,
     stopped: bool,
+    /// How many evictions of a pod were sent.
+    sent: BTreeMap<Uid, u32>,
     /// Pods of whose VM the machine was told that it is marked.
     knows_marked: BTreeSet<Uid>,
     /// What the list showed that was taken up last.
@@ -59,6 +64,7 @@ impl Run {
             machine,
             open: 0,
             stopped: false,
+            sent: BTreeMap::new(),
             knows_marked: BTreeSet::new(),
             listed_empty: false,
             phase: None,
@@ -89,7 +95,7 @@ impl Run {
         match event {
             Event::Comes(outcome, was_empty) => {
                 self.open -= 1;
-                self.note(format!("told {outcome:?}"));
+                self.note(&format!("told {outcome:?}"));
                 if let Outcome::Answered(uid, Answer::EvacuationStarted | Answer::EvacuationUnderWay)
                 | Outcome::LookedAt(uid, Seen::Marked) = &outcome
                 {
@@ -101,7 +107,7 @@ impl Run {
                 self.machine.handle(outcome, &self.world.seen, now);
             }
             Event::Happens(what) => {
-                self.note(format!("happens {what:?}"));
+                self.note(&format!("happens {what:?}"));
                 match what {
                     Disturbance::Stop => {
                         self.stopped = true;
@@ -152,7 +158,7 @@ impl Run {
         }
     }
 
-    fn note(&mut self, what: String) {
+    fn note(&mut self, what: &str) {
         self.trace.push(format!("{:>9} {what}", self.world.now));
     }
 
@@ -160,12 +166,12 @@ impl Run {
         let now = time(self.world.now);
         let step = self.machine.step(&self.world.seen, now);
         for action in &step.actions {
-            self.note(shown(action));
+            self.note(&shown(action));
             self.check_action(action);
         }
         self.check_step(&step, now);
         if self.phase.as_ref() != Some(&step.phase) {
-            self.note(format!("{:?}", step.phase));
+            self.note(&format!("{:?}", step.phase));
             assert!(
                 step.phase != DrainPhase::Drained || self.listed_empty,
                 "Drained, and the node was not empty\n{}",
@@ -185,23 +191,22 @@ impl Run {
         self.trace.join("\n")
     }
 
-    fn check_action(&self, action: &Action) {
-        let story = || self.story();
+    fn check_action(&mut self, action: &Action) {
         if let Action::LookAtPod { .. } = action {
             return;
         }
-        assert!(!self.stopped, "it was stopped, and does {action:?}\n{}", story());
+        assert!(!self.stopped, "it was stopped, and does {action:?}\n{}", self.story());
         match action {
             Action::Evict(evict) => self.check_eviction(evict),
             Action::DeletePod { pod, uid } => {
                 let pod = self.world.seen.pod(pod).filter(|pod| pod.uid == *uid).expect("it is in the caches");
                 self.check_touched(pod);
-                assert!(!is_launcher(pod), "a VM is deleted\n{}", story());
+                assert!(!is_launcher(pod), "a VM is deleted\n{}", self.story());
             }
             Action::DeleteInstance { instance, .. } => {
                 let vmi = self.world.seen.virtual_machine_instance(instance).unwrap();
                 let can = vmi.live_migratable == LiveMigratable::Yes;
-                assert!(!can && !vmi.deleting, "a VM that can migrate is shut down\n{}", story());
+                assert!(!can && !vmi.deleting, "a VM that can migrate is shut down\n{}", self.story());
             }
             _ => {}
         }
@@ -214,7 +219,10 @@ impl Run {
         assert!(!matches!(verdict, Verdict::Skip(_)), "{} stays\n{}", pod.key, self.story());
     }
 
-    fn check_eviction(&self, evict: &Evict) {
+    fn check_eviction(&mut self, evict: &Evict) {
+        let sent = self.sent.entry(evict.uid.clone()).or_default();
+        *sent += 1;
+        assert!(*sent <= MOST_TRIES, "too many tries\n{}", self.story());
         let seen = &self.world.seen;
         let pod = seen.pod(&evict.pod).filter(|pod| pod.uid == evict.uid).expect("it is in the caches");
         self.check_touched(pod);

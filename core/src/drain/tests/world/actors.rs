@@ -1,7 +1,7 @@
 //! The kubelet, the controllers that make replacements, and the budgets' controller.
 
 use super::{
-    Event, World,
+    Event, Millis, World,
     history::{Disturbance, OTHER_NODE},
 };
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
         testing::{node, pod},
     },
 };
+
+/// So long Kubernetes waits for a pod whose eviction was counted to terminate.
+pub(super) const COUNTED_FOR: Millis = 120_000;
 
 impl World {
     /// Carries an event of the world itself out.
@@ -99,8 +102,10 @@ impl World {
             let Some(budget) = self.truth.budget(&key).map(|budget| Budget::clone(budget)) else { continue };
             let mut next = budget.clone();
             let pods: Vec<&Pod> = self.truth.pods().map(AsRef::as_ref).filter(|pod| budget.covers(pod)).collect();
+            // By name: one that is made again under its name counts as the old one, for a while.
             next.disrupted_pods.retain(|name| {
-                pods.iter().any(|pod| pod.key.name == *name && pod.deletion.is_none() && !pod.is_finished())
+                let counted = self.counted.get(name).is_some_and(|at| at + COUNTED_FOR > self.now);
+                counted && pods.iter().any(|pod| pod.key.name == *name && pod.deletion.is_none() && !pod.is_finished())
             });
             let healthy = pods
                 .iter()

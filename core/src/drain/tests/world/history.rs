@@ -54,6 +54,7 @@ pub(super) enum Workload {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a property of its own, and all combinations occur")]
 pub(super) struct VmPlan {
     pub(super) strategy: EvictionStrategy,
     pub(super) migratable: bool,
@@ -74,6 +75,7 @@ pub(super) struct BudgetPlan {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own, and all combinations occur")]
 pub(in crate::drain::tests) struct Options {
     pub(in crate::drain::tests) selective: bool,
     pub(in crate::drain::tests) timeout: bool,
@@ -83,7 +85,7 @@ pub(in crate::drain::tests) struct Options {
 }
 
 /// Something that happens from outside.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(in crate::drain::tests) enum Disturbance {
     /// A pod is bound to the node although it is cordoned.
     LatePod,

@@ -117,6 +117,8 @@ pub(super) struct World {
     count: u64,
     budgets_due: bool,
     kubevirt_due: bool,
+    /// When the eviction of a pod was counted by its budget, by its name.
+    counted: BTreeMap<String, Millis>,
     /// When the last migration of a VM failed, and how many have in a row.
     failures: BTreeMap<String, (Millis, u32)>,
 }
@@ -138,6 +140,7 @@ impl World {
             count: 0,
             budgets_due: false,
             kubevirt_due: false,
+            counted: BTreeMap::new(),
             failures: BTreeMap::new(),
         };
         world.put(Kind::Node, node(NODE).cordoned());
@@ -145,7 +148,7 @@ impl World {
         history.clone().furnish(&mut world);
         world.work_budgets_out();
         for (at, disturbance) in &history.disturbances {
-            world.at(*at, Event::Happens(disturbance.clone()));
+            world.at(*at, Event::Happens(*disturbance));
         }
         world.show_everything();
         world

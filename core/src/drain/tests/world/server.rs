@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Event, World};
+use super::{Event, World, actors::COUNTED_FOR};
 use crate::{
     drain::{
         Action, Answer, Evict, Outcome, Seen,
@@ -123,16 +123,16 @@ impl World {
     }
 
     fn look(&self, pod: &ObjectKey, uid: &Uid, instance: Option<&ObjectKey>) -> Seen {
-        match self.pod(pod, uid) {
-            None => Seen::Gone,
-            Some(pod) if pod.is_finished() && instance.is_some() => Seen::Gone,
-            Some(pod) if pod.deletion.is_some() => Seen::Terminating,
-            Some(_) => match instance.map(|instance| self.vmi(&instance.name)) {
-                None => Seen::Unchanged,
-                Some(None) => Seen::Unknown,
-                Some(Some(vmi)) if vmi.evacuation_node == Some(node_name(NODE)) => Seen::Marked,
-                Some(Some(_)) => Seen::Unchanged,
-            },
+        let Some(pod) = self.pod(pod, uid) else { return Seen::Gone };
+        if pod.deletion.is_some() {
+            return Seen::Terminating;
+        }
+        let Some(instance) = instance else { return Seen::Unchanged };
+        match self.vmi(&instance.name) {
+            _ if pod.is_finished() => Seen::Gone,
+            None => Seen::Unknown,
+            Some(vmi) if vmi.evacuation_node == Some(node_name(NODE)) => Seen::Marked,
+            Some(_) => Seen::Unchanged,
         }
     }
 
@@ -183,6 +183,8 @@ impl World {
                 }
                 budget.disruptions_allowed -= 1;
                 budget.disrupted_pods.push(pod.key.name.clone());
+                self.counted.insert(pod.key.name.clone(), self.now);
+                self.after(COUNTED_FOR, Event::Budgets);
                 self.put_budget(budget);
             }
         }

@@ -22,3 +22,6 @@ pub mod names;
 pub mod node;
 pub mod plan;
 pub mod selector;
+
+#[cfg(test)]
+mod testing;

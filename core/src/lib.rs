@@ -23,3 +23,6 @@ pub mod names;
 pub mod node;
 pub mod plan;
 pub mod selector;
+
+#[cfg(test)]
+mod testing;

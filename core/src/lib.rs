@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod drain;
 pub mod duration;
 pub mod maintenance;
+pub mod migration;
 pub mod model;
 pub mod names;
 pub mod node;

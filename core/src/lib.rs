@@ -17,7 +17,11 @@ pub mod cluster;
 pub mod drain;
 pub mod duration;
 pub mod maintenance;
+<<<<<<< HEAD
 pub mod metrics;
+=======
+pub mod migration;
+>>>>>>> plan
 pub mod model;
 pub mod names;
 pub mod node;

@@ -65,7 +65,7 @@ pub fn decide(maintenance: &NodeMaintenance, snapshot: &Snapshot) -> Decision {
         let message = format!("another controller acts on this object (finalizer {foreign}): stop that controller, or create another NodeMaintenance");
         return Decision::Refused(Refused { reason: "ManagedByAnother", message });
     }
-    match may_go(&accepted.node, &actor(maintenance), snapshot, &accepted.options) {
+    match may_go(&accepted.node, Some(&actor(maintenance).uid), snapshot, &accepted.options) {
         Ok(()) => Decision::Accepted(accepted),
         Err(refusal) => Decision::Refused(Refused { reason: refusal.reason(), message: refusal.to_string() }),
     }

@@ -12,10 +12,12 @@
 //! | [`lease`] | who acts: the leader Lease and the node Leases |
 //! | [`maintenance`] | the `NodeMaintenance` resource and its controller |
 
+mod answer;
 pub mod clock;
 pub mod cluster;
 pub mod drain;
 pub mod duration;
+pub mod lease;
 pub mod maintenance;
 <<<<<<< HEAD
 pub mod metrics;

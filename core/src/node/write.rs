@@ -15,6 +15,7 @@ use super::{
     patch::Refused,
 };
 use crate::{
+    answer::Answer,
     model::{Node, NodeName, Uid},
     names::FIELD_MANAGER,
 };
@@ -158,8 +159,10 @@ impl Writer {
         let name = node.name.as_str();
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let answer = match self.part {
-            Part::Node => in_time(self.api.patch(name, &params, &Patch::Merge(patch))).await,
-            Part::Status => in_time(self.api.patch_status(name, &params, &Patch::Strategic(patch))).await,
+            Part::Node => Answer::within(REQUEST_TIMEOUT, self.api.patch(name, &params, &Patch::Merge(patch))).await,
+            Part::Status => {
+                Answer::within(REQUEST_TIMEOUT, self.api.patch_status(name, &params, &Patch::Strategic(patch))).await
+            }
         };
         match answer {
             Answer::Refused(status) if status.is_conflict() => Ok(None),
@@ -168,14 +171,14 @@ impl Writer {
     }
 
     async fn read(&self, node: &Node) -> Result<Node, NodeError> {
-        let answer = in_time(self.api.get(node.name.as_str())).await;
+        let answer = Answer::within(REQUEST_TIMEOUT, self.api.get(node.name.as_str())).await;
         self.node_from(node, "get", answer)
     }
 
-    fn node_from(&self, expected: &Node, verb: &'static str, answer: Answer) -> Result<Node, NodeError> {
+    fn node_from(&self, expected: &Node, verb: &'static str, answer: Answer<v1::Node>) -> Result<Node, NodeError> {
         let node = expected.name.clone();
         let found = match answer {
-            Answer::Node(found) => Node::try_from(*found)
+            Answer::Done(found) => Node::try_from(found)
                 .map_err(|error| NodeError::Rejected { node: node.clone(), message: error.to_string() })?,
             Answer::Refused(status) if status.is_not_found() => return Err(NodeError::Gone { node }),
             Answer::Refused(status) if status.is_forbidden() => {
@@ -193,24 +196,6 @@ impl Writer {
             return Err(NodeError::Replaced { node, expected: expected.uid.clone(), found: found.uid });
         }
         Ok(found)
-    }
-}
-
-enum Answer {
-    Node(Box<v1::Node>),
-    /// The API server understood and said no.
-    Refused(Box<kube::core::Status>),
-    /// It could not be reached, or could not serve (429, 5xx).
-    Unavailable(Box<kube::Error>),
-    TimedOut,
-}
-
-async fn in_time(request: impl Future<Output = kube::Result<v1::Node>>) -> Answer {
-    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Ok(Ok(node)) => Answer::Node(Box::new(node)),
-        Ok(Err(kube::Error::Api(status))) if status.code < 500 && status.code != 429 => Answer::Refused(status),
-        Ok(Err(error)) => Answer::Unavailable(Box::new(error)),
-        Err(_) => Answer::TimedOut,
     }
 }
 

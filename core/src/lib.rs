@@ -19,11 +19,8 @@ pub mod drain;
 pub mod duration;
 pub mod lease;
 pub mod maintenance;
-<<<<<<< HEAD
 pub mod metrics;
-=======
 pub mod migration;
->>>>>>> plan
 pub mod model;
 pub mod names;
 pub mod node;

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use super::{Machine, Outcome, Step, requests::Requests};
 pub use super::requests::HandOver;
+use super::{Machine, Outcome, Step, requests::Requests};
 use crate::{
     cluster::{Cluster, Snapshot},
     model::NodeName,

@@ -14,11 +14,11 @@ mod action;
 
 mod answer;
 mod ask;
+mod driver;
 mod last_look;
 mod machine;
 mod motion;
 mod options;
-mod driver;
 mod progress;
 mod requests;
 mod turns;

@@ -58,11 +58,13 @@ pub fn decide(maintenance: &NodeMaintenance, snapshot: &Snapshot) -> Decision {
         Err(refused) => return Decision::Refused(refused),
     };
     let finalizers = maintenance.metadata.finalizers.iter().flatten();
-    let foreign = finalizers.into_iter().find(|finalizer| {
-        *finalizer != FINALIZER && !KUBERNETES_FINALIZERS.contains(&finalizer.as_str())
-    });
+    let foreign = finalizers
+        .into_iter()
+        .find(|finalizer| *finalizer != FINALIZER && !KUBERNETES_FINALIZERS.contains(&finalizer.as_str()));
     if let Some(foreign) = foreign {
-        let message = format!("another controller acts on this object (finalizer {foreign}): stop that controller, or create another NodeMaintenance");
+        let message = format!(
+            "another controller acts on this object (finalizer {foreign}): stop that controller, or create another NodeMaintenance"
+        );
         return Decision::Refused(Refused { reason: "ManagedByAnother", message });
     }
     match may_go(&accepted.node, Some(&actor(maintenance).uid), snapshot, &accepted.options) {

@@ -31,7 +31,8 @@ pub fn intent(
     let copy = mirrored(maintenance, node);
     let as_it_is = |record| Ok(Intent { record, mended: None });
     let mended = |record, what: &str| {
-        let what = format!("the record on node {} was {what}: it is put back from the status of {}", node.name, actor.name);
+        let what =
+            format!("the record on node {} was {what}: it is put back from the status of {}", node.name, actor.name);
         Ok(Intent { record, mended: Some(what) })
     };
     match (Record::read(node), copy) {
@@ -134,7 +135,10 @@ mod tests {
         let mut new = node("node02").cordoned();
         new.uid = "another".into();
         let found = intended(&maintenance, &new).unwrap();
-        assert_eq!((found.record.node_uid, found.record.was_unschedulable, found.mended), ("another".into(), true, None));
+        assert_eq!(
+            (found.record.node_uid, found.record.was_unschedulable, found.mended),
+            ("another".into(), true, None)
+        );
         assert_eq!(to_restore(&maintenance, &new), None);
     }
 

@@ -25,7 +25,10 @@ pub(super) enum WriteError {
 }
 
 /// Adds Careen's finalizer; the object as it is then, or `None` if it has it.
-pub(super) async fn add_finalizer(client: &Client, object: &NodeMaintenance) -> Result<Option<NodeMaintenance>, WriteError> {
+pub(super) async fn add_finalizer(
+    client: &Client,
+    object: &NodeMaintenance,
+) -> Result<Option<NodeMaintenance>, WriteError> {
     let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
     if has_finalizer(object) {
         return Ok(None);
@@ -93,7 +96,9 @@ async fn write(
     };
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(Ok(object)) => Ok(object),
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => Err(WriteError::Changed(name)),
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
+            Err(WriteError::Changed(name))
+        }
         Ok(Err(kube::Error::Api(status))) => Err(WriteError::Failed { name, message: status.message }),
         Ok(Err(error)) => Err(WriteError::Failed { name, message: error.to_string() }),
         Err(_) => {

@@ -135,7 +135,13 @@ fn draining(known: &Known<'_>) -> (bool, &'static str, String) {
         Some((DrainPhase::Drained, _)) => (false, "Drained", "nothing is left to drain".to_owned()),
         Some((DrainPhase::TimedOut, progress)) => {
             let left = progress.left().count();
-            (false, "TimedOut", format!("spec.drain.timeout is over and {left} workloads are left: the node stays cordoned; change spec.drain to try again"))
+            (
+                false,
+                "TimedOut",
+                format!(
+                    "spec.drain.timeout is over and {left} workloads are left: the node stays cordoned; change spec.drain to try again"
+                ),
+            )
         }
         Some((DrainPhase::NodeGone, _)) => (false, "NodeGone", "the node is not in the cluster".to_owned()),
         Some((DrainPhase::Stopped, _)) => (false, "Stopping", "the drain was stopped".to_owned()),

@@ -13,4 +13,6 @@ mod requests;
 
 pub use answer::{Outcome, RequestError};
 pub use cancel::{CancelStep, Cancellation, Left, LeftReason, next_cancel_steps};
-pub use requests::{MigrationName, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance};
+pub use requests::{
+    MigrationName, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance,
+};

@@ -172,26 +172,27 @@ pub fn migration_progress(
         last_failure: failed.first().and_then(|last| {
             last.failure_reason.clone().or_else(|| last_state.and_then(|state| state.failure_reason.clone()))
         }),
-        waits_for: present.filter(|migration| migration.phase == MigrationPhase::Pending).map(
-            |migration| match backoff(migration, &failed, last_state) {
-                Some(WaitsFor::Backoff { until }) if until.is_none_or(|until| now < until) => {
-                    WaitsFor::Backoff { until }
-                }
-                _ => queue.place_of(migration, source),
-            },
-        ),
+        waits_for: present.filter(|migration| migration.phase == MigrationPhase::Pending).map(|migration| {
+            backoff(migration, &failed, last_state, now).unwrap_or_else(|| queue.place_of(migration, source))
+        }),
     })
 }
 
-/// KubeVirt's back-off, if it applies: it holds up KubeVirt's own migrations, not those that somebody else makes.
-fn backoff(migration: &Migration, failed: &[&Migration], last_state: Option<&MigrationState>) -> Option<WaitsFor> {
+/// KubeVirt's back-off, as long as it lasts: it holds up KubeVirt's own migrations, not those that somebody else makes.
+fn backoff(
+    migration: &Migration,
+    failed: &[&Migration],
+    last_state: Option<&MigrationState>,
+    now: Timestamp,
+) -> Option<WaitsFor> {
     if migration.evacuates.is_none() || failed.is_empty() {
         return None;
     }
     let further = u32::try_from(failed.len()).unwrap_or(u32::MAX).min(COUNTED_FAILURES) - 1;
     let delay = FIRST_BACKOFF * 2_u32.pow(further);
     let ended = last_state.and_then(|state| state.end_timestamp);
-    Some(WaitsFor::Backoff { until: ended.and_then(|ended| ended.checked_add(delay).ok()) })
+    let until = ended.and_then(|ended| ended.checked_add(delay).ok());
+    until.is_none_or(|until| now < until).then_some(WaitsFor::Backoff { until })
 }
 
 impl MigrationProgress {
@@ -230,9 +231,9 @@ mod tests {
     use super::*;
     use crate::model::testing::{at, migration, uid, vmi};
 
-    fn progress_of(vmi: VirtualMachineInstance, migrations: Vec<Migration>) -> Option<MigrationProgress> {
+    fn progress_of(vmi: &VirtualMachineInstance, migrations: Vec<Migration>) -> Option<MigrationProgress> {
         let snapshot = Snapshot::default().with(vmi.clone()).with_all(migrations);
-        migration_progress(&vmi, &Queue::of(&snapshot), &snapshot, at(110))
+        migration_progress(vmi, &Queue::of(&snapshot), &snapshot, at(110))
     }
 
     fn db() -> VirtualMachineInstance {
@@ -249,9 +250,9 @@ mod tests {
 
     #[test]
     fn a_vm_that_stays_has_no_progress() {
-        assert_eq!(progress_of(db(), vec![]), None);
-        assert_eq!(progress_of(db(), vec![attempt(1).in_phase(MigrationPhase::Succeeded)]), None);
-        let marked = progress_of(db().marked("node02"), vec![]).unwrap();
+        assert_eq!(progress_of(&db(), vec![]), None);
+        assert_eq!(progress_of(&db(), vec![attempt(1).in_phase(MigrationPhase::Succeeded)]), None);
+        let marked = progress_of(&db().marked("node02"), vec![]).unwrap();
         assert_eq!((marked.obstacle(), marked.migration), (None, None));
     }
 
@@ -266,13 +267,13 @@ mod tests {
         };
         let migrations =
             vec![attempt(1).in_phase(MigrationPhase::Failed), attempt(2).in_phase(MigrationPhase::Running)];
-        let progress = progress_of(db().with_migration_state(running.clone()), migrations.clone()).unwrap();
+        let progress = progress_of(&db().with_migration_state(running.clone()), migrations.clone()).unwrap();
         assert_eq!(progress.phase, Some(MigrationPhase::Running));
         assert_eq!((progress.target.as_deref(), progress.started), (Some("node03"), Some(at(9))));
         assert_eq!((progress.failures, progress.waits_for), (1, None));
         // The state of an older migration says nothing of this one.
         let stale = MigrationState { migration_uid: Some("older".into()), ..running };
-        let progress = progress_of(db().with_migration_state(stale), migrations).unwrap();
+        let progress = progress_of(&db().with_migration_state(stale), migrations).unwrap();
         assert_eq!((progress.source.as_deref(), progress.target), (Some("node02"), None));
     }
 
@@ -282,7 +283,7 @@ mod tests {
         let ended =
             MigrationState { end_timestamp: Some(at(100)), failure_reason: Some("out of patience".into()), ..state(3) };
         let migrations = vec![failed(1), attempt(2).in_phase(MigrationPhase::Succeeded), failed(3), attempt(4)];
-        let progress = progress_of(db().with_migration_state(ended.clone()), migrations).unwrap();
+        let progress = progress_of(&db().with_migration_state(ended.clone()), migrations).unwrap();
         assert_eq!(progress.waits_for, Some(WaitsFor::Backoff { until: Some(at(120)) }));
         let block = progress.obstacle().unwrap();
         assert_eq!(block.reason, BlockReason::MigrationBackoff);
@@ -292,15 +293,15 @@ mod tests {
             format!("its migration failed once (out of patience); KubeVirt tries again at about {until}")
         );
         let twice = vec![failed(2), failed(3), attempt(4)];
-        let progress = progress_of(db().with_migration_state(ended), twice).unwrap();
+        let progress = progress_of(&db().with_migration_state(ended), twice).unwrap();
         assert_eq!(progress.waits_for, Some(WaitsFor::Backoff { until: Some(at(140)) }));
         let over = MigrationState { end_timestamp: Some(at(90)), ..state(3) };
-        let progress = progress_of(db().with_migration_state(over), vec![failed(3), attempt(4)]).unwrap();
+        let progress = progress_of(&db().with_migration_state(over), vec![failed(3), attempt(4)]).unwrap();
         assert!(matches!(progress.waits_for, Some(WaitsFor::Queue(_))));
-        let unknown = progress_of(db(), (1..9).map(failed).chain([attempt(9)]).collect()).unwrap();
+        let unknown = progress_of(&db(), (1..9).map(failed).chain([attempt(9)]).collect()).unwrap();
         assert_eq!(unknown.waits_for, Some(WaitsFor::Backoff { until: None }));
         let own = Migration { evacuates: None, ..attempt(4) };
-        assert!(matches!(progress_of(db(), vec![failed(3), own]).unwrap().waits_for, Some(WaitsFor::Queue(_))));
+        assert!(matches!(progress_of(&db(), vec![failed(3), own]).unwrap().waits_for, Some(WaitsFor::Queue(_))));
     }
 
     #[test]

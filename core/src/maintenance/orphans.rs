@@ -55,7 +55,7 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
 /// Restores a node whose maintenance is gone, if the API server confirms that it is. `Err`: try again later.
 pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
     let client = context.cluster.client();
-    if lives(client, record).await? {
+    if !is_gone(client, record).await? {
         return Ok(());
     }
     let holder = record.actor.lease_holder();
@@ -77,17 +77,30 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     lease.release().await.map_err(|error| error.to_string())
 }
 
-/// Asks the API server whether the maintenance of a record lives. A server that does not serve the kind, or does not let
-/// us read it, has confirmed nothing.
-async fn lives(client: &Client, record: &Record) -> Result<bool, String> {
+/// The sound record of another maintenance that is not in the caches: a newcomer takes the node over from it.
+pub(super) fn left_behind(
+    newcomer: &NodeMaintenance,
+    node: &Node,
+    snapshot: &Snapshot,
+    drain_taint_key: &str,
+) -> Option<Record> {
+    match find(node, snapshot, drain_taint_key) {
+        Finding::Restore(record) if record.actor.uid != uid_of(newcomer) => Some(record),
+        _ => None,
+    }
+}
+
+/// Asks the API server whether the maintenance of a record is gone. A server that does not serve the kind, or does not
+/// let us read it, has confirmed nothing.
+pub(super) async fn is_gone(client: &Client, record: &Record) -> Result<bool, String> {
     // Not decoded as a NodeMaintenance: one that cannot be read lives all the same.
     let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<NodeMaintenance>(&()));
     let asked = tokio::time::timeout(std::time::Duration::from_secs(12), api.get(&record.actor.name)).await;
     match asked.map_err(|_| "no answer from the API server".to_owned())? {
-        Ok(object) => Ok(object.metadata.uid.as_deref() == Some(record.actor.uid.as_str())),
+        Ok(object) => Ok(object.metadata.uid.as_deref() != Some(record.actor.uid.as_str())),
         Err(kube::Error::Api(status)) if status.is_not_found() => {
             let names_it = status.details.as_ref().is_some_and(|details| details.name == record.actor.name);
-            if names_it { Ok(false) } else { Err("the API server does not serve NodeMaintenances".to_owned()) }
+            if names_it { Ok(true) } else { Err("the API server does not serve NodeMaintenances".to_owned()) }
         }
         Err(error) => Err(error.to_string()),
     }

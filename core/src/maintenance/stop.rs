@@ -1,6 +1,6 @@
 //! Ends a maintenance: cancels what runs, restores the node, lets it go.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 

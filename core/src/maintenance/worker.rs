@@ -11,6 +11,7 @@ use super::{
     context::Context,
     intent::intent,
     news::News,
+    orphans,
     overlay::Overlay,
     requests::{self, WriteError, has_finalizer},
     status::{self, Known, Trouble},
@@ -202,7 +203,7 @@ impl Worker {
         for step in [Step::HoldObject, Step::HoldNode, Step::TakeOut, Step::SayInProgress] {
             let outcome = match step {
                 Step::HoldObject => self.hold_object(object).await,
-                Step::HoldNode => self.hold_node(&node).await,
+                Step::HoldNode => self.hold_node(&node).await.map(|()| Progressed::Done),
                 Step::TakeOut => self.take_out(object, &node, snapshot).await,
                 Step::SayInProgress => self.say().await,
             };
@@ -239,10 +240,10 @@ impl Worker {
     }
 
     /// The node Lease: nobody else acts on the node while we do.
-    pub(super) async fn hold_node(&mut self, node: &Node) -> Result<Progressed, Trouble> {
+    pub(super) async fn hold_node(&mut self, node: &Node) -> Result<(), Trouble> {
         let state = self.lease.as_mut().map(|held| held.state.borrow_and_update().clone());
         match state {
-            Some(NodeLeaseState::Held { until }) if tokio::time::Instant::now() < until => return Ok(Progressed::Done),
+            Some(NodeLeaseState::Held { until }) if tokio::time::Instant::now() < until => return Ok(()),
             Some(NodeLeaseState::Unconfirmed { error }) => {
                 return Err(Trouble::new("NodeLeaseUnconfirmed", error.to_string()));
             }
@@ -257,7 +258,7 @@ impl Worker {
         match NodeLease::acquire(client, self.context.clock, &node.name, &node.uid, holder).await {
             Ok(lease) => {
                 self.lease = Some(HeldNode { state: lease.state(), lease });
-                Ok(Progressed::Done)
+                Ok(())
             }
             Err(error) => {
                 let reason = match &error {
@@ -284,6 +285,12 @@ impl Worker {
         let settings = &self.context.settings;
         let now = self.now();
         let (key, kubevirt_key) = (settings.drain_taint_key.clone(), snapshot.kubevirt().node_drain_taint_key.clone());
+        if let Some(left_behind) = orphans::left_behind(object, node, snapshot, &key)
+            && orphans::is_gone(self.context.cluster.client(), &left_behind).await.unwrap_or(false)
+        {
+            self.inherit(node, left_behind).await?;
+            return Ok(Progressed::Waits);
+        }
         let wanted = intent(object, node, &key, now)?;
         let was_out = matches!(Record::read(node), RecordReading::Present(_)) || wanted.mended.is_some();
         let patch = |node: &Node| match intent(object, node, &key, now) {
@@ -308,10 +315,28 @@ impl Worker {
         Ok(Progressed::Done)
     }
 
+    /// The record of a maintenance that was removed by force becomes ours: it says what the node was like before either.
+    async fn inherit(&mut self, node: &Node, left_behind: Record) -> Result<(), Trouble> {
+        tracing::warn!(node = %node.name, from = left_behind.actor.name, to = self.name, "takes the node over");
+        let old = left_behind.actor.clone();
+        let inherited = Record { actor: self.actor(), ..left_behind };
+        let from = self.cached_node_version();
+        let written = node::change(self.context.cluster.client(), node, |node| match Record::read(node) {
+            RecordReading::Present(found) if found.actor == old => Ok(node::write_record(node, &inherited)),
+            _ => Ok(None),
+        });
+        if let Some(written) = written.await.map_err(|error| trouble_with_node(&error))? {
+            self.wrote_node(&from, written);
+        }
+        self.retry.at = Some(self.now());
+        Ok(())
+    }
+
     /// The node conditions.
     async fn say(&mut self) -> Result<Progressed, Trouble> {
         let stage = match &self.last {
-            Some((DrainPhase::Drained, _)) => DrainStage::Complete,
+            Some((DrainPhase::Drained, _)) => DrainStage::Completed,
+            Some((DrainPhase::TimedOut, _)) => DrainStage::Ended,
             _ => DrainStage::InProgress,
         };
         let (snapshot, _) = self.look();

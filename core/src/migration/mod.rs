@@ -9,10 +9,12 @@
 
 mod answer;
 mod cancel;
+mod progress;
 mod requests;
 
 pub use answer::{Outcome, RequestError};
 pub use cancel::{CancelStep, Cancellation, Left, LeftReason, next_cancel_steps};
+pub use progress::{MigrationProgress, Queue, migration_progress};
 pub use requests::{
     MigrationName, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance,
 };

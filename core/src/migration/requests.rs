@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::answer::{Outcome, Request, RequestError};
 use crate::{
-    model::{NodeName, ObjectKey, Uid},
+    model::{NodeName, ObjectKey, Uid, virtual_machine::VirtualMachineInstance},
     names::{ACTOR_LABEL, FIELD_MANAGER},
 };
 

@@ -38,7 +38,7 @@ pub enum Quorum {
 #[must_use]
 pub fn is_control_plane(node: &Node, snapshot: &Snapshot) -> bool {
     let labelled = |label: &&str| node.labels.contains_key(*label);
-    CONTROL_PLANE_LABELS.iter().any(|label| labelled(label))
+    CONTROL_PLANE_LABELS.iter().any(labelled)
         || labelled(&ETCD_NODE_LABEL)
         || snapshot.pods_on(&node.name).any(|pod| is_etcd(pod))
 }

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use futures::StreamExt;
 use kube::{
-    Api, Resource,
-    api::ObjectMeta,
-    core::{DeserializeGuard, DynamicObject},
+    Api, Client, Resource,
+    api::{ApiResource, ObjectMeta},
+    core::{DeserializeGuard, DynamicObject, GroupVersionKind},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event},
@@ -171,6 +171,15 @@ pub(super) struct KubeVirtObject<K> {
     object: DynamicObject,
     #[serde(skip)]
     kept: std::marker::PhantomData<fn() -> K>,
+}
+
+/// The API of a KubeVirt kind, in one namespace or in all.
+pub(super) fn kubevirt_api<K>(client: &Client, kind: &str, namespace: Option<&str>) -> Api<KubeVirtObject<K>> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kubevirt.io", "v1", kind));
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
 }
 
 impl<K> Resource for KubeVirtObject<K> {

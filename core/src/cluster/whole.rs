@@ -15,8 +15,8 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, PartialObjectMeta},
-    core::{DeserializeGuard, GroupVersionKind},
+    api::PartialObjectMeta,
+    core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
         watcher::{self, Event},
@@ -27,7 +27,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::{
     apply::Part,
     shared::{Shared, WatchState},
-    watch::{KubeVirtObject, follow},
+    watch::{follow, kubevirt_api},
 };
 use crate::{
     maintenance::NodeMaintenance,
@@ -101,19 +101,19 @@ impl OptionalKind {
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::VirtualMachine => {
-                let api = kubevirt_api::<VirtualMachine>(client, self.name());
+                let api = kubevirt_api::<VirtualMachine>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::VirtualMachineInstance => {
-                let api = kubevirt_api::<VirtualMachineInstance>(client, self.name());
+                let api = kubevirt_api::<VirtualMachineInstance>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::VirtualMachineInstanceMigration => {
-                let api = kubevirt_api::<Migration>(client, self.name());
+                let api = kubevirt_api::<Migration>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::KubeVirt => {
-                let api = kubevirt_api::<KubeVirtConfiguration>(client, self.name());
+                let api = kubevirt_api::<KubeVirtConfiguration>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
         }
@@ -129,11 +129,6 @@ impl OptionalKind {
             Self::KubeVirt => snapshot.clear::<KubeVirtConfiguration>(),
         });
     }
-}
-
-fn kubevirt_api<K>(client: &Client, kind: &str) -> Api<KubeVirtObject<K>> {
-    let kind = GroupVersionKind::gvk("kubevirt.io", "v1", kind);
-    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
 /// The watches of the optional kinds that are served at the moment.

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 /// Where the cluster is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
-    /// A kubeconfig file; else `$KUBECONFIG`, `~/.kube/config`, or the ServiceAccount of the pod this runs in.
+    /// A kubeconfig file; else `$KUBECONFIG`, `~/.kube/config`, or the service account of the pod this runs in.
     pub kubeconfig: Option<PathBuf>,
     /// The context to take from it; else its current one.
     pub context: Option<String>,

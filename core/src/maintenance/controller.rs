@@ -84,18 +84,18 @@ impl Controller {
                 // Dropped: nothing more is sent, and what is on its way is abandoned well before the Lease passes on.
                 End::Lost => tracing::warn!("leads no longer"),
                 End::HandOver => {
-                    let handover = election.step_down(REST).await;
+                    let resigned = election.step_down(REST).await;
                     stop.send_replace(true);
-                    finish(work, handover.deadline()).await;
-                    report(handover.release().await);
+                    finish(work, resigned.deadline()).await;
+                    report(resigned.release().await);
                 }
                 End::Shutdown => {
                     let Some(election) = Arc::into_inner(election) else { return };
-                    let handover = election.stop().await;
+                    let resigned = election.stop().await;
                     self.cluster.metrics().leader.set(0);
                     stop.send_replace(true);
-                    finish(work, handover.deadline()).await;
-                    report(handover.release().await);
+                    finish(work, resigned.deadline()).await;
+                    report(resigned.release().await);
                     return;
                 }
             }

@@ -74,6 +74,9 @@ pub fn to_restore(maintenance: &NodeMaintenance, node: &Node) -> Option<Record> 
         (Some(own), Some(copy)) if says_the_same(&own, copy) => Some(own),
         (Some(own), Some(copy)) => Some(Record { evacuations: own.evacuations, ..copy.clone() }),
         (Some(own), None) => Some(own),
+        // Neither record nor taint: it was restored, and the object has outlived that by a crash. Whoever has cordoned the
+        // node since then meant it.
+        (None, Some(copy)) if copy.added_taint.as_ref().is_some_and(|key| !node.has_taint(key, "NoSchedule")) => None,
         (None, copy) => copy.cloned(),
     }
 }
@@ -140,6 +143,12 @@ mod tests {
             ("another".into(), true, None)
         );
         assert_eq!(to_restore(&maintenance, &new), None);
+    }
+
+    #[test]
+    fn a_node_that_was_restored_is_not_restored_twice() {
+        let (maintenance, _) = begun();
+        assert_eq!(to_restore(&maintenance, &node("node02").cordoned()), None);
     }
 
     #[test]

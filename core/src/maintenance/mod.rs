@@ -9,6 +9,7 @@
 //! | `controller` | stands for election and leads |
 //! | `supervisor` | who works on what |
 //! | `worker`, `stop` | one accepted maintenance, from its start to its end |
+//! | `report` | how a maintenance tells people how it is doing |
 //! | `orphans` | records on nodes whose maintenance is gone |
 //! | `news` | Kubernetes Events |
 //! | `requests`, `overlay`, `context` | writes to the resource, what was just written, what all parts need |
@@ -20,6 +21,7 @@ mod intent;
 mod news;
 mod orphans;
 mod overlay;
+mod report;
 mod requests;
 mod resource;
 mod status;

@@ -53,6 +53,8 @@ pub struct Known<'a> {
     pub record: Option<&'a Record>,
     /// Where the drain is, once it runs.
     pub drain: Option<(&'a DrainPhase, &'a Progress)>,
+    /// Since when the node has been drained, if it is.
+    pub drained_at: Option<Timestamp>,
     /// What is wrong.
     pub trouble: Option<&'a Trouble>,
     /// How many times the node Lease was found in other hands.
@@ -66,6 +68,7 @@ pub struct Known<'a> {
 /// The status of a maintenance that was refused.
 #[must_use]
 pub fn of_refused(maintenance: &NodeMaintenance, refused: &Refused, now: Timestamp) -> NodeMaintenanceStatus {
+    let now = to_the_second(now);
     let mut status = NodeMaintenanceStatus {
         phase: Some(Phase::Failed),
         last_error: Some(refused.message.clone()),
@@ -81,10 +84,12 @@ pub fn of_refused(maintenance: &NodeMaintenance, refused: &Refused, now: Timesta
 /// The status of an accepted maintenance.
 #[must_use]
 pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timestamp) -> NodeMaintenanceStatus {
+    let now = to_the_second(now);
     let old = maintenance.status.clone().unwrap_or_default();
     let started_at = old.started_at.unwrap_or(now);
     let drained = matches!(known.drain, Some((DrainPhase::Drained, _)));
     let timed_out = matches!(known.drain, Some((DrainPhase::TimedOut, _)));
+    let (draining, reason, message) = draining(known);
     let mut status = NodeMaintenanceStatus {
         phase: Some(match (drained, timed_out) {
             (true, _) => Phase::Succeeded,
@@ -93,10 +98,10 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
         }),
         observed_generation: maintenance.metadata.generation,
         started_at: Some(started_at),
-        drained_at: old.drained_at.or_else(|| drained.then_some(now)),
+        drained_at: old.drained_at.or_else(|| known.drained_at.filter(|_| drained).map(to_the_second)),
         record: known.record.cloned(),
         error_on_lease_count: Some(known.lease_errors),
-        last_error: known.trouble.map(|trouble| trouble.message.clone()),
+        last_error: known.trouble.map(|trouble| trouble.message.clone()).or_else(|| timed_out.then(|| message.clone())),
         conditions: old.conditions,
         ..old
     };
@@ -106,7 +111,6 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
     let stuck = known.drain.and_then(|(_, progress)| first_stuck(progress));
     let mut conditions = Conditions::of(&mut status, maintenance, now);
     conditions.set(condition::ACCEPTED, true, "Accepted", "the node goes out of service");
-    let (draining, reason, message) = draining(known);
     conditions.set(condition::DRAINING, draining, reason, &message);
     let empty = if drained { "nothing is left on the node that has to leave" } else { "the node is not empty yet" };
     conditions.set(condition::DRAINED, drained, if drained { "Drained" } else { "NotDrained" }, empty);
@@ -176,7 +180,7 @@ fn show_progress(status: &mut NodeMaintenanceStatus, progress: &Progress, total_
                 class: block.class(),
                 reason: block.reason,
                 message: block.message.clone(),
-                since,
+                since: to_the_second(since),
             }
         })
         .collect();

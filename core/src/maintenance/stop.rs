@@ -22,6 +22,8 @@ use crate::{
 
 /// Taking evacuations back is tried for so long; then the rest is reported, and the node restored all the same.
 const CANCEL_FOR: Duration = Duration::from_secs(30);
+/// A watch shows a change within this time.
+const SHOWS_WITHIN: Duration = Duration::from_secs(5);
 /// KubeVirt shows the effect of a cancel in milliseconds.
 const CANCEL_PAUSE: Duration = Duration::from_millis(500);
 
@@ -37,7 +39,10 @@ impl Worker {
             let (snapshot, object) = self.look();
             let Some(object) = object.filter(|object| has_finalizer(object)) else { return Ended::Gone };
             let trouble = match self.stop_once(&object, &snapshot, &mut cancelled).await {
-                Ok(()) => return Ended::Gone,
+                Ok(()) => {
+                    self.see_it_go(wake).await;
+                    return Ended::Gone;
+                }
                 Err(trouble) => trouble,
             };
             let retry_at = self.failed(trouble);
@@ -48,6 +53,18 @@ impl Worker {
                 () = wake.notified() => clock.sleep_until(self.now() + CANCEL_PAUSE).await,
                 _ = stopping.changed() => return Ended::Stopped,
             }
+        }
+    }
+
+    /// Waits until the cache shows that the object has gone, so that nobody begins to end it a second time.
+    async fn see_it_go(&mut self, wake: &Notify) {
+        let gone = async {
+            while self.look().1.is_some_and(|object| has_finalizer(&object)) {
+                wake.notified().await;
+            }
+        };
+        if tokio::time::timeout(SHOWS_WITHIN, gone).await.is_err() {
+            tracing::warn!(maintenance = self.name, "the watch does not show that it has gone");
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
-    task::JoinSet,
+    task::{self, JoinError, JoinSet},
 };
 
 use super::{
@@ -50,6 +50,7 @@ struct Member {
     node: NodeName,
     name: String,
     wake: Arc<Notify>,
+    task: task::Id,
 }
 
 /// A task that has ended.
@@ -131,14 +132,19 @@ impl Supervisor {
                 Standing::Accepted => match accepted_before(&object) {
                     Ok(accepted) => self.employ(&object, accepted, stopping),
                     Err(refused) => {
-                        tracing::error!(object = ?object.metadata.name, message = refused.message, "an accepted maintenance cannot be understood")
+                        let message = refused.message;
+                        tracing::error!(
+                            maintenance = object.name(),
+                            message,
+                            "accepted, but its spec cannot be understood"
+                        );
                     }
                 },
                 Standing::Refused | Standing::Going => {}
                 Standing::Open if self.refused.get(&uid) == Some(&object.metadata.generation) => {}
                 Standing::Open => match decide(&object, &snapshot) {
                     Decision::Accepted(accepted) => {
-                        tracing::info!(maintenance = ?object.metadata.name, node = %accepted.node, "accepted");
+                        tracing::info!(maintenance = object.name(), node = %accepted.node, "accepted");
                         snapshot.put(as_accepted(&object, self.context.clock.now()));
                         self.employ(&object, accepted, stopping);
                     }
@@ -151,20 +157,19 @@ impl Supervisor {
     fn employ(&mut self, object: &NodeMaintenance, accepted: Accepted, stopping: &watch::Receiver<bool>) {
         let wake = Arc::new(Notify::new());
         let uid = uid_of(object);
-        let name = object.metadata.name.clone().unwrap_or_default();
-        let member = Member { node: accepted.node.clone(), name, wake: wake.clone() };
-        self.workers.insert(uid.clone(), member);
+        let (name, node) = (object.name().to_owned(), accepted.node.clone());
         let worker = Worker::new(self.context.clone(), object, accepted);
-        let stopping = stopping.clone();
-        self.tasks.spawn(async move {
-            let ended = worker.run(wake, stopping).await;
-            tracing::debug!(%uid, ?ended, "a worker has ended");
-            Done::Worker(uid)
+        let (woken, stopping, done) = (wake.clone(), stopping.clone(), uid.clone());
+        let task = self.tasks.spawn(async move {
+            let ended = worker.run(woken, stopping).await;
+            tracing::debug!(uid = %done, ?ended, "a worker has ended");
+            Done::Worker(done)
         });
+        self.workers.insert(uid, Member { node, name, wake, task: task.id() });
     }
 
     fn refuse(&mut self, object: Arc<NodeMaintenance>, refused: Refused) {
-        tracing::info!(maintenance = ?object.metadata.name, reason = refused.reason, message = refused.message, "not accepted");
+        tracing::info!(maintenance = object.name(), reason = refused.reason, message = refused.message, "not accepted");
         let uid = uid_of(&object);
         self.refused.insert(uid.clone(), object.metadata.generation);
         let context = self.context.clone();
@@ -218,7 +223,7 @@ impl Supervisor {
         }
     }
 
-    fn take_up_done(&mut self, done: Result<Done, tokio::task::JoinError>) -> Concerned {
+    fn take_up_done(&mut self, done: Result<Done, JoinError>) -> Concerned {
         match done {
             Ok(Done::Worker(uid)) => {
                 self.workers.remove(&uid);
@@ -239,10 +244,9 @@ impl Supervisor {
                 self.retry_later();
             }
             Err(error) => {
-                // A worker that panicked: another takes its place, from what is in the cluster.
+                // A fault of ours. If it was a worker, another takes its place, from what is in the cluster.
                 tracing::error!(%error, "a task of the controller failed");
-                self.workers.clear();
-                self.tasks.abort_all();
+                self.workers.retain(|_, member| member.task != error.id());
                 self.retry_later();
             }
         }

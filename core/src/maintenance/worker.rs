@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    NodeMaintenance, NodeMaintenanceStatus, Phase,
+    NodeMaintenance,
     accept::{Accepted, actor, understand},
     context::Context,
     intent::intent,
@@ -14,7 +14,7 @@ use super::{
     orphans,
     overlay::Overlay,
     requests::{self, WriteError, has_finalizer},
-    status::{self, Known, Trouble},
+    status::Trouble,
 };
 use crate::{
     cluster::Snapshot,
@@ -24,8 +24,6 @@ use crate::{
     node::{self, Actor, DrainStage, Lifecycle, Record, RecordReading},
 };
 
-/// At most one status write in this time for each resource.
-const STATUS_PERIOD: Duration = Duration::from_secs(2);
 /// Waits after something went wrong: from one second, doubling, to 30 seconds.
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// Two looks that nothing but time has caused are at least so far apart.
@@ -44,9 +42,11 @@ pub(super) struct Worker {
     pub(super) trouble: Option<Trouble>,
     pub(super) lease_errors: i32,
     /// Where the drain was at the last look.
-    last: Option<(DrainPhase, Progress)>,
+    pub(super) last: Option<(DrainPhase, Progress)>,
+    /// Since when it has been drained, as this worker saw it.
+    pub(super) drained_at: Option<Timestamp>,
     retry: Retry,
-    status_due: Option<Timestamp>,
+    pub(super) status_due: Option<Timestamp>,
     own_object: Overlay<NodeMaintenance>,
     own_node: Overlay<Node>,
 }
@@ -94,6 +94,7 @@ impl Worker {
             trouble: None,
             lease_errors: object.status.as_ref().and_then(|status| status.error_on_lease_count).unwrap_or(0),
             last: None,
+            drained_at: None,
             retry: Retry::default(),
             status_due: None,
             own_object: Overlay::default(),
@@ -380,73 +381,12 @@ impl Worker {
         let step = self.drain.as_mut()?.step(&snapshot, now);
         self.show_blocked(Some(&step.progress));
         let finished = step.phase == DrainPhase::Drained && !matches!(self.last, Some((DrainPhase::Drained, _)));
+        if finished {
+            self.drained_at = Some(now);
+        }
         self.last = Some((step.phase, step.progress));
         // What has just become true is said on the node as well.
         if finished { Some(now) } else { step.wake_at }
-    }
-
-    /// Writes the status if it says something new and it is time to; returns when it has to be written else.
-    pub(super) async fn write_status(&mut self) -> Option<Timestamp> {
-        let now = self.now();
-        let (snapshot, object) = self.look();
-        let object = object?;
-        let record = snapshot.node(&self.accepted.node).and_then(|node| match Record::read(node) {
-            RecordReading::Present(record) if record.actor == self.actor() => Some(record),
-            _ => object.status.as_ref().and_then(|status| status.record.clone()),
-        });
-        let known = Known {
-            record: record.as_ref(),
-            drain: self.last.as_ref().map(|(phase, progress)| (phase, progress)),
-            trouble: self.trouble.as_ref(),
-            lease_errors: self.lease_errors,
-            total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),
-            stopping: object.metadata.deletion_timestamp.is_some(),
-        };
-        let wanted = status::of_accepted(&object, &known, now);
-        let patch = status::patch(object.status.as_ref(), &wanted, now)?;
-        if let Some(due) = self.status_due.filter(|due| *due > now) {
-            return Some(due);
-        }
-        self.status_due = Some(now + STATUS_PERIOD);
-        let from = self.cached_object_version();
-        match requests::write_status(self.context.cluster.client(), &object, patch).await {
-            Ok(written) => {
-                self.tell(&object, &wanted);
-                self.wrote_object(&from, written);
-                None
-            }
-            Err(WriteError::Changed(_)) => self.status_due,
-            Err(error) => {
-                tracing::warn!(maintenance = self.name, %error, "the status could not be written");
-                self.status_due
-            }
-        }
-    }
-
-    /// Tells of what has changed in the status.
-    fn tell(&self, object: &NodeMaintenance, new: &NodeMaintenanceStatus) {
-        let old = object.status.clone().unwrap_or_default();
-        let publisher = &self.context.publisher;
-        if new.phase == Some(Phase::Succeeded) && old.phase != Some(Phase::Succeeded) {
-            publisher.of_maintenance(object, News::SucceedMaintenance);
-            if let (None, Some(started), Some(drained)) = (old.drained_at, new.started_at, new.drained_at) {
-                let seconds = drained.duration_since(started).as_secs_f64();
-                self.context.cluster.metrics().drain_duration.observe(seconds);
-            }
-        }
-        if new.phase == Some(Phase::Failed) && old.phase != Some(Phase::Failed) {
-            let why = new.last_error.clone().unwrap_or_else(|| "spec.drain.timeout is over".to_owned());
-            publisher.of_maintenance(object, News::FailedMaintenance(why));
-        }
-        let stuck = |status: &NodeMaintenanceStatus| {
-            let condition = status.conditions.iter().find(|condition| condition.type_ == status::condition::STUCK);
-            condition.filter(|condition| condition.status == "True").map(|condition| condition.message.clone())
-        };
-        match (stuck(&old), stuck(new)) {
-            (None, Some(what)) => publisher.of_maintenance(object, News::Stuck(what)),
-            (Some(_), None) => publisher.of_maintenance(object, News::NoLongerStuck),
-            _ => {}
-        }
     }
 
     /// Notes what went wrong; returns when it is tried again.
@@ -466,13 +406,13 @@ impl Worker {
         at
     }
 
-    fn cached_object_version(&self) -> String {
+    pub(super) fn cached_object_version(&self) -> String {
         let cached = self.context.cluster.snapshot().maintenance(&self.name).cloned();
         cached.and_then(|cached| cached.metadata.resource_version.clone()).unwrap_or_default()
     }
 
     /// Takes up the answer to a write; if the watch has moved on meanwhile, what it shows counts.
-    fn wrote_object(&mut self, from: &str, written: NodeMaintenance) {
+    pub(super) fn wrote_object(&mut self, from: &str, written: NodeMaintenance) {
         if self.cached_object_version() == from {
             self.own_object.wrote(from, written);
         }
@@ -488,10 +428,6 @@ impl Worker {
         if self.cached_node_version() == from {
             self.own_node.wrote(from, written);
         }
-    }
-
-    pub(super) fn show_blocked(&self, progress: Option<&Progress>) {
-        self.context.blocked.set(self.context.cluster.metrics(), &self.name, progress);
     }
 
     /// Starts nothing more, and waits for the requests that are on their way.
@@ -536,6 +472,6 @@ async fn lease_changed(held: Option<&mut HeldNode>) {
     };
     if changed.is_err() {
         // Its task has ended, and said before what became of the Lease.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -54,7 +54,9 @@ pub fn conditions_patch(node: &Node, wanted: Option<&Lifecycle<'_>>, now: Timest
         .collect();
     (!changes.is_empty()).then(|| {
         json!({
-            "metadata": { "resourceVersion": node.resource_version },
+            // By type they merge, so nobody else's change is lost, and the node changes often at this moment: its UID is
+            // guard enough.
+            "metadata": { "uid": node.uid },
             "status": { "conditions": changes },
         })
     })
@@ -190,7 +192,7 @@ mod tests {
         let mut node = testing::node();
         let wanted = Lifecycle { actor: &actor, drain: DrainStage::InProgress };
         let patch = conditions_patch(&node, Some(&wanted), now()).unwrap();
-        assert_eq!(patch["metadata"]["resourceVersion"], node.resource_version.as_str());
+        assert_eq!(patch["metadata"]["uid"], node.uid.as_str());
         assert_eq!(
             patch["status"]["conditions"][1],
             json!({

@@ -1,5 +1,6 @@
 //! Candidates against a server in memory, in virtual time.
 
+use proptest::prelude::*;
 use serde_json::json;
 use tokio::time::{advance, sleep};
 
@@ -27,6 +28,11 @@ async fn watch_for(seconds: u64, candidates: &[&LeaderElection]) {
         let leading = candidates.iter().filter(|candidate| candidate.is_mine()).count();
         assert!(leading <= 1, "{leading} lead at {:?}", Instant::now());
     }
+}
+
+/// Waits until leadership passes, but not for ever: virtual time would run on.
+async fn passes(leadership: &mut watch::Receiver<Leadership>) {
+    tokio::time::timeout(Duration::from_secs(300), leadership.changed()).await.unwrap().unwrap();
 }
 
 fn holder(server: &FakeServer) -> String {
@@ -77,7 +83,7 @@ async fn a_leader_that_is_cut_off_stops_long_before_another_begins() {
         let cut_off = Instant::now();
         let mut leadership = first.leadership();
         leadership.mark_unchanged();
-        leadership.changed().await.unwrap();
+        passes(&mut leadership).await;
         assert!(matches!(&*leadership.borrow(), Leadership::Unavailable { .. }), "{mood:?}: it is told of it");
         let silent_for = cut_off.elapsed();
         assert!((Duration::from_secs(11)..=Duration::from_secs(15)).contains(&silent_for), "{mood:?} {silent_for:?}");
@@ -85,7 +91,7 @@ async fn a_leader_that_is_cut_off_stops_long_before_another_begins() {
 
         let mut other = second.leadership();
         other.mark_unchanged();
-        other.changed().await.unwrap();
+        passes(&mut other).await;
         assert!(second.is_mine());
         let margin = cut_off.elapsed().checked_sub(silent_for).unwrap();
         assert!(margin >= Duration::from_secs(15), "{mood:?} {margin:?}");
@@ -254,4 +260,49 @@ async fn what_is_missing_is_said_and_awaited() {
     server.put(NAMESPACE, json!({ "metadata": { "name": "careen" } }));
     sleep(Duration::from_secs(31)).await;
     assert!(first.is_mine());
+}
+
+fn any_mood() -> impl Strategy<Value = Mood> {
+    prop_oneof![
+        3 => Just(Mood::Serve),
+        1 => Just(Mood::Hang),
+        1 => Just(Mood::LoseAnswers),
+        1 => Just(Mood::Refuse(503)),
+        1 => Just(Mood::ConflictOnWrite),
+        1 => (0..7_000_u64).prop_map(|millis| Mood::Slow(Duration::from_millis(millis))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens to the links, at most one leads, and no other within 15 s of one that fell silent.
+    #[test]
+    fn leaders_never_meet(history in prop::collection::vec((0..3_usize, any_mood(), 1..40_u64), 1..20)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let server = server();
+            let links = [server.clone(), server.another_link(), server.another_link()];
+            let candidates = [0, 1, 2].map(|index| candidate(&links[index], &format!("candidate-{index}")));
+            let mut last: Option<(usize, Instant)> = None;
+            for (index, mood, seconds) in history {
+                links[index].set_mood(mood);
+                for _ in 0..seconds * 5 {
+                    sleep(Duration::from_millis(200)).await;
+                    let leading: Vec<usize> = (0..3).filter(|&index| candidates[index].is_mine()).collect();
+                    assert!(leading.len() <= 1, "{leading:?}");
+                    let Some(&leader) = leading.first() else { continue };
+                    if let Some((before, at)) = last.filter(|(before, _)| *before != leader) {
+                        assert!(at.elapsed() >= Duration::from_secs(15), "{before}, then {leader} after {:?}", at.elapsed());
+                    }
+                    last = Some((leader, Instant::now()));
+                }
+            }
+            for link in &links {
+                link.set_mood(Mood::Serve);
+            }
+            sleep(Duration::from_secs(40)).await;
+            assert_eq!(candidates.iter().filter(|candidate| candidate.is_mine()).count(), 1, "in the end one leads");
+        });
+    }
 }

@@ -6,12 +6,14 @@
 //! | `snapshot` | the consistent view that pure code gets |
 //! | `apply` | how a snapshot takes up what the watches bring |
 //! | `watch` | one watch of one kind |
+//! | `failures` | a watch that fails: when it is tried again, and what is said of it |
 //! | `whole`, `nodes` | which watches there are, by the scope of the connection |
 //! | `shared` | what the watches write and everybody reads |
 
 mod apply;
 mod connect;
 mod count_requests;
+mod failures;
 mod nodes;
 mod shared;
 mod snapshot;

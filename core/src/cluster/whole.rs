@@ -17,15 +17,13 @@ use kube::{
     Api, Client,
     api::PartialObjectMeta,
     core::DeserializeGuard,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
     apply::Part,
+    failures::{Failures, sentence},
     shared::{Shared, WatchState},
     watch::{follow, kubevirt_api},
 };
@@ -161,10 +159,13 @@ impl OptionalWatches {
 async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
     let definitions = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone());
     let mut watches = OptionalWatches { client, shared, tasks: JoinSet::new(), running: BTreeMap::new() };
-    let events = watcher::watcher(definitions, watcher::Config::default()).default_backoff();
-    let mut events = std::pin::pin!(events);
+    let mut events = std::pin::pin!(watcher::watcher(definitions, watcher::Config::default()));
+    let mut failures = Failures::default();
     let mut listed = BTreeSet::new();
     while let Some(event) = events.next().await {
+        if matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) {
+            failures.are_over("CustomResourceDefinition");
+        }
         match event {
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(definition)) => listed.extend(kind_defined_by(&definition)),
@@ -183,13 +184,14 @@ async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
                     watches.stop(kind);
                 }
             }
-            Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 403 => {
-                tracing::warn!(message = status.message, "may not see which CustomResourceDefinitions there are");
-                for kind in OptionalKind::ALL {
-                    watches.start(kind);
+            Err(error) => {
+                if matches!(&error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403) {
+                    for kind in OptionalKind::ALL {
+                        watches.start(kind);
+                    }
                 }
+                failures.pause("CustomResourceDefinition", &sentence(&error)).await;
             }
-            Err(error) => tracing::warn!(%error, "cannot see which CustomResourceDefinitions there are"),
         }
     }
 }

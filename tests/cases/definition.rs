@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition is missing.
+//! The definition of the resource is missing.
 
 use careen_tests::{
     case::Case,

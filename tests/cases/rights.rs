@@ -24,11 +24,11 @@ pub async fn a_missing_right_is_named_and_waited_for(case: Case) {
     };
     let role = roles.iter().find(|role| role.kind == kinds::CLUSTER_ROLE && role.rules.iter().any(patches_nodes));
     let role = role.expect("a ClusterRole lets Careen patch nodes");
-    let mut rules = role.rules.clone();
-    for rule in rules.iter_mut().filter(|rule| patches_nodes(rule)) {
+    let mut reduced = role.rules.clone();
+    for rule in reduced.iter_mut().filter(|rule| patches_nodes(rule)) {
         rule["verbs"].as_array_mut().unwrap().retain(|verb| verb != "patch" && verb != "update");
     }
-    rules.retain(|rule| !list(rule, "/verbs").is_empty());
+    reduced.retain(|rule| !list(rule, "/verbs").is_empty());
     let since = Timestamp::now();
     let set_rules = async |rules: &[Value], allowed: bool| {
         case.cluster().merge(kinds::CLUSTER_ROLE, CLUSTER, &role.name, json!({"rules": rules})).await;
@@ -38,7 +38,7 @@ pub async fn a_missing_right_is_named_and_waited_for(case: Case) {
         })
         .await;
     };
-    set_rules(&rules, false).await;
+    set_rules(&reduced, false).await;
     let name = case.maintain(&a).await;
     let told = case
         .until_maintenance(&name, "it names the right", |found| {
@@ -67,7 +67,7 @@ async fn may_patch_nodes(case: &Case) -> bool {
     case.cluster().create(review).await.pointer("/status/allowed") == Some(&json!(true))
 }
 
-/// A ClusterRole or Role that Careen's account has.
+/// A `ClusterRole` or Role that Careen's account has.
 struct BoundRole {
     kind: Kind,
     name: String,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, StreamExt, future::BoxFuture};
+use futures::{FutureExt, StreamExt, future::LocalBoxFuture};
 use kube::{
     api::{DeleteParams, ListParams},
     runtime::watcher::{self, Event, watcher},
@@ -48,7 +48,7 @@ pub struct Case {
 }
 
 /// What a case does.
-pub type Body = fn(Case) -> BoxFuture<'static, ()>;
+pub type Body = fn(Case) -> LocalBoxFuture<'static, ()>;
 
 thread_local! {
     /// The last panic on this thread, with its place.

@@ -13,7 +13,7 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     api_version: &'static str,
-    kind: &'static str,
+    name: &'static str,
     plural: &'static str,
     namespaced: bool,
 }
@@ -25,12 +25,12 @@ pub const CLUSTER: &str = "";
 pub mod kinds {
     use super::Kind;
 
-    const fn cluster_scoped(api_version: &'static str, kind: &'static str, plural: &'static str) -> Kind {
-        Kind { api_version, kind, plural, namespaced: false }
+    const fn cluster_scoped(api_version: &'static str, name: &'static str, plural: &'static str) -> Kind {
+        Kind { api_version, name, plural, namespaced: false }
     }
 
-    const fn namespaced(api_version: &'static str, kind: &'static str, plural: &'static str) -> Kind {
-        Kind { api_version, kind, plural, namespaced: true }
+    const fn namespaced(api_version: &'static str, name: &'static str, plural: &'static str) -> Kind {
+        Kind { api_version, name, plural, namespaced: true }
     }
 
     macro_rules! kinds {
@@ -83,7 +83,7 @@ impl Kind {
             group: group.into(),
             version: version.into(),
             api_version: self.api_version.into(),
-            kind: self.kind.into(),
+            kind: self.name.into(),
             plural: self.plural.into(),
         }
     }
@@ -92,7 +92,7 @@ impl Kind {
         let (api_version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
         *kinds::ALL
             .iter()
-            .find(|known| known.api_version == api_version && known.kind == kind)
+            .find(|known| known.api_version == api_version && known.name == kind)
             .unwrap_or_else(|| panic!("kind {api_version} {kind} is missing in objects.rs"))
     }
 }
@@ -137,7 +137,7 @@ impl Cluster {
     pub async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Value {
         self.find(kind, namespace, name)
             .await
-            .unwrap_or_else(|| panic!("{} {namespace}/{name} does not exist", kind.kind))
+            .unwrap_or_else(|| panic!("{} {namespace}/{name} does not exist", kind.name))
     }
 
     /// All objects of the kind in that namespace (in [`CLUSTER`]: in all).
@@ -176,7 +176,7 @@ impl Cluster {
     /// A JSON merge patch.
     pub async fn merge(&self, kind: Kind, namespace: &str, name: &str, patch: Value) -> Value {
         let answer = self.try_merge(kind, namespace, name, &patch).await;
-        answer.unwrap_or_else(|error| panic!("patch {} {namespace}/{name} with {patch}: {error}", kind.kind))
+        answer.unwrap_or_else(|error| panic!("patch {} {namespace}/{name} with {patch}: {error}", kind.name))
     }
 
     /// A JSON merge patch that may be refused.
@@ -194,7 +194,7 @@ impl Cluster {
     /// A JSON merge patch of the status.
     pub async fn merge_status(&self, kind: Kind, namespace: &str, name: &str, patch: &Value) -> Value {
         let answer = self.try_merge_status(kind, namespace, name, patch).await;
-        answer.unwrap_or_else(|error| panic!("patch status of {} {namespace}/{name}: {error}", kind.kind))
+        answer.unwrap_or_else(|error| panic!("patch status of {} {namespace}/{name}: {error}", kind.name))
     }
 
     /// A JSON merge patch of the status that may be refused.
@@ -226,7 +226,7 @@ impl Cluster {
             Ok(_) => {}
             // Gone, or somebody else under its name.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-            Err(error) => panic!("delete {} {namespace}/{name}: {error}", kind.kind),
+            Err(error) => panic!("delete {} {namespace}/{name}: {error}", kind.name),
         }
     }
 

@@ -83,7 +83,7 @@ impl KubeVirt {
         kubevirt
     }
 
-    /// An API of its own, behind the API server: a Service of type ExternalName leads it to this process.
+    /// An API of its own, behind the API server: a Service of type `ExternalName` leads it to this process.
     async fn register_subresources(&self) {
         let cluster = &self.cluster;
         cluster.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kubevirt"}})).await;

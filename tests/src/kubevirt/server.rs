@@ -129,12 +129,11 @@ async fn judge_eviction(cluster: &Cluster, namespace: &str, pod: &str, is_dry_ru
     };
     let is_migratable = condition(&vmi, "LiveMigratable") == "True";
     match text(&vmi, "/spec/evictionStrategy") {
-        "External" => {}
         "LiveMigrate" if !is_migratable => {
             return Err(format!("VMI {name} is configured with an eviction strategy but is not live-migratable"));
         }
         "LiveMigrateIfPossible" if !is_migratable => return Ok(()),
-        "LiveMigrate" | "LiveMigrateIfPossible" => {}
+        "LiveMigrate" | "LiveMigrateIfPossible" | "External" => {}
         _ => return Ok(()),
     }
     let triggered = format!("Eviction triggered evacuation of VMI \"{namespace}/{name}\"");

@@ -24,8 +24,8 @@ use tokio::{sync::broadcast, task::JoinSet};
 
 pub use apply::{Concerned, Kept, Part};
 pub use connect::{ConnectError, Connection, client_on};
-use shared::Shared;
 pub use shared::WatchState;
+use shared::{Shared, WatchStates};
 pub use snapshot::{Snapshot, View};
 
 use crate::metrics::Metrics;
@@ -84,9 +84,14 @@ impl Cluster {
     /// Whether a kind is served by the API server, as far as it is known.
     #[must_use]
     pub fn serves(&self, kind: &'static str) -> bool {
-        let states = self.shared.states();
-        let states = states.borrow();
-        states.iter().any(|((name, _), state)| *name == kind && *state != WatchState::NotServed)
+        serves(&self.shared.states().borrow(), kind)
+    }
+
+    /// Waits until a kind is served by the API server, or is not.
+    pub async fn until_served(&self, kind: &'static str, served: bool) {
+        let mut states = self.shared.states();
+        // The sender lives as long as `self`, so this cannot fail.
+        states.wait_for(|states| serves(states, kind) == served).await.ok();
     }
 
     /// Waits until every cache is filled.
@@ -96,6 +101,10 @@ impl Cluster {
         // The sender lives as long as `self`, so this cannot fail.
         states.wait_for(|states| states.values().all(ready)).await.ok();
     }
+}
+
+fn serves(states: &WatchStates, kind: &str) -> bool {
+    states.iter().any(|((name, _), state)| *name == kind && *state != WatchState::NotServed)
 }
 
 impl fmt::Debug for Cluster {

@@ -46,6 +46,12 @@ pub enum View {
 }
 
 impl Snapshot {
+    /// An empty snapshot that will show that much of the cluster.
+    #[must_use]
+    pub fn of(view: View) -> Self {
+        Self { view, ..Self::default() }
+    }
+
     /// The node of that name.
     #[must_use]
     pub fn node(&self, name: &NodeName) -> Option<&Arc<Node>> {

@@ -179,14 +179,20 @@ async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
                 }
             }
             Ok(Event::Apply(definition)) => {
-                kind_defined_by(&definition).into_iter().for_each(|kind| watches.start(kind))
+                if let Some(kind) = kind_defined_by(&definition) {
+                    watches.start(kind);
+                }
             }
             Ok(Event::Delete(definition)) => {
-                kind_defined_by(&definition).into_iter().for_each(|kind| watches.stop(kind))
+                if let Some(kind) = kind_defined_by(&definition) {
+                    watches.stop(kind);
+                }
             }
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 403 => {
                 tracing::warn!(message = status.message, "may not see which CustomResourceDefinitions there are");
-                OptionalKind::ALL.into_iter().for_each(|kind| watches.start(kind));
+                for kind in OptionalKind::ALL {
+                    watches.start(kind);
+                }
             }
             Err(error) => tracing::warn!(%error, "cannot see which CustomResourceDefinitions there are"),
         }

@@ -236,7 +236,8 @@ mod tests {
         let right = json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "pods \"a\" is forbidden: User \"alice\" cannot create resource \"pods/eviction\" in API group \"\" in the namespace \"cases\"", "details": {"name": "a", "kind": "pods"}});
         assert_eq!(answer(right).name(), "Forbidden");
         assert_eq!(answer(json!({"status": "Failure", "reason": "Invalid", "code": 422})).name(), "Rejected");
-        let overload = json!({"status": "Failure", "reason": "TooManyRequests", "code": 429, "details": {"retryAfterSeconds": 1}});
+        let overload =
+            json!({"status": "Failure", "reason": "TooManyRequests", "code": 429, "details": {"retryAfterSeconds": 1}});
         assert_eq!(answer(overload), Answer::Overloaded(Duration::from_secs(1)));
         let gatekeeper = json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "admission webhook \"validation.gatekeeper.sh\" denied the request: not on Fridays"});
         assert_eq!(answer(gatekeeper).name(), "WebhookRefused");

@@ -1,7 +1,33 @@
 //! Draining a node.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `options` | what a drain may do |
+//! | `machine` | the machine: what to do next, pure |
+//! | `ask`, `turns`, `motion`, `last_look` | its parts: one pod, one budget, one VM, the word `Drained` |
+//! | `driver`, `requests` | carries the actions out |
+//! | `action` | what the machine asks its driver to do, and what it is told |
+//! | `answer` | what the API server answered to an eviction |
+//! | `progress` | how far it has got, for people |
 
+mod action;
+
+mod answer;
+mod ask;
+mod driver;
+mod last_look;
+mod machine;
+mod motion;
 mod options;
+mod progress;
+mod requests;
+mod turns;
 
+pub use action::{Action, Evict, Outcome, Seen};
+pub use answer::Answer;
+pub use driver::{Drain, HandOver};
+pub use machine::{DrainPhase, Machine, Step};
 pub use options::{
     DrainOptions, DrainSpec, EvictOrBlock, InvalidDrainSpec, LeaveOrAbort, ShutDownOrBlock, ShutDownOrMigrate,
 };
+pub use progress::{Progress, WorkloadProgress, WorkloadState};

@@ -118,13 +118,11 @@ pub enum LeaveOrAbort {
 
 impl DrainSpec {
     /// The options in force for a `NodeMaintenance`: as the operator that people know drains.
-    #[must_use]
     pub fn for_maintenance(&self) -> Result<DrainOptions, InvalidDrainSpec> {
         self.with_defaults(EvictOrBlock::Evict)
     }
 
     /// The options in force for a drain as an operation: for pods as `kubectl drain` without flags.
-    #[must_use]
     pub fn for_drain(&self) -> Result<DrainOptions, InvalidDrainSpec> {
         self.with_defaults(EvictOrBlock::Block)
     }

@@ -1,5 +1,8 @@
 //! The `NodeMaintenance` resource, and its CustomResourceDefinition.
 
+// The columns of `kubectl get` are attributes that look alike.
+#![allow(clippy::duplicated_attributes)]
+
 use jiff::Timestamp;
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -158,6 +161,12 @@ impl NodeMaintenance {
     /// The node that it is about.
     pub fn node(&self) -> Result<NodeName, InvalidNodeName> {
         self.spec.node_name.parse()
+    }
+
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
     }
 
     /// The condition of that type, if it has been set.

@@ -7,6 +7,8 @@ mod identity;
 mod node;
 mod pod;
 mod scheduling;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod virtual_machine;
 
 pub use budget::{Budget, UnhealthyPodEvictionPolicy};

@@ -23,6 +23,8 @@ pub(super) struct Ask {
     pub(super) failed_before: Option<Uid>,
     /// Since when the VMI has been seen to be deleted, by whomever.
     pub(super) instance_deleted: Option<Timestamp>,
+    /// How many times the API server was asked what became of what was accepted, and knew.
+    looks: u32,
     /// Failures in a row; the next try waits the longer.
     failures: u32,
     /// How many times KubeVirt called a VM not migratable of which the caches say that it is.
@@ -66,6 +68,8 @@ pub(super) struct Doubt {
 const SHORT: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 /// Waits where only a change helps, and nobody tells of it: from five seconds, doubling, to five minutes.
 const LONG: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
+/// What was accepted shows in the caches within this time; else the API server is asked, and again ever later.
+const SHOWS: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(300) };
 /// Waits after failed migrations: those of KubeVirt's own evacuation.
 const MIGRATION: Backoff = Backoff { first: Duration::from_secs(20), longest: Duration::from_secs(320) };
 /// "Too many evictions not confirmed": Kubernetes confirms or drops them within two minutes.
@@ -139,10 +143,18 @@ impl Ask {
         };
     }
 
+    /// When it becomes doubtful what was accepted at that time, if nothing shows of it.
+    pub(super) fn doubtful_at(&self, accepted_at: Timestamp) -> Timestamp {
+        later(accepted_at, SHOWS.after(self.looks))
+    }
+
     /// Takes up what a look after a lost answer showed.
     pub(super) fn looked(&mut self, seen: Seen, now: Timestamp) {
         let AskState::Looking { doubt } = &self.state else { return };
         let doubt = doubt.clone();
+        if seen != Seen::Unknown {
+            self.looks = self.looks.saturating_add(1);
+        }
         self.state = match seen {
             Seen::Gone | Seen::Terminating => self.accepted(now),
             Seen::Marked => AskState::Marked { at: now },

@@ -19,8 +19,6 @@ use crate::{
     plan::{Block, BlockReason, MigrateBy, ShutDownBy, Verdict, is_launcher, strategy_of, vmi_of},
 };
 
-/// What was accepted shows in the caches within this time; else the API server is asked.
-const SHOWS_WITHIN: Duration = Duration::from_secs(10);
 /// A pod that has not gone so long after its grace is said to be overdue.
 const OVERDUE_AFTER: Duration = Duration::from_secs(30);
 
@@ -113,7 +111,7 @@ impl Machine {
             AskState::Idle => None,
             AskState::InFlight { .. } => Some(Decided::State(WorkloadState::Asked)),
             AskState::Accepted { at } | AskState::Marked { at } | AskState::Migrating { at, .. } => {
-                draft.wake(later(*at, SHOWS_WITHIN));
+                draft.wake(ask.doubtful_at(*at));
                 Some(match verdict {
                     Verdict::Blocked(block) => Decided::Blocked(block.clone()),
                     _ => Decided::State(WorkloadState::Asked),
@@ -160,8 +158,8 @@ fn settle(ask: &mut Ask, pod: &Pod, draft: &Draft<'_>) {
     let now = draft.now;
     let doubtful = |was_marked| AskState::Lost { at: now, doubt: Doubt { block: nothing_shows(), was_marked } };
     match ask.state {
-        AskState::Accepted { at } if later(at, SHOWS_WITHIN) <= now => ask.state = doubtful(false),
-        AskState::Marked { at } if later(at, SHOWS_WITHIN) <= now => ask.state = doubtful(true),
+        AskState::Accepted { at } if ask.doubtful_at(at) <= now => ask.state = doubtful(false),
+        AskState::Marked { at } if ask.doubtful_at(at) <= now => ask.state = doubtful(true),
         AskState::Evacuating => ask.state = AskState::Withdrawn,
         AskState::Migrating { at, shown } => {
             // The caches of migrations may be ahead of those of VMIs, which are to show that it has moved.
@@ -171,7 +169,7 @@ fn settle(ask: &mut Ask, pod: &Pod, draft: &Draft<'_>) {
             if let Some(failed) = failed.filter(|failed| ask.failed_before.as_ref() != Some(&failed.uid)) {
                 let reason = failed.failure_reason.as_deref().unwrap_or("KubeVirt gives no reason");
                 ask.migration_failed(&format!("migration {} failed: {reason}", failed.key), now);
-            } else if later(at, SHOWS_WITHIN) <= now {
+            } else if ask.doubtful_at(at) <= now {
                 ask.migration_failed("the migration that was made for it is not there any more", now);
             }
         }

@@ -11,7 +11,9 @@ mod budgets;
 mod course;
 mod migrations;
 mod pods;
+mod properties;
 mod vms;
+mod world;
 
 use std::time::Duration;
 

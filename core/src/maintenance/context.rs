@@ -61,6 +61,13 @@ pub(super) struct BlockedGauges {
 }
 
 impl BlockedGauges {
+    /// This replica leads no longer: what blocks is for the next leader to say.
+    pub(super) fn clear(&self, metrics: &Metrics) {
+        self.by_maintenance.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        metrics.blocked_workloads.clear();
+        metrics.maintenances.clear();
+    }
+
     /// Takes up what blocks one maintenance now; `None`: it has ended.
     pub(super) fn set(&self, metrics: &Metrics, maintenance: &str, progress: Option<&Progress>) {
         let mut now: BTreeMap<BlockReason, i64> = BTreeMap::new();

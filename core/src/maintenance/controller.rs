@@ -48,6 +48,7 @@ impl Controller {
             let leads = leadership.borrow_and_update().is_mine(Instant::now());
             self.cluster.metrics().leader.set(i64::from(leads));
             if !leads {
+                context.blocked.clear(self.cluster.metrics());
                 tell(&leadership.borrow());
                 tokio::select! {
                     changed = leadership.changed() => if changed.is_err() { return },

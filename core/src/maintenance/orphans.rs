@@ -5,9 +5,10 @@ use kube::{
     api::{ApiResource, DynamicObject},
 };
 
-use super::{NodeMaintenance, context::Context, news::News};
+use super::{NodeMaintenance, cancel::take_back, context::Context, news::News};
 use crate::{
     cluster::Snapshot,
+    drain::DrainSpec,
     lease::NodeLease,
     model::{Node, Uid},
     node::{self, ActorKind, Record, RecordReading},
@@ -62,6 +63,12 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
     let lease = lease.map_err(|error| error.to_string())?;
     let key = &context.settings.drain_taint_key;
+    // The options went with the object; without them nothing is aborted that runs.
+    let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
+    let left = take_back(context, &node.name, record, &options).await;
+    if !left.is_empty() {
+        context.publisher.of_node(node, News::LeftBehind(left.join("; ")));
+    }
     let cleared =
         node::set_conditions(client, node, None, context.clock.now()).await.map_err(|error| error.to_string())?;
     let node = cleared.as_ref().unwrap_or(node);

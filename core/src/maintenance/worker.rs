@@ -53,6 +53,7 @@ pub(super) struct Worker {
 
 /// The node Lease, while we have it.
 pub(super) struct HeldNode {
+    node_uid: Uid,
     pub(super) lease: NodeLease,
     state: watch::Receiver<NodeLeaseState>,
 }
@@ -242,6 +243,10 @@ impl Worker {
 
     /// The node Lease: nobody else acts on the node while we do.
     pub(super) async fn hold_node(&mut self, node: &Node) -> Result<(), Trouble> {
+        if self.lease.take_if(|held| held.node_uid != node.uid).is_some() {
+            // The node has left and come back: its Lease went with it, and what was asked of its pods means nothing.
+            self.drain = None;
+        }
         let state = self.lease.as_mut().map(|held| held.state.borrow_and_update().clone());
         match state {
             Some(NodeLeaseState::Held { until }) if tokio::time::Instant::now() < until => return Ok(()),
@@ -258,13 +263,15 @@ impl Worker {
         let holder = self.actor().lease_holder();
         match NodeLease::acquire(client, self.context.clock, &node.name, &node.uid, holder).await {
             Ok(lease) => {
-                self.lease = Some(HeldNode { state: lease.state(), lease });
+                self.lease = Some(HeldNode { node_uid: node.uid.clone(), state: lease.state(), lease });
                 Ok(())
             }
             Err(error) => {
                 let reason = match &error {
                     NodeLeaseError::HeldBy { .. } => {
-                        self.lease_errors = self.lease_errors.saturating_add(1);
+                        // Counted once for each time that it falls into other hands, not for each look.
+                        let is_news = self.trouble.as_ref().is_none_or(|trouble| trouble.reason != "NodeLeaseHeld");
+                        self.lease_errors = self.lease_errors.saturating_add(i32::from(is_news));
                         "NodeLeaseHeld"
                     }
                     NodeLeaseError::NamespaceMissing { .. } => "NamespaceMissing",

@@ -105,7 +105,9 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
         conditions: old.conditions,
         ..old
     };
-    if let Some((_, progress)) = known.drain {
+    if let Some((phase, progress)) = known.drain
+        && *phase != DrainPhase::NodeGone
+    {
         show_progress(&mut status, progress, known.total_pods);
     }
     let stuck = known.drain.and_then(|(_, progress)| first_stuck(progress));

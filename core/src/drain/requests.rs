@@ -1,6 +1,6 @@
 //! Carries out what the machine asks for: one request each, with a time-out.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use k8s_openapi::{
     api::{core::v1, policy::v1::Eviction},
@@ -13,16 +13,13 @@ use kube::{
 
 use super::{Action, Answer, Evict, Outcome, Seen};
 use crate::{
+    answer::REQUEST_TIMEOUT,
     cluster::Cluster,
     metrics::AnswerLabels,
     migration::{self, MigrationName, RequestError},
     model::{NodeName, ObjectKey, Pod, Uid, virtual_machine::VirtualMachineInstance},
     node::{self, Actor, Record, RecordReading},
 };
-
-/// Well below the time by which a leader that cannot renew its Lease has stopped, and above the ten seconds that the API
-/// server gives a webhook.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Asked before this program's own pod is evicted: whether another replica takes over and evicts it. `true`: it does.
 pub type HandOver = Arc<dyn Fn() -> bool + Send + Sync>;

@@ -98,7 +98,7 @@ impl Machine {
             self.turns.sent(budget, pod);
         }
         let ask = self.ask(&pod.uid);
-        ask.deletes = matches!(action, Action::DeletePod { .. });
+        ask.deletes = matches!(action, Action::DeletePod { .. } | Action::DeleteInstance { .. });
         ask.state = AskState::InFlight { budget: budget.map(|budget| budget.key.clone()) };
         draft.workloads[candidate.index].state = WorkloadState::Asked;
         draft.actions.push(action);

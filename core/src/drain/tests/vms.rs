@@ -319,6 +319,50 @@ fn a_marked_vm_that_turns_out_not_to_migrate_is_shut_down_where_that_is_allowed(
 }
 
 #[test]
+fn a_vm_that_turns_out_not_to_migrate_before_its_mark_shows_is_shut_down_where_that_is_allowed() {
+    let shut_down = DrainSpec { vm_that_cannot_migrate: Some(ShutDownOrBlock::ShutDown), ..spec() };
+    let mut drill = with_db_of(&shut_down, live_migrate());
+    drill.does(0.0);
+    drill.records(0.0, &["db"]);
+    assert_eq!(drill.does(0.0), [EVICT_DB]);
+    drill.answers(0.1, DB, Answer::EvacuationStarted);
+    drill.see(live_migrate().marked(NODE).not_migratable());
+    assert_eq!(drill.does(0.2), ["delete VMI db"]);
+    drill.answers(0.3, DB, Answer::Accepted);
+    drill.rests(0.4);
+}
+
+#[test]
+fn a_mark_that_came_and_went_while_the_node_did_not_answer_was_taken_back() {
+    let mut drill = with_db(live_migrate());
+    drill.does(0.0);
+    drill.records(0.0, &["db"]);
+    assert_eq!(drill.does(0.0), [EVICT_DB]);
+    drill.see(node(NODE).not_ready());
+    drill.answers(0.0, DB, Answer::Lost("connection reset".into()));
+    drill.see(live_migrate().marked(NODE));
+    drill.rests(1.0);
+    drill.see(live_migrate());
+    drill.rests(2.0);
+    drill.see(node(NODE));
+    drill.rests(3.0);
+    assert_eq!(drill.state(DB), "Stuck EvacuationWithdrawn");
+}
+
+#[test]
+fn a_lost_deletion_of_a_vmi_is_repeated_although_the_vm_is_marked() {
+    let mut drill = marked();
+    let shut_down = DrainSpec { vm_that_cannot_migrate: Some(ShutDownOrBlock::ShutDown), ..spec() };
+    drill.machine.set_options(shut_down.for_maintenance().unwrap());
+    drill.see(live_migrate().marked(NODE).not_migratable());
+    assert_eq!(drill.does(2.0), ["delete VMI db"]);
+    drill.answers(2.0, DB, Answer::Lost("connection reset".into()));
+    assert_eq!(drill.does(2.5), [format!("look at {DB}")]);
+    drill.shows(2.6, DB, Seen::Marked);
+    assert_eq!(drill.does(2.6), ["delete VMI db"], "the mark is of the eviction before");
+}
+
+#[test]
 fn a_vmi_whose_deletion_leads_to_nothing_says_so() {
     let mut deleting = db(EvictionStrategy::None);
     deleting.deleting = true;

@@ -1,15 +1,22 @@
-//! For tests: nodes, and an API server in memory that knows paths, resourceVersions and preconditions, and can fail.
+//! For tests: nodes, and an API server in memory that knows paths, resourceVersions, preconditions, finalizers, lists and
+//! watches, and can fail.
+
+mod collections;
+mod store;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use http::{Method, Request, Response};
+use collections::Collection;
+pub(crate) use collections::ReplyBody;
+use http::{Method, Request, Response, header};
 use k8s_openapi::api::core::v1;
 use kube::client::Body;
 use serde_json::{Value, json};
+use store::{DEFINITIONS, IntoResponse, Store, failure, refused};
 
 use crate::{
     model::Node,
@@ -67,22 +74,6 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// As much of strategic merge as node conditions need: merged by type, with the directive to delete.
-fn merge_conditions(target: &mut Value, patch: &Value) {
-    let list = &mut target["status"]["conditions"];
-    let mut found = list.as_array().cloned().unwrap_or_default();
-    for entry in patch["status"]["conditions"].as_array().unwrap() {
-        let position = found.iter().position(|condition| condition["type"] == entry["type"]);
-        match (position, entry["$patch"] == "delete") {
-            (Some(position), true) => drop(found.remove(position)),
-            (Some(position), false) => merge(&mut found[position], entry),
-            (None, true) => {}
-            (None, false) => found.push(entry.clone()),
-        }
-    }
-    *list = Value::Array(found);
-}
-
 /// How a server behaves towards one of its clients.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Mood {
@@ -108,15 +99,39 @@ pub(crate) struct FakeServer {
 }
 
 #[derive(Default)]
-struct Store {
-    objects: BTreeMap<String, Value>,
-    version: u64,
-}
-
-#[derive(Default)]
 struct Link {
     mood: Mood,
-    log: Vec<String>,
+    log: Vec<Logged>,
+    refusals: Vec<(String, u16)>,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) method: String,
+    /// `LIST`, `WATCH` or the method, the path, and the selectors if there are any.
+    pub(crate) what: String,
+    pub(crate) user_agent: String,
+    pub(crate) body: Value,
+}
+
+impl Logged {
+    fn of(head: &http::request::Parts, body: &Value) -> Self {
+        let path = head.uri.path();
+        let selectors = collections::selectors(&head.uri).map(|(key, value)| format!(" {key}={value}"));
+        let verb = match (&head.method, Collection::of(&head.uri)) {
+            (&Method::GET, Some(_)) if collections::is_watch(&head.uri) => "WATCH",
+            (&Method::GET, Some(_)) => "LIST",
+            (method, _) => method.as_str(),
+        };
+        let user_agent = head.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Self {
+            method: head.method.to_string(),
+            what: format!("{verb} {path}{}", selectors.collect::<String>()),
+            user_agent: user_agent.unwrap_or_default().to_owned(),
+            body: body.clone(),
+        }
+    }
 }
 
 impl FakeServer {
@@ -136,7 +151,67 @@ impl FakeServer {
 
     /// The methods of these requests.
     pub(crate) fn methods(&self) -> String {
-        self.link().log.join(" ")
+        self.link().log.iter().map(|logged| logged.method.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The requests that came over this link.
+    pub(crate) fn log(&self) -> Vec<Logged> {
+        self.link().log.clone()
+    }
+
+    /// How many requests of that kind ([`Logged::what`] begins so) came over this link.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.link().log.iter().filter(|logged| logged.what.starts_with(what)).count()
+    }
+
+    /// The kinds of different requests that came over this link.
+    pub(crate) fn kinds(&self) -> BTreeSet<String> {
+        self.link().log.iter().map(|logged| logged.what.clone()).collect()
+    }
+
+    /// From now on answers requests of that kind ([`Logged::what`] begins so) with that code; nothing is done.
+    pub(crate) fn refuse(&self, what: &str, code: u16) {
+        self.link().refusals.push((what.to_owned(), code));
+    }
+
+    /// Answers as it should again.
+    pub(crate) fn refuse_nothing(&self) {
+        self.link().refusals.clear();
+    }
+
+    /// The pods that were evicted, by path.
+    pub(crate) fn evicted(&self) -> Vec<String> {
+        self.store().evicted.clone()
+    }
+
+    /// Closes the connections of the watches of a collection.
+    pub(crate) fn close_watches(&self, collection: &str) {
+        self.store().watches.close(collection);
+    }
+
+    /// Forgets what happened until now: a watch that wants to go on from there is told `410 Gone`.
+    pub(crate) fn forget_history(&self) {
+        let mut store = self.store();
+        let version = store.version;
+        store.watches.forget_until(version);
+    }
+
+    /// Serves a custom resource: `plural.group`.
+    pub(crate) fn install(&self, definition: &str) {
+        let definition_of = json!({ "metadata": { "name": definition, "uid": format!("uid-{definition}") } });
+        self.put(&format!("{DEFINITIONS}/{definition}"), definition_of);
+    }
+
+    /// Serves it no more; its objects go with it.
+    pub(crate) fn uninstall(&self, definition: &str) {
+        let (plural, group) = definition.split_once('.').unwrap();
+        let mut store = self.store();
+        let is_of_it = |path: &&String| path.starts_with(&format!("/apis/{group}/")) && path.contains(plural);
+        for path in store.objects.keys().filter(is_of_it).cloned().collect::<Vec<_>>() {
+            store.remove(&path);
+        }
+        store.remove(&format!("{DEFINITIONS}/{definition}"));
+        store.watches.close(plural);
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
@@ -148,22 +223,46 @@ impl FakeServer {
         self.store().write(path, object)
     }
 
+    /// Changes an object past all checks.
+    pub(crate) fn edit(&self, path: &str, edit: impl FnOnce(&mut Value)) -> Value {
+        let mut store = self.store();
+        let mut object = store.objects[path].clone();
+        edit(&mut object);
+        store.write(path, object)
+    }
+
+    /// Removes an object past all checks.
     pub(crate) fn remove(&self, path: &str) {
-        self.store().objects.remove(path);
+        self.store().remove(path);
+    }
+
+    /// Deletes an object as a client would: one with finalizers stays until they are gone.
+    pub(crate) fn delete(&self, path: &str) {
+        assert_eq!(self.store().delete(path).0, 200);
     }
 
     pub(crate) fn client(&self) -> kube::Client {
-        let server = self.clone();
-        kube::Client::new(
-            tower::service_fn(move |request| {
-                let server = server.clone();
-                async move { Ok::<_, kube::Error>(server.answer(request).await) }
-            }),
-            "default",
-        )
+        kube::Client::new(self.service(), "default")
     }
 
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    /// The server as a service, for clients with layers of their own.
+    pub(crate) fn service(
+        &self,
+    ) -> impl tower::Service<
+        Request<Body>,
+        Response = Response<ReplyBody>,
+        Error = kube::Error,
+        Future = impl Future<Output = Result<Response<ReplyBody>, kube::Error>> + Send + use<>,
+    > + Send
+    + use<> {
+        let server = self.clone();
+        tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, kube::Error>(server.answer(request).await) }
+        })
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<ReplyBody> {
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await.unwrap();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
@@ -171,34 +270,32 @@ impl FakeServer {
             .headers
             .get("content-type")
             .is_some_and(|type_| type_.to_str().unwrap().starts_with("application/strategic-merge-patch"));
-        let mood = {
+        let (mood, refusal) = {
             let mut link = self.link();
-            link.log.push(head.method.to_string());
-            link.mood
+            let logged = Logged::of(&head, &body);
+            let refused = |(what, _): &&(String, u16)| logged.what.starts_with(what.as_str());
+            let refusal = link.refusals.iter().find(refused).map(|(_, code)| *code);
+            link.log.push(logged);
+            (link.mood, refusal)
         };
-        let path = head.uri.path();
-        let (code, body) = match mood {
-            Mood::Hang => std::future::pending().await,
-            Mood::LoseAnswers => {
-                self.store().handle(&head.method, path, body, strategic);
+        let handle = |body| self.store().handle(&head.method, &head.uri, body, strategic);
+        match (mood, refusal) {
+            (_, Some(code)) => refused(code).into_response(),
+            (Mood::Hang, _) => std::future::pending().await,
+            (Mood::LoseAnswers, _) => {
+                handle(body);
                 std::future::pending().await
             }
-            Mood::Refuse(code) => {
-                let reason = match code {
-                    403 => "Forbidden",
-                    422 => "Invalid",
-                    _ => "ServiceUnavailable",
-                };
-                failure(code, reason, "refused, as the test wants it")
+            (Mood::Refuse(code), _) => refused(code).into_response(),
+            (Mood::ConflictOnWrite, _) if head.method != Method::GET => {
+                failure(409, "Conflict", "conflict").into_response()
             }
-            Mood::ConflictOnWrite if head.method != Method::GET => failure(409, "Conflict", "conflict"),
-            Mood::Serve | Mood::ConflictOnWrite => self.store().handle(&head.method, path, body, strategic),
-            Mood::Slow(time) => {
+            (Mood::Serve | Mood::ConflictOnWrite, _) => handle(body).into_response(),
+            (Mood::Slow(time), _) => {
                 tokio::time::sleep(time).await;
-                self.store().handle(&head.method, path, body, strategic)
+                handle(body).into_response()
             }
-        };
-        Response::builder().status(code).body(Body::from(serde_json::to_vec(&body).unwrap())).unwrap()
+        }
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -207,69 +304,5 @@ impl FakeServer {
 
     fn link(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap()
-    }
-}
-
-type Answer = (u16, Value);
-
-fn failure(code: u16, reason: &str, message: &str) -> Answer {
-    (code, json!({ "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message }))
-}
-
-impl Store {
-    fn handle(&mut self, method: &Method, path: &str, body: Value, strategic: bool) -> Answer {
-        if method == Method::POST {
-            return self.create(path, body);
-        }
-        let path = path.trim_end_matches("/status");
-        let Some(current) = self.objects.get(path).cloned() else {
-            return failure(404, "NotFound", &format!("{path} not found"));
-        };
-        let preconditions = if method == Method::DELETE { &body["preconditions"] } else { &body["metadata"] };
-        for field in ["uid", "resourceVersion"] {
-            if !preconditions[field].is_null() && preconditions[field] != current["metadata"][field] {
-                return failure(409, "Conflict", &format!("{path}: {field} is another"));
-            }
-        }
-        match method.as_str() {
-            "GET" => (200, current),
-            "PUT" => (200, self.write(path, body)),
-            "PATCH" => {
-                let mut object = current;
-                if strategic {
-                    merge_conditions(&mut object, &body);
-                } else {
-                    merge(&mut object, &body);
-                }
-                (200, self.write(path, object))
-            }
-            "DELETE" => {
-                self.objects.remove(path);
-                (200, json!({ "kind": "Status", "status": "Success" }))
-            }
-            other => failure(405, "MethodNotAllowed", other),
-        }
-    }
-
-    fn create(&mut self, collection: &str, mut object: Value) -> Answer {
-        if let Some((_, rest)) = collection.split_once("/namespaces/") {
-            let namespace = rest.split('/').next().unwrap();
-            if !self.objects.contains_key(&format!("/api/v1/namespaces/{namespace}")) {
-                return failure(404, "NotFound", &format!("namespaces \"{namespace}\" not found"));
-            }
-        }
-        let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap());
-        if self.objects.contains_key(&path) {
-            return failure(409, "AlreadyExists", &format!("{path} already exists"));
-        }
-        object["metadata"]["uid"] = json!(format!("uid-{}", self.version + 1));
-        (201, self.write(&path, object))
-    }
-
-    fn write(&mut self, path: &str, mut object: Value) -> Value {
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.objects.insert(path.to_owned(), object.clone());
-        object
     }
 }

@@ -5,6 +5,7 @@
 //! | `connect` | how a client is made |
 //! | `snapshot` | the consistent view that pure code gets |
 //! | `apply` | how a snapshot takes up what the watches bring |
+//! | `kept` | the kinds that it holds |
 //! | `watch` | one watch of one kind |
 //! | `failures` | a watch that fails: when it is tried again, and what is said of it |
 //! | `whole`, `nodes` | which watches there are, by the scope of the connection |
@@ -14,6 +15,7 @@ mod apply;
 mod connect;
 mod count_requests;
 mod failures;
+mod kept;
 mod nodes;
 mod shared;
 mod snapshot;

@@ -71,13 +71,11 @@ pub(super) async fn follow<W: Wire>(
             Ok(Event::Apply(object)) => {
                 // One that cannot be read stays as it was last seen: it has not gone.
                 if let Ok(object) = keep(object, kind, &shared) {
-                    shared.change(|snapshot| snapshot.put(object));
+                    shared.change(|snapshot| snapshot.put_seen(&part, object));
                 }
             }
             Ok(Event::Delete(object)) => {
-                if let Some(key) = W::Kept::key_of(object.meta()) {
-                    shared.change(|snapshot| snapshot.take::<W::Kept>(&key));
-                }
+                shared.change(|snapshot| snapshot.take_seen::<W::Kept>(object.meta()));
             }
             Err(error) => {
                 shared.metrics.watch_failures.get_or_create(&KindLabels { kind }).inc();

@@ -47,6 +47,9 @@ pub struct Case {
     pub suite: &'static Suite,
 }
 
+/// No case hangs for longer than this.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// What a case does.
 pub type Body = fn(Case) -> LocalBoxFuture<'static, ()>;
 
@@ -70,7 +73,8 @@ pub fn run(suite: &'static Suite, id: String, needs_careen: bool, body: Body) ->
         let attempt = async {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.namespace}});
             case.cluster().create(namespace).await;
-            body(case.clone()).await;
+            let in_time = tokio::time::timeout(LIMIT, body(case.clone())).await;
+            assert!(in_time.is_ok(), "the case hangs: it was not over within {LIMIT:?}");
         };
         let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
         let failure = match outcome {

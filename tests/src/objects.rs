@@ -114,6 +114,8 @@ impl Cluster {
     pub async fn connect(kubeconfig: &str) -> Self {
         let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig of the control plane");
         let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+        // It would ask again for minutes when an eviction is refused.
+        config.default_retry = false;
         // Not `careen…`: the audit log counts by it.
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static("end-to-end-suite")));
         Self { client: Client::try_from(config).unwrap() }

@@ -36,11 +36,7 @@ pub async fn a_missing_definition_is_named_and_picked_up_when_installed(case: Ca
     fields.retain(|field, _| field == "name");
     definition.as_object_mut().unwrap().remove("status");
     case.cluster().create(definition).await;
-    soon("the resource is served", async || {
-        let listed = case.kubectl(&["get", "nm"], "").await;
-        check(listed.code == 0, || listed.stderr.clone())
-    })
-    .await;
+    case.cluster().until_served(kinds::MAINTENANCE).await;
     let before = case.look_of(&a).await;
     let name = case.maintain(&a).await;
     case.drained(&name).await;

@@ -153,6 +153,15 @@ impl Cluster {
         list.unwrap_or_else(|error| panic!("list {kind:?}: {error}")).items.into_iter().map(json_of).collect()
     }
 
+    /// Waits until the kind is served: a definition is `Established` a little before its objects can be listed.
+    pub async fn until_served(&self, kind: Kind) {
+        crate::wait::soon(&format!("{} is served", kind.name), async || {
+            let listed = self.api(kind, CLUSTER).list(&ListParams::default().limit(1)).await;
+            listed.map(|_| ()).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
     /// Creates an object; its kind is in it.
     pub async fn create(&self, object: Value) -> Value {
         self.try_create(object.clone()).await.unwrap_or_else(|error| panic!("create {object}: {error}"))

@@ -38,3 +38,9 @@ impl Clock {
         tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
     }
 }
+
+/// That much later. Durations come from people and other programs: what lies beyond the calendar is its end, and no panic.
+#[must_use]
+pub fn later(time: Timestamp, duration: Duration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}

@@ -6,12 +6,15 @@
 //! | `snapshot` | the consistent view that pure code gets |
 //! | `apply` | how a snapshot takes up what the watches bring |
 //! | `watch` | one watch of one kind |
-//! | `whole` | which watches there are |
+//! | `failures` | a watch that fails: when it is tried again, and what is said of it |
+//! | `whole`, `nodes` | which watches there are, by the scope of the connection |
 //! | `shared` | what the watches write and everybody reads |
 
 mod apply;
 mod connect;
 mod count_requests;
+mod failures;
+mod nodes;
 mod shared;
 mod snapshot;
 mod watch;
@@ -28,7 +31,7 @@ pub use shared::WatchState;
 use shared::{Shared, WatchStates};
 pub use snapshot::{Snapshot, View};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, model::NodeName};
 
 /// A connection to a cluster with its watch caches. Cloning shares them; they end with the last clone.
 #[derive(Clone)]
@@ -45,6 +48,16 @@ impl Cluster {
         let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
         let mut watches = JoinSet::new();
         whole::start(&client, &shared, &mut watches);
+        Self { client, shared, _watches: Arc::new(watches) }
+    }
+
+    /// Starts to watch some nodes, and what is around them. Maintenances are not watched: the record on a node says who
+    /// acts on it.
+    #[must_use]
+    pub fn nodes(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
+        let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
+        let mut watches = JoinSet::new();
+        nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
         Self { client, shared, _watches: Arc::new(watches) }
     }
 

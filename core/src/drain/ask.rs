@@ -6,46 +6,76 @@ use jiff::Timestamp;
 
 use super::{Answer, Seen};
 use crate::{
-    model::ObjectKey,
+    clock::later,
+    model::{ObjectKey, Uid},
     plan::{Block, BlockReason},
 };
 
 /// What was asked for a pod, and what came of it. What the caches show goes before it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Ask {
     pub(super) state: AskState,
+    /// Whether the last request was the deletion of the pod.
+    pub(super) deletes: bool,
+    /// Number of the next migration of our own: KubeVirt forgets the oldest of those that have failed.
+    pub(super) attempt: u32,
+    /// The last migration of our own that had failed when the present one was asked for.
+    pub(super) failed_before: Option<Uid>,
+    /// Since when the VMI has been seen to be deleted, by whomever.
+    pub(super) instance_deleted: Option<Timestamp>,
+    /// How many times the API server was asked what became of what was accepted, and knew.
+    looks: u32,
     /// Failures in a row; the next try waits the longer.
     failures: u32,
+    /// How many times KubeVirt called a VM not migratable of which the caches say that it is.
+    not_migratable: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum AskState {
     /// Nothing is under way.
+    #[default]
     Idle,
     /// A request is on its way; of an eviction the budget that it counts on.
     InFlight { budget: Option<ObjectKey> },
     /// It was accepted; the caches will show it.
     Accepted { at: Timestamp },
-    /// KubeVirt has marked the VM; `seen` once the caches have shown that.
-    Marked { at: Timestamp, seen: bool },
-    /// A migration of our own was made.
-    Migrating { at: Timestamp },
+    /// KubeVirt has marked the VM; the caches will show it.
+    Marked { at: Timestamp },
+    /// The caches have shown the mark.
+    Evacuating,
+    /// The mark has gone, and the VM has not moved: somebody took it back.
+    Withdrawn,
+    /// A migration of our own was made; `shown` once the caches have shown it.
+    Migrating { at: Timestamp, shown: bool },
     /// It was refused; not before `until` again.
     Refused { until: Timestamp, block: Block },
-    /// Whether it was carried out is not known; the API server is asked at `at`.
-    Lost { at: Timestamp, block: Block },
+    /// Whether it was carried out is not known, or nothing shows of it; the API server is asked at `at`.
+    Lost { at: Timestamp, doubt: Doubt },
     /// The API server is being asked.
-    Looking { block: Block },
+    Looking { doubt: Doubt },
+}
+
+/// What is not known of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Doubt {
+    pub(super) block: Block,
+    /// KubeVirt had said that it marked the VM, so that a mark that is not there was taken back.
+    pub(super) was_marked: bool,
 }
 
 /// Waits after failures: from half a second, doubling, to 30 seconds.
 const SHORT: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 /// Waits where only a change helps, and nobody tells of it: from five seconds, doubling, to five minutes.
 const LONG: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
+/// What was accepted shows in the caches within this time; else the API server is asked, and again ever later.
+const SHOWS: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(300) };
 /// Waits after failed migrations: those of KubeVirt's own evacuation.
 const MIGRATION: Backoff = Backoff { first: Duration::from_secs(20), longest: Duration::from_secs(320) };
 /// "Too many evictions not confirmed": Kubernetes confirms or drops them within two minutes.
-const OVERRUN: Duration = Duration::from_secs(120);
+pub(super) const OVERRUN: Duration = Duration::from_secs(120);
+/// So many times a VM that KubeVirt calls not migratable is taken for one that is starting.
+const STARTS_WITHIN_TRIES: u32 = 4;
 
 #[derive(Clone, Copy)]
 struct Backoff {
@@ -59,39 +89,42 @@ impl Backoff {
     }
 }
 
-impl Default for Ask {
-    fn default() -> Self {
-        Self { state: AskState::Idle, failures: 0 }
-    }
-}
-
 impl Ask {
-    /// Takes up the answer to an eviction or a deletion.
-    pub(super) fn answered(&mut self, answer: &Answer, now: Timestamp) {
-        let state = match answer {
-            Answer::Accepted | Answer::Gone => AskState::Accepted { at: now },
-            Answer::EvacuationStarted | Answer::EvacuationUnderWay => AskState::Marked { at: now, seen: false },
-            // The budget, or everybody, waits; not this pod alone.
-            Answer::BudgetRefused(_) | Answer::BudgetNotObserved(..) | Answer::Overloaded(_) => {
-                self.failures += 1;
-                self.state = AskState::Idle;
-                return;
+    /// Takes up the answer to an eviction or a deletion; `of_budget` if a budget is known that the refusal holds for.
+    pub(super) fn answered(&mut self, answer: &Answer, of_budget: bool, now: Timestamp) {
+        self.state = match answer {
+            Answer::Accepted | Answer::Gone => self.accepted(now),
+            Answer::EvacuationStarted | Answer::EvacuationUnderWay => {
+                self.failures = 0;
+                AskState::Marked { at: now }
             }
+            // Everybody waits, not this pod alone.
+            Answer::Overloaded(_) => AskState::Idle,
+            // The budget's other pods wait as well.
+            Answer::BudgetRefused(_)
+            | Answer::BudgetNotObserved(..)
+            | Answer::BudgetSyncFailed(_)
+            | Answer::BudgetOverrun(_)
+                if of_budget =>
+            {
+                AskState::Idle
+            }
+            Answer::BudgetRefused(message) => self.refused(SHORT, BlockReason::BudgetExhausted, message, now),
+            Answer::BudgetNotObserved(message, wait) => {
+                let block = Block::new(BlockReason::BudgetNotObserved, message);
+                AskState::Refused { until: later(now, *wait), block }
+            }
+            Answer::BudgetOverrun(message) => {
+                let block = Block::new(BlockReason::BudgetExhausted, message);
+                AskState::Refused { until: later(now, OVERRUN), block }
+            }
+            Answer::BudgetSyncFailed(message) => self.refused(LONG, BlockReason::BudgetSyncFailed, message, now),
             Answer::NamespaceTerminating(message) => {
                 self.refused(LONG, BlockReason::NamespaceTerminating, message, now)
             }
             Answer::Contended(message) => self.refused(SHORT, BlockReason::ApiServerUnavailable, message, now),
-            Answer::BudgetSyncFailed(message) => self.refused(LONG, BlockReason::BudgetSyncFailed, message, now),
             Answer::SeveralBudgets(message) => self.refused(LONG, BlockReason::SeveralBudgets, message, now),
-            Answer::BudgetOverrun(message) => {
-                let block = Block::new(BlockReason::BudgetExhausted, message);
-                AskState::Refused { until: now + OVERRUN, block }
-            }
-            // The caches said that it can migrate, so they are behind, or the VM has just started; unless it stays so.
-            Answer::NotLiveMigratable(message) if self.failures < 4 => {
-                self.refused(SHORT, BlockReason::VirtualMachineStarting, message, now)
-            }
-            Answer::NotLiveMigratable(message) => self.refused(LONG, BlockReason::NotLiveMigratable, message, now),
+            Answer::NotLiveMigratable(message) => self.not_migratable(message, now),
             Answer::MigrationTarget => {
                 let message = "KubeVirt says that it is the target of a migration";
                 self.refused(SHORT, BlockReason::MigrationIncoming, message, now)
@@ -108,44 +141,94 @@ impl Ask {
             }
             Answer::Lost(message) => self.lost(BlockReason::ApiServerUnavailable, message, now),
         };
-        self.state = state;
+    }
+
+    /// When it becomes doubtful what was accepted at that time, if nothing shows of it.
+    pub(super) fn doubtful_at(&self, accepted_at: Timestamp) -> Timestamp {
+        later(accepted_at, SHOWS.after(self.looks))
     }
 
     /// Takes up what a look after a lost answer showed.
     pub(super) fn looked(&mut self, seen: Seen, now: Timestamp) {
-        let AskState::Looking { block } = &self.state else { return };
+        let AskState::Looking { doubt } = &self.state else { return };
+        let doubt = doubt.clone();
+        if seen != Seen::Unknown {
+            self.looks = self.looks.saturating_add(1);
+        }
         self.state = match seen {
-            Seen::Gone | Seen::Terminating => AskState::Accepted { at: now },
-            Seen::Marked => AskState::Marked { at: now, seen: false },
-            Seen::Unchanged => AskState::Refused { until: now, block: block.clone() },
-            Seen::Unknown => {
-                let (block, wait) = (block.clone(), self.next_wait(SHORT));
-                AskState::Lost { at: now + wait, block }
-            }
+            Seen::Gone | Seen::Terminating => self.accepted(now),
+            Seen::Marked => AskState::Marked { at: now },
+            Seen::Unchanged if doubt.was_marked => AskState::Withdrawn,
+            Seen::Unchanged => AskState::Refused { until: now, block: doubt.block },
+            Seen::Unknown => AskState::Lost { at: later(now, self.next_wait(SHORT)), doubt },
         };
+    }
+
+    /// Takes up that the caches show KubeVirt's mark, which was asked for.
+    pub(super) fn mark_shown(&mut self) {
+        // The answer to a request that is on its way still comes.
+        if !matches!(self.state, AskState::InFlight { .. }) {
+            self.state = AskState::Evacuating;
+        }
+    }
+
+    /// Takes up that the caches show the VM on its way.
+    pub(super) fn migration_shown(&mut self) {
+        if let AskState::Migrating { shown, .. } = &mut self.state {
+            *shown = true;
+        }
     }
 
     /// Takes up whether a migration could be made.
     pub(super) fn migration_created(&mut self, outcome: Result<(), String>, now: Timestamp) {
         self.state = match outcome {
-            Ok(()) => AskState::Migrating { at: now },
+            Ok(()) => {
+                self.failures = 0;
+                AskState::Migrating { at: now, shown: false }
+            }
             Err(message) => self.refused(LONG, BlockReason::MigrationBackoff, &message, now),
         };
     }
 
-    /// Takes up that a migration of our own has failed.
+    /// Takes up that a migration of our own came to nothing.
     pub(super) fn migration_failed(&mut self, message: &str, now: Timestamp) {
-        self.state = self.refused(MIGRATION, BlockReason::MigrationBackoff, message, now);
+        let until = later(now, MIGRATION.after(self.attempt));
+        self.attempt = self.attempt.saturating_add(1);
+        self.state = AskState::Refused { until, block: Block::new(BlockReason::MigrationBackoff, message) };
+    }
+
+    /// Takes up that the options have changed: what came to nothing is tried again at once.
+    pub(super) fn options_changed(&mut self) {
+        if matches!(self.state, AskState::Refused { .. } | AskState::Withdrawn) {
+            self.state = AskState::Idle;
+            self.failures = 0;
+            self.not_migratable = 0;
+        }
+    }
+
+    fn accepted(&mut self, now: Timestamp) -> AskState {
+        self.failures = 0;
+        AskState::Accepted { at: now }
+    }
+
+    /// The caches said that it can migrate, so they are behind, or the VM has just started; unless it stays so.
+    fn not_migratable(&mut self, message: &str, now: Timestamp) -> AskState {
+        self.not_migratable = self.not_migratable.saturating_add(1);
+        if self.not_migratable <= STARTS_WITHIN_TRIES {
+            self.refused(SHORT, BlockReason::VirtualMachineStarting, message, now)
+        } else {
+            self.refused(LONG, BlockReason::NotLiveMigratable, message, now)
+        }
     }
 
     fn refused(&mut self, backoff: Backoff, reason: BlockReason, message: &str, now: Timestamp) -> AskState {
-        let until = now + self.next_wait(backoff);
+        let until = later(now, self.next_wait(backoff));
         AskState::Refused { until, block: Block::new(reason, message) }
     }
 
     fn lost(&mut self, reason: BlockReason, message: &str, now: Timestamp) -> AskState {
-        let at = now + self.next_wait(SHORT);
-        AskState::Lost { at, block: Block::new(reason, message) }
+        let at = later(now, self.next_wait(SHORT));
+        AskState::Lost { at, doubt: Doubt { block: Block::new(reason, message), was_marked: false } }
     }
 
     fn next_wait(&mut self, backoff: Backoff) -> Duration {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::Action;
 use crate::{
+    clock::later,
     model::{NodeName, Pod},
     plan::{Block, BlockReason},
 };
@@ -28,7 +29,10 @@ pub(super) struct LastLook {
 enum State {
     #[default]
     NotTaken,
-    Looking,
+    /// The API server is asked; `outdated` if something came up meanwhile that its answer need not show.
+    Looking {
+        outdated: bool,
+    },
     /// Something was left; the caches will show it, or it is looked at again then.
     NotClean {
         retry_at: Timestamp,
@@ -45,9 +49,11 @@ impl LastLook {
 
     /// Something is left on the node: what was seen before counts no more.
     pub(super) fn begin_again(&mut self) {
-        if self.state != State::Looking {
-            *self = Self::default();
-        }
+        let state = match self.state {
+            State::Looking { .. } => State::Looking { outdated: true },
+            _ => State::NotTaken,
+        };
+        *self = Self { state, misses: 0 };
     }
 
     /// The look, if it is time for one.
@@ -55,10 +61,10 @@ impl LastLook {
         let due = match &self.state {
             State::NotTaken => true,
             State::NotClean { retry_at, .. } => *retry_at <= now,
-            State::Looking | State::Clean => false,
+            State::Looking { .. } | State::Clean => false,
         };
         due.then(|| {
-            self.state = State::Looking;
+            self.state = State::Looking { outdated: false };
             Action::ListPods
         })
     }
@@ -79,6 +85,10 @@ impl LastLook {
         now: Timestamp,
         is_work_left: impl Fn(&Pod) -> bool,
     ) {
+        if self.state != (State::Looking { outdated: false }) {
+            self.state = State::NotTaken;
+            return;
+        }
         let miss = match pods {
             Ok(pods) => {
                 let left = pods.iter().find(|pod| pod.node.as_ref() == Some(node) && is_work_left(pod));
@@ -91,7 +101,7 @@ impl LastLook {
             Some(message) => {
                 let wait = Duration::from_secs(1).saturating_mul(1 << self.misses.min(5)).min(LONGEST_WAIT);
                 let block = Block::new(BlockReason::ApiServerUnavailable, message);
-                Self { state: State::NotClean { retry_at: now + wait, block }, misses: self.misses + 1 }
+                Self { state: State::NotClean { retry_at: later(now, wait), block }, misses: self.misses + 1 }
             }
         };
     }

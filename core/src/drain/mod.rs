@@ -4,23 +4,29 @@
 //! |---|---|
 //! | `options` | what a drain may do |
 //! | `machine` | the machine: what to do next, pure |
-//! | `ask`, `turns`, `motion`, `last_look` | its parts: one pod, one budget, one VM, the word `Drained` |
+//! | `decide`, `send` | its parts: what one workload needs; whose turn it is |
+//! | `ask`, `turns`, `motion`, `last_look` | what it knows of one pod, one budget, one VM, the node |
+//! | `obstacles` | what is in the way, in sentences |
 //! | `driver`, `requests` | carries the actions out |
 //! | `action` | what the machine asks its driver to do, and what it is told |
 //! | `answer` | what the API server answered to an eviction |
 //! | `progress` | how far it has got, for people |
 
 mod action;
-
 mod answer;
 mod ask;
+mod decide;
 mod driver;
 mod last_look;
 mod machine;
 mod motion;
+mod obstacles;
 mod options;
 mod progress;
 mod requests;
+mod send;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 pub use action::{Action, Evict, Outcome, Seen};

@@ -4,7 +4,7 @@ use crate::{
     cluster::Snapshot,
     model::{
         NodeName, Pod,
-        virtual_machine::{Migration, MigrationPhase},
+        virtual_machine::{Migration, MigrationPhase, VirtualMachineInstance},
     },
     plan::{Block, BlockReason, Verdict, is_moving, vmi_of},
 };
@@ -29,14 +29,33 @@ pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, snapshot: &S
         _ => return Motion::Still,
     }
     let Some(migration) = snapshot.unfinished_migration_of(&vmi.key) else {
-        return Motion::Moving { migration: None };
+        if vmi.node.as_ref().is_some_and(|runs_on| runs_on != node) {
+            return Motion::Moving { migration: None };
+        }
+        return Motion::Waits(
+            last_failed(vmi, snapshot).map_or_else(|| not_begun(vmi), |failed| backing_off(failed, "again")),
+        );
     };
     if migration.phase != MigrationPhase::Pending {
         return Motion::Moving { migration: Some(migration.key.name.clone()) };
     }
-    let last_failed =
-        snapshot.migrations_of(&vmi.key).filter(|m| m.phase == MigrationPhase::Failed).max_by_key(|m| m.created);
-    Motion::Waits(last_failed.map_or_else(|| queued(migration, snapshot), |failed| backing_off(migration, failed)))
+    Motion::Waits(last_failed(vmi, snapshot).map_or_else(
+        || queued(migration, snapshot),
+        |failed| backing_off(failed, &format!("migration {}", migration.key)),
+    ))
+}
+
+/// The last migration that is over, if it failed: KubeVirt waits the longer, the more have failed in a row.
+fn last_failed<'a>(vmi: &VirtualMachineInstance, snapshot: &'a Snapshot) -> Option<&'a Migration> {
+    let finished = snapshot.migrations_of(&vmi.key).filter(|migration| migration.is_finished());
+    let last = finished.max_by_key(|migration| migration.created)?;
+    (last.phase == MigrationPhase::Failed).then_some(last)
+}
+
+fn not_begun(vmi: &VirtualMachineInstance) -> Block {
+    let message =
+        format!("KubeVirt is asked to evacuate VirtualMachineInstance {}, and has not made a migration yet", vmi.key);
+    Block::new(BlockReason::MigrationQueued, message)
 }
 
 fn queued(migration: &Migration, snapshot: &Snapshot) -> Block {
@@ -50,8 +69,8 @@ fn queued(migration: &Migration, snapshot: &Snapshot) -> Block {
     Block::new(BlockReason::MigrationQueued, message)
 }
 
-fn backing_off(migration: &Migration, failed: &Migration) -> Block {
+fn backing_off(failed: &Migration, next: &str) -> Block {
     let reason = failed.failure_reason.as_deref().unwrap_or("KubeVirt gives no reason");
-    let message = format!("migration {} failed ({reason}); KubeVirt tries {} after a while", failed.key, migration.key);
+    let message = format!("migration {} failed ({reason}); KubeVirt tries {next} after a while", failed.key);
     Block::new(BlockReason::MigrationBackoff, message)
 }

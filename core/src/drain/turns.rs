@@ -8,9 +8,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
+use super::{Answer, ask::OVERRUN};
 use crate::{
+    clock::later,
     cluster::Snapshot,
-    model::{Budget, ObjectKey},
+    model::{Budget, ObjectKey, Pod, Uid},
     plan::{Block, BlockReason, budget_obstacle},
 };
 
@@ -28,11 +30,31 @@ pub(super) struct Turns {
 #[derive(Clone, Debug)]
 enum Turn {
     /// An eviction is on its way.
-    InFlight { pod: ObjectKey, version: String },
-    /// One was accepted; the budget's status does not show it yet.
-    Settling { pod: ObjectKey, version: String, until: Timestamp },
+    InFlight { first: First, version: String },
+    /// One was accepted, or may have been; the budget's status does not show it yet.
+    Settling { first: First, version: String, until: Timestamp },
     /// One was refused at that version of the status.
     Refused { version: String, until: Timestamp, block: Block },
+}
+
+/// The pod that goes first.
+#[derive(Clone, Debug)]
+struct First {
+    pod: ObjectKey,
+    uid: Uid,
+}
+
+impl First {
+    fn block(&self, budget: &Budget) -> Block {
+        let message = format!("pod {} of the same budget {} goes first", self.pod, budget.key);
+        Block::new(BlockReason::BudgetShared, message)
+    }
+
+    /// Whether the caches show that the budget has counted it.
+    fn is_counted(&self, budget: &Budget, snapshot: &Snapshot) -> bool {
+        budget.disrupted_pods.contains(&self.pod.name)
+            || snapshot.pod(&self.pod).is_none_or(|pod| pod.uid != self.uid || pod.deletion.is_some())
+    }
 }
 
 impl Turns {
@@ -43,18 +65,12 @@ impl Turns {
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Result<(), (Block, Option<Timestamp>)> {
-        let shared = |pod: &ObjectKey| {
-            let message = format!("pod {pod} of the same budget {} goes first", budget.key);
-            Block::new(BlockReason::BudgetShared, message)
-        };
         match self.budgets.get(&budget.key) {
-            Some(Turn::InFlight { pod, .. }) => return Err((shared(pod), None)),
-            Some(Turn::Settling { pod, version, until }) => {
-                let shown = budget.resource_version != *version
-                    && (budget.disrupted_pods.contains(&pod.name)
-                        || snapshot.pod(pod).is_none_or(|pod| pod.deletion.is_some()));
+            Some(Turn::InFlight { first, .. }) => return Err((first.block(budget), None)),
+            Some(Turn::Settling { first, version, until }) => {
+                let shown = budget.resource_version != *version && first.is_counted(budget, snapshot);
                 if !shown && now < *until {
-                    return Err((shared(pod), Some(*until)));
+                    return Err((first.block(budget), Some(*until)));
                 }
             }
             Some(Turn::Refused { version, until, block }) => {
@@ -69,31 +85,37 @@ impl Turns {
     }
 
     /// One is being sent.
-    pub(super) fn sent(&mut self, budget: &Budget, pod: ObjectKey) {
+    pub(super) fn sent(&mut self, budget: &Budget, pod: &Pod) {
+        let first = First { pod: pod.key.clone(), uid: pod.uid.clone() };
         let version = budget.resource_version.clone();
-        self.budgets.insert(budget.key.clone(), Turn::InFlight { pod, version });
+        self.budgets.insert(budget.key.clone(), Turn::InFlight { first, version });
     }
 
-    /// It was accepted.
-    pub(super) fn accepted(&mut self, budget: &ObjectKey, now: Timestamp) {
-        if let Some(Turn::InFlight { pod, version }) = self.budgets.remove(budget) {
-            let turn = Turn::Settling { pod, version, until: now + SETTLES_WITHIN };
+    /// It was answered.
+    pub(super) fn answered(&mut self, budget: &ObjectKey, answer: &Answer, now: Timestamp) {
+        let Some(Turn::InFlight { first, version }) = self.budgets.remove(budget) else { return };
+        let refused = |reason, message: &str, wait| {
+            let block = Block::new(reason, format!("budget {budget}: {message}"));
+            Some(Turn::Refused { version: version.clone(), until: later(now, wait), block })
+        };
+        let turn = match answer {
+            Answer::BudgetRefused(message) => refused(BlockReason::BudgetExhausted, message, REFUSED_FOR),
+            Answer::BudgetNotObserved(message, wait) => refused(BlockReason::BudgetNotObserved, message, *wait),
+            Answer::BudgetSyncFailed(message) => refused(BlockReason::BudgetSyncFailed, message, REFUSED_FOR),
+            Answer::BudgetOverrun(message) => refused(BlockReason::BudgetExhausted, message, OVERRUN),
+            // What is not known to have failed may have been counted.
+            Answer::Accepted | Answer::Lost(_) | Answer::KubeVirtFailed(_) | Answer::WebhookUnavailable(_) => {
+                Some(Turn::Settling { first, version, until: later(now, SETTLES_WITHIN) })
+            }
+            _ => None,
+        };
+        if let Some(turn) = turn {
             self.budgets.insert(budget.clone(), turn);
         }
     }
 
-    /// The budget refused it, and said for how long, if it could.
-    pub(super) fn refused(&mut self, budget: &ObjectKey, block: Block, wait: Option<Duration>, now: Timestamp) {
-        if let Some(Turn::InFlight { version, .. }) = self.budgets.remove(budget) {
-            let until = now + wait.unwrap_or(REFUSED_FOR);
-            self.budgets.insert(budget.clone(), Turn::Refused { version, until, block });
-        }
-    }
-
-    /// It came to nothing for another reason.
-    pub(super) fn dropped(&mut self, budget: &ObjectKey) {
-        if let Some(Turn::InFlight { .. }) = self.budgets.get(budget) {
-            self.budgets.remove(budget);
-        }
+    /// The eviction of that pod was not carried out after all.
+    pub(super) fn not_carried_out(&mut self, uid: &Uid) {
+        self.budgets.retain(|_, turn| !matches!(turn, Turn::Settling { first, .. } if first.uid == *uid));
     }
 }

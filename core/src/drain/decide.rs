@@ -1,0 +1,228 @@
+//! What one workload needs next, not counting the others.
+
+use std::time::Duration;
+
+use super::{
+    Action, Machine, WorkloadState,
+    ask::{Ask, AskState, Doubt},
+    machine::Draft,
+    motion::{Motion, motion},
+    obstacles::{deletion_overdue, evacuation_withdrawn, nothing_shows, termination_overdue},
+};
+use crate::{
+    clock::later,
+    cluster::Snapshot,
+    model::{
+        ObjectKey, Pod, Uid,
+        virtual_machine::{EvictionStrategy, Migration, MigrationPhase, VirtualMachineInstance},
+    },
+    plan::{Block, BlockReason, MigrateBy, ShutDownBy, Verdict, is_launcher, strategy_of, vmi_of},
+};
+
+/// A pod that has not gone so long after its grace is said to be overdue.
+const OVERDUE_AFTER: Duration = Duration::from_secs(30);
+
+/// What follows for one workload.
+pub(super) enum Decided {
+    /// There is nothing to do.
+    State(WorkloadState),
+    /// Something is in its way.
+    Blocked(Block),
+    /// It can be asked to leave, if it is its turn.
+    Ready(How),
+}
+
+/// How a workload is asked to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// By eviction; of a launcher pod that KubeVirt may mark for it, with the VMI that has to be recorded first.
+    Evict { record: Option<Uid> },
+    /// By deleting the pod.
+    Delete,
+    /// By deleting the VMI.
+    DeleteInstance { instance: ObjectKey, instance_uid: Uid },
+    /// By a migration of our own.
+    Migrate { instance: ObjectKey, attempt: u32 },
+}
+
+impl Machine {
+    /// What follows for a workload that has to leave.
+    pub(super) fn decide(&mut self, pod: &Pod, verdict: &Verdict, draft: &mut Draft<'_>) -> Decided {
+        let now = draft.now;
+        if let Some(deletion) = pod.deletion {
+            let overdue_at = later(deletion.deadline, OVERDUE_AFTER);
+            if overdue_at <= now {
+                return Decided::Blocked(termination_overdue(pod));
+            }
+            draft.wake(overdue_at);
+            return Decided::State(WorkloadState::Terminating { deadline: deletion.deadline });
+        }
+        let vmi = vmi_of(pod, draft.snapshot);
+        match motion(pod, verdict, &self.node, draft.snapshot) {
+            Motion::Still => {}
+            Motion::Moving { migration } => {
+                self.motion_shown(pod, vmi);
+                return Decided::State(WorkloadState::Migrating { migration });
+            }
+            Motion::Waits(block) => {
+                self.motion_shown(pod, vmi);
+                return Decided::Blocked(block);
+            }
+        }
+        if let Some(vmi) = vmi.filter(|vmi| vmi.deleting) {
+            return self.instance_deleted(pod, vmi, draft);
+        }
+        match self.decide_by_ask(pod, verdict, draft) {
+            Some(decided) => decided,
+            None => how(pod, verdict, draft.snapshot, self.asks.get(&pod.uid)),
+        }
+    }
+
+    /// The caches show that the VM is asked to move, or moves. What was asked for it and has not shown yet is settled.
+    fn motion_shown(&mut self, pod: &Pod, vmi: Option<&std::sync::Arc<VirtualMachineInstance>>) {
+        let Some(vmi) = vmi else { return };
+        let is_marked = vmi.evacuation_node.as_ref() == Some(&self.node);
+        if is_marked && self.recorded.contains(&vmi.uid) {
+            self.ask(&pod.uid).mark_shown();
+        } else if let Some(ask) = self.asks.get_mut(&pod.uid) {
+            ask.migration_shown();
+        }
+    }
+
+    /// Its VMI is being deleted, by whomever: the pod ends with it.
+    fn instance_deleted(&mut self, pod: &Pod, vmi: &VirtualMachineInstance, draft: &mut Draft<'_>) -> Decided {
+        let now = draft.now;
+        let since = *self.ask(&pod.uid).instance_deleted.get_or_insert(now);
+        let overdue_at = later(since, OVERDUE_AFTER);
+        if overdue_at <= now {
+            return Decided::Blocked(deletion_overdue(&vmi.key));
+        }
+        draft.wake(overdue_at);
+        Decided::State(WorkloadState::Asked)
+    }
+
+    /// What follows from what was asked before, if anything does.
+    fn decide_by_ask(&mut self, pod: &Pod, verdict: &Verdict, draft: &mut Draft<'_>) -> Option<Decided> {
+        let now = draft.now;
+        let (delete_from, stopped) = (self.delete_from(), self.stopped);
+        let ask = self.asks.get_mut(&pod.uid)?;
+        settle(ask, pod, draft);
+        match &ask.state {
+            AskState::Idle => None,
+            AskState::InFlight { .. } => Some(Decided::State(WorkloadState::Asked)),
+            AskState::Accepted { at } | AskState::Marked { at } | AskState::Migrating { at, .. } => {
+                draft.wake(ask.doubtful_at(*at));
+                Some(match verdict {
+                    Verdict::Blocked(block) => Decided::Blocked(block.clone()),
+                    _ => Decided::State(WorkloadState::Asked),
+                })
+            }
+            AskState::Evacuating | AskState::Withdrawn => match verdict {
+                Verdict::Blocked(block) => Some(Decided::Blocked(block.clone())),
+                // An eviction that was withdrawn is not sent again; whatever else takes it from the node may.
+                Verdict::Migrate(_) | Verdict::ShutDown { by: ShutDownBy::Eviction, .. } => {
+                    Some(Decided::Blocked(evacuation_withdrawn(pod, draft.snapshot)))
+                }
+                _ => None,
+            },
+            AskState::Refused { block, .. }
+                if !ask.deletes && is_evictable(pod, verdict, block) && draft.is_over(delete_from) =>
+            {
+                Some(Decided::Ready(How::Delete))
+            }
+            AskState::Refused { until, .. } if *until <= now => None,
+            AskState::Refused { until, block } => {
+                draft.wake(*until);
+                Some(Decided::Blocked(block.clone()))
+            }
+            AskState::Lost { at, doubt } => {
+                let doubt = doubt.clone();
+                let at = draft.quiet_until.map_or(*at, |quiet| quiet.max(*at));
+                if at > now {
+                    draft.wake(at);
+                } else if !stopped {
+                    let instance = vmi_of(pod, draft.snapshot).map(|vmi| vmi.key.clone());
+                    let look = Action::LookAtPod { pod: pod.key.clone(), uid: pod.uid.clone(), instance };
+                    draft.actions.push(look);
+                    ask.state = AskState::Looking { doubt: doubt.clone() };
+                }
+                Some(Decided::Blocked(doubt.block))
+            }
+            AskState::Looking { doubt } => Some(Decided::Blocked(doubt.block.clone())),
+        }
+    }
+}
+
+/// What the caches do not show in time becomes doubtful; what they have shown and show no more has ended.
+fn settle(ask: &mut Ask, pod: &Pod, draft: &Draft<'_>) {
+    let now = draft.now;
+    let doubtful = |was_marked| AskState::Lost { at: now, doubt: Doubt { block: nothing_shows(), was_marked } };
+    match ask.state {
+        AskState::Accepted { at } if ask.doubtful_at(at) <= now => ask.state = doubtful(false),
+        AskState::Marked { at } if ask.doubtful_at(at) <= now => ask.state = doubtful(true),
+        AskState::Evacuating => ask.state = AskState::Withdrawn,
+        AskState::Migrating { at, shown } => {
+            // The caches of migrations may be ahead of those of VMIs, which are to show that it has moved.
+            let at = if shown { now } else { at };
+            ask.state = AskState::Migrating { at, shown: false };
+            let failed = last_failed_of_ours(pod, draft.snapshot);
+            if let Some(failed) = failed.filter(|failed| ask.failed_before.as_ref() != Some(&failed.uid)) {
+                let reason = failed.failure_reason.as_deref().unwrap_or("KubeVirt gives no reason");
+                ask.migration_failed(&format!("migration {} failed: {reason}", failed.key), now);
+            } else if ask.doubtful_at(at) <= now {
+                ask.migration_failed("the migration that was made for it is not there any more", now);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a pod whose eviction was refused may be deleted instead, once it is time for that: never a VM, nor a part of one.
+fn is_evictable(pod: &Pod, verdict: &Verdict, refusal: &Block) -> bool {
+    *verdict == Verdict::Evict && !is_launcher(pod) && refusal.reason != BlockReason::HotplugFollowsVirtualMachine
+}
+
+/// How a workload with that verdict is asked to leave, if it can be.
+fn how(pod: &Pod, verdict: &Verdict, snapshot: &Snapshot, ask: Option<&Ask>) -> Decided {
+    let vmi = vmi_of(pod, snapshot);
+    let recorded = || vmi.map(|vmi| vmi.uid.clone());
+    let how = match verdict {
+        Verdict::Skip(reason) => return Decided::State(WorkloadState::Skipped(*reason)),
+        Verdict::Evict => Some(How::Evict { record: None }),
+        Verdict::Delete => Some(How::Delete),
+        Verdict::Migrate(MigrateBy::Evacuation) => Some(How::Evict { record: recorded() }),
+        Verdict::Migrate(MigrateBy::OwnMigration) => vmi.map(|vmi| How::Migrate {
+            instance: vmi.key.clone(),
+            attempt: failed_of_ours(vmi, snapshot).max(ask.map_or(0, |ask| ask.attempt)),
+        }),
+        // With a strategy, KubeVirt may find at the last moment that it can migrate, and mark it.
+        Verdict::ShutDown { by: ShutDownBy::Eviction, .. } => {
+            let may_be_marked = vmi.is_some_and(|vmi| *strategy_of(vmi, snapshot) != EvictionStrategy::None);
+            Some(How::Evict { record: if may_be_marked { recorded() } else { None } })
+        }
+        Verdict::ShutDown { by: ShutDownBy::DeletingTheInstance, .. } => {
+            vmi.map(|vmi| How::DeleteInstance { instance: vmi.key.clone(), instance_uid: vmi.uid.clone() })
+        }
+        // Whoever is responsible moves it when KubeVirt has marked it; so that is asked for.
+        Verdict::Blocked(block) if block.reason == BlockReason::ExternalStrategy => {
+            Some(How::Evict { record: recorded() })
+        }
+        Verdict::Blocked(block) => return Decided::Blocked(block.clone()),
+    };
+    how.map_or(Decided::State(WorkloadState::Asked), Decided::Ready)
+}
+
+/// How many migrations of ours of that VM have failed, as far as KubeVirt has kept them.
+fn failed_of_ours(vmi: &VirtualMachineInstance, snapshot: &Snapshot) -> u32 {
+    u32::try_from(ours(&vmi.key, snapshot).count()).unwrap_or(u32::MAX)
+}
+
+/// The last migration of ours that has failed.
+pub(super) fn last_failed_of_ours<'a>(pod: &Pod, snapshot: &'a Snapshot) -> Option<&'a Migration> {
+    ours(&vmi_of(pod, snapshot)?.key, snapshot).max_by_key(|migration| migration.created)
+}
+
+fn ours<'a>(vmi: &'a ObjectKey, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Migration> {
+    let all = snapshot.migrations_of(vmi).map(AsRef::as_ref);
+    all.filter(|migration: &&Migration| migration.actor.is_some() && migration.phase == MigrationPhase::Failed)
+}

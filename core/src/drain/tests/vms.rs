@@ -1,0 +1,387 @@
+//! VMs that leave by eviction: by KubeVirt's evacuation, or shut down.
+
+use super::*;
+use crate::{
+    drain::ShutDownOrBlock,
+    model::{
+        testing::{budget, hotplug_pod, launcher, migration, vm, vmi},
+        virtual_machine::{EvictionStrategy, Migration, MigrationPhase, RunStrategy, VirtualMachineInstance, VmiPhase},
+    },
+};
+
+/// The launcher pod of the VM `db`.
+const DB: &str = "virt-launcher-db-abcde";
+const EVICT_DB: &str = "evict virt-launcher-db-abcde at 1";
+
+/// The VM `db` with that strategy, running here.
+fn db(strategy: EvictionStrategy) -> VirtualMachineInstance {
+    vmi(NAMESPACE, "db").on(NODE).strategy(strategy)
+}
+
+fn with_db_of(spec: &DrainSpec, vmi: VirtualMachineInstance) -> Drill {
+    Drill::of(spec).with(launcher(NAMESPACE, "db").on(NODE)).with(vm(NAMESPACE, "db")).with(vmi)
+}
+
+fn with_db(vmi: VirtualMachineInstance) -> Drill {
+    with_db_of(&spec(), vmi)
+}
+
+fn live_migrate() -> VirtualMachineInstance {
+    db(EvictionStrategy::LiveMigrate)
+}
+
+fn evacuation(name: &str, phase: MigrationPhase) -> Migration {
+    migration(NAMESPACE, name, "db").evacuating(NODE).in_phase(phase)
+}
+
+/// A LiveMigrate VM whose evacuation KubeVirt has just begun, and the caches show it.
+fn marked() -> Drill {
+    let mut drill = with_db(live_migrate());
+    assert_eq!(drill.does(0.0), ["record uid-shop-db"]);
+    drill.records(0.1, &["db"]);
+    assert_eq!(drill.does(0.1), [EVICT_DB]);
+    drill.answers(0.2, DB, Answer::EvacuationStarted);
+    drill.rests(0.2);
+    assert_eq!(drill.state(DB), "Asked");
+    drill.see(live_migrate().marked(NODE));
+    drill.rests(0.3);
+    drill
+}
+
+#[test]
+fn all_vms_are_recorded_in_one_write_before_the_first_is_evicted() {
+    let app = |name: &str| vmi(NAMESPACE, name).on(NODE).strategy(EvictionStrategy::LiveMigrate);
+    let mut drill =
+        Drill::new().with_all(["a", "b"].map(|name| launcher(NAMESPACE, name).on(NODE))).with_all([app("a"), app("b")]);
+    assert_eq!(drill.does(0.0), ["record uid-shop-a uid-shop-b"]);
+    assert!(drill.machine.is_waiting_for_answers());
+    drill.rests(0.5);
+    drill.handle(1.0, Outcome::Recorded(Err("conflict".into())));
+    drill.rests(1.0);
+    assert_eq!(drill.state("virt-launcher-a-abcde"), "Waits ApiServerUnavailable");
+    assert!(drill.sentence("virt-launcher-a-abcde").contains("conflict"));
+    assert_eq!(drill.wakes(), Some(3.0));
+    assert_eq!(drill.does(3.0), ["record uid-shop-a uid-shop-b"]);
+    drill.records(3.1, &["a", "b"]);
+    assert_eq!(drill.does(3.1), ["evict virt-launcher-a-abcde at 1", "evict virt-launcher-b-abcde at 1"]);
+}
+
+#[test]
+fn a_vm_that_is_on_its_way_is_shown_and_not_evicted_again() {
+    let mut drill = marked();
+    assert_eq!(drill.state(DB), "Waits MigrationQueued");
+    drill.see(evacuation("m1", MigrationPhase::Pending));
+    drill.rests(1.0);
+    assert_eq!(drill.state(DB), "Waits MigrationQueued");
+    assert!(drill.sentence(DB).contains("shop/m1"), "{}", drill.sentence(DB));
+    for phase in [MigrationPhase::Scheduling, MigrationPhase::TargetReady, MigrationPhase::Running] {
+        drill.see(evacuation("m1", phase));
+        drill.rests(2.0);
+        assert_eq!(drill.state(DB), "Migrating m1");
+    }
+    // Its end: the VM is elsewhere and unmarked; then the migration is over; then the pod has ended.
+    drill.see(live_migrate().on("node03"));
+    drill.rests(30.0);
+    assert_eq!(drill.state(DB), "Migrating m1");
+    drill.see(evacuation("m1", MigrationPhase::Succeeded));
+    drill.rests(30.1);
+    assert_eq!(drill.state(DB), "Migrating");
+    drill.see(launcher(NAMESPACE, "db").on(NODE).finished());
+    assert_eq!(drill.does(30.2), ["list"]);
+    assert_eq!(drill.state(DB), "Skipped CompletedLauncher");
+    drill.lists(30.3, vec![launcher(NAMESPACE, "db").on(NODE).finished()]);
+    drill.rests(30.3);
+    assert_eq!(drill.phase(), "Drained");
+}
+
+#[test]
+fn kubevirt_tries_a_failed_migration_again_and_the_vm_is_not_evicted_again() {
+    let mut drill = marked();
+    drill.see(evacuation("m1", MigrationPhase::Running));
+    drill.rests(1.0);
+    let mut failed = evacuation("m1", MigrationPhase::Failed);
+    failed.failure_reason = Some("stuck for 150 seconds".into());
+    drill.see(failed);
+    drill.rests(2.0);
+    assert_eq!(drill.state(DB), "Waits MigrationBackoff");
+    drill.see(evacuation("m2", MigrationPhase::Pending).created_at(second(2.0)));
+    drill.rests(2.1);
+    assert_eq!(drill.state(DB), "Waits MigrationBackoff");
+    let sentence = drill.sentence(DB);
+    assert!(
+        sentence.contains("m1") && sentence.contains("stuck for 150 seconds") && sentence.contains("m2"),
+        "{sentence}"
+    );
+    drill.see(evacuation("m2", MigrationPhase::Running).created_at(second(2.0)));
+    drill.rests(22.0);
+    assert_eq!(drill.state(DB), "Migrating m2");
+}
+
+#[test]
+fn a_mark_that_was_taken_back_is_not_asked_for_again_unless_the_options_change() {
+    let mut drill = marked();
+    drill.see(live_migrate());
+    drill.rests(5.0);
+    assert_eq!(drill.state(DB), "Stuck EvacuationWithdrawn");
+    assert!(drill.sentence(DB).contains("shop/db"), "{}", drill.sentence(DB));
+    drill.rests(5000.0);
+    drill.machine.set_options(spec().for_maintenance().unwrap());
+    drill.rests(5000.0);
+    let other = DrainSpec { delete_after: Some("100h".into()), ..spec() };
+    drill.machine.set_options(other.for_maintenance().unwrap());
+    assert_eq!(drill.does(5001.0), [EVICT_DB]);
+}
+
+#[test]
+fn options_that_change_while_the_mark_is_on_do_not_ask_again_when_it_is_taken_back() {
+    let mut drill = marked();
+    let other = DrainSpec { delete_after: Some("100h".into()), ..spec() };
+    drill.machine.set_options(other.for_maintenance().unwrap());
+    drill.rests(1.0);
+    drill.see(live_migrate());
+    drill.rests(2.0);
+    assert_eq!(drill.state(DB), "Stuck EvacuationWithdrawn");
+}
+
+#[test]
+fn a_mark_that_was_taken_back_before_the_caches_showed_it_is_withdrawn_as_well() {
+    let mut drill = with_db(live_migrate());
+    drill.does(0.0);
+    drill.records(0.0, &["db"]);
+    assert_eq!(drill.does(0.0), [EVICT_DB]);
+    drill.answers(0.0, DB, Answer::EvacuationStarted);
+    drill.rests(9.9);
+    assert_eq!(drill.does(10.0), [format!("look at {DB}")]);
+    drill.shows(10.1, DB, Seen::Unchanged);
+    drill.rests(10.1);
+    assert_eq!(drill.state(DB), "Stuck EvacuationWithdrawn");
+}
+
+#[test]
+fn a_lost_answer_that_marked_the_vm_is_not_repeated_when_the_mark_is_taken_back() {
+    let mut drill = with_db(live_migrate());
+    drill.does(0.0);
+    drill.records(0.0, &["db"]);
+    assert_eq!(drill.does(0.0), [EVICT_DB]);
+    drill.answers(0.0, DB, Answer::Lost("connection reset".into()));
+    drill.see(live_migrate().marked(NODE));
+    drill.rests(0.1);
+    assert_eq!(drill.state(DB), "Waits MigrationQueued");
+    drill.see(live_migrate());
+    drill.rests(5.0);
+    assert_eq!(drill.state(DB), "Stuck EvacuationWithdrawn");
+}
+
+#[test]
+fn live_migrate_if_possible_is_not_evicted_again_while_marked_whatever_its_condition_says() {
+    let vmi = || db(EvictionStrategy::LiveMigrateIfPossible);
+    let mut drill = with_db(vmi());
+    assert_eq!(drill.does(0.0), ["record uid-shop-db"]);
+    drill.records(0.1, &["db"]);
+    assert_eq!(drill.does(0.1), [EVICT_DB]);
+    drill.answers(0.2, DB, Answer::EvacuationStarted);
+    drill.see(vmi().marked(NODE).not_migratable());
+    drill.rests(0.3);
+    assert_eq!(drill.state(DB), "Stuck NotLiveMigratable");
+    drill.see(evacuation("m1", MigrationPhase::Running));
+    drill.rests(1.0);
+    assert_eq!(drill.state(DB), "Migrating m1");
+    drill.see(evacuation("m1", MigrationPhase::Failed));
+    drill.rests(2.0);
+    assert_eq!(drill.state(DB), "Stuck NotLiveMigratable");
+    drill.see(vmi().not_migratable());
+    drill.rests(3.0);
+    assert_eq!(drill.state(DB), "Stuck EvacuationWithdrawn");
+}
+
+#[test]
+fn live_migrate_if_possible_that_cannot_is_shut_down_and_recorded_all_the_same() {
+    // KubeVirt may find it migratable at the last moment, and mark it.
+    let mut drill = with_db(db(EvictionStrategy::LiveMigrateIfPossible).not_migratable());
+    assert_eq!(drill.does(0.0), ["record uid-shop-db"]);
+    drill.records(0.1, &["db"]);
+    assert_eq!(drill.does(0.1), [EVICT_DB]);
+}
+
+#[test]
+fn a_vm_that_is_starting_is_waited_for() {
+    for strategy in [EvictionStrategy::LiveMigrate, EvictionStrategy::LiveMigrateIfPossible] {
+        let mut drill = with_db(db(strategy.clone()).starting());
+        drill.rests(0.0);
+        assert_eq!(drill.state(DB), "Waits VirtualMachineStarting");
+        drill.see(db(strategy));
+        assert_eq!(drill.does(5.0), ["record uid-shop-db"]);
+    }
+}
+
+#[test]
+fn a_vm_without_a_strategy_is_evicted_and_asks_its_budget() {
+    let mut drill = with_db(db(EvictionStrategy::None));
+    assert_eq!(drill.does(0.0), [EVICT_DB]);
+    drill.answers(0.1, DB, Answer::Accepted);
+    drill.see(launcher(NAMESPACE, "db").on(NODE).terminating(second(30.0)));
+    drill.rests(0.2);
+    assert_eq!(drill.state(DB), "Terminating");
+    drill.see_gone(DB);
+    assert_eq!(drill.does(20.0), ["list"]);
+
+    let all = budget(NAMESPACE, "all").selecting_all().needing(2, 2, 3);
+    let mut drill = with_db(db(EvictionStrategy::None)).with(all.clone());
+    drill.rests(0.0);
+    assert_eq!(drill.state(DB), "Waits BudgetExhausted");
+    let mut drill = with_db(live_migrate()).with(all);
+    assert_eq!(drill.does(0.0), ["record uid-shop-db"], "KubeVirt answers before any budget is looked at");
+}
+
+#[test]
+fn a_vm_that_would_stay_down_blocks_until_that_is_allowed() {
+    let mut drill = with_db(db(EvictionStrategy::None)).with(vm(NAMESPACE, "db").run(RunStrategy::Manual));
+    drill.rests(0.0);
+    assert_eq!(drill.state(DB), "Stuck WillNotRestart");
+    let allowed = DrainSpec { vm_that_will_not_restart: Some(ShutDownOrBlock::ShutDown), ..spec() };
+    drill.machine.set_options(allowed.for_maintenance().unwrap());
+    assert_eq!(drill.does(1.0), [EVICT_DB]);
+}
+
+#[test]
+fn an_external_vm_is_asked_for_once_and_then_stuck() {
+    let vmi = || db(EvictionStrategy::External);
+    let mut drill = with_db(vmi());
+    assert_eq!(drill.does(0.0), ["record uid-shop-db"]);
+    drill.records(0.1, &["db"]);
+    assert_eq!(drill.does(0.1), [EVICT_DB]);
+    drill.answers(0.2, DB, Answer::EvacuationStarted);
+    drill.rests(0.2);
+    assert_eq!(drill.state(DB), "Stuck ExternalStrategy");
+    drill.see(vmi().marked(NODE));
+    drill.rests(0.3);
+    assert_eq!(drill.state(DB), "Stuck ExternalStrategy");
+    drill.rests(5000.0);
+    drill.see(vmi());
+    drill.rests(5001.0);
+    assert_eq!(drill.state(DB), "Stuck ExternalStrategy");
+    let other = DrainSpec { delete_after: Some("100h".into()), ..spec() };
+    drill.machine.set_options(other.for_maintenance().unwrap());
+    assert_eq!(drill.does(5002.0), [EVICT_DB]);
+    // Its owner moves it.
+    drill.see(vmi().marked(NODE));
+    drill.see(migration(NAMESPACE, "m1", "db").in_phase(MigrationPhase::Running));
+    drill.rests(5003.0);
+    assert_eq!(drill.state(DB), "Migrating m1");
+}
+
+#[test]
+fn an_external_vm_whose_eviction_came_to_nothing_is_asked_for_again() {
+    for (answer, second) in [
+        (Answer::Overloaded(Duration::from_secs(1)), 1.0),
+        (Answer::Contended("the object was modified".into()), 0.5),
+        (Answer::WebhookRefused("not on Fridays".into()), 5.0),
+    ] {
+        let mut drill = with_db(db(EvictionStrategy::External));
+        drill.does(0.0);
+        drill.records(0.0, &["db"]);
+        assert_eq!(drill.does(0.0), [EVICT_DB]);
+        drill.answers(0.0, DB, answer.clone());
+        drill.rests(0.0);
+        assert_eq!(drill.does(second), [EVICT_DB], "{answer:?}");
+    }
+}
+
+#[test]
+fn a_vm_that_cannot_migrate_is_stuck_or_its_vmi_is_deleted_once() {
+    let mut drill = with_db(live_migrate().not_migratable());
+    drill.rests(0.0);
+    assert_eq!(drill.state(DB), "Stuck NotLiveMigratable");
+    let shut_down = DrainSpec { vm_that_cannot_migrate: Some(ShutDownOrBlock::ShutDown), ..spec() };
+    drill.machine.set_options(shut_down.for_maintenance().unwrap());
+    assert_eq!(drill.does(1.0), ["delete VMI db"]);
+    drill.rests(1.1);
+    drill.answers(1.2, DB, Answer::Accepted);
+    drill.rests(1.2);
+    let mut deleting = live_migrate().not_migratable();
+    deleting.deleting = true;
+    drill.see(deleting);
+    drill.rests(1.3);
+    assert_eq!(drill.state(DB), "Asked");
+    drill.see(launcher(NAMESPACE, "db").on(NODE).terminating(second(31.3)));
+    drill.rests(1.4);
+    assert_eq!(drill.state(DB), "Terminating");
+}
+
+#[test]
+fn a_marked_vm_that_turns_out_not_to_migrate_is_shut_down_where_that_is_allowed() {
+    let mut drill = marked();
+    let shut_down = DrainSpec { vm_that_cannot_migrate: Some(ShutDownOrBlock::ShutDown), ..spec() };
+    drill.machine.set_options(shut_down.for_maintenance().unwrap());
+    drill.rests(1.0);
+    drill.see(live_migrate().marked(NODE).not_migratable());
+    assert_eq!(drill.does(2.0), ["delete VMI db"]);
+}
+
+#[test]
+fn a_vmi_whose_deletion_leads_to_nothing_says_so() {
+    let mut deleting = db(EvictionStrategy::None);
+    deleting.deleting = true;
+    let mut drill = with_db(deleting);
+    drill.rests(0.0);
+    assert_eq!(drill.state(DB), "Asked");
+    assert_eq!(drill.wakes(), Some(30.0));
+    drill.rests(30.0);
+    assert_eq!(drill.state(DB), "Waits TerminationOverdue");
+    assert!(drill.sentence(DB).contains("VirtualMachineInstance shop/db"), "{}", drill.sentence(DB));
+}
+
+#[test]
+fn kubevirt_calling_a_vm_not_migratable_passes_or_is_stuck_after_a_while() {
+    let mut drill = with_db(live_migrate());
+    drill.does(0.0);
+    drill.records(0.0, &["db"]);
+    let mut time = 0.0;
+    for wait in [0.5, 1.0, 2.0, 4.0] {
+        assert_eq!(drill.does(time), [EVICT_DB]);
+        drill.answers(time, DB, Answer::NotLiveMigratable("is not live-migratable".into()));
+        drill.rests(time);
+        assert_eq!(drill.state(DB), "Waits VirtualMachineStarting");
+        time += wait;
+    }
+    assert_eq!(drill.does(time), [EVICT_DB]);
+    drill.answers(time, DB, Answer::NotLiveMigratable("is not live-migratable".into()));
+    drill.rests(time);
+    assert_eq!(drill.state(DB), "Stuck NotLiveMigratable");
+}
+
+#[test]
+fn other_troubles_before_do_not_make_a_starting_vm_stuck() {
+    let mut drill = with_db(live_migrate());
+    drill.does(0.0);
+    drill.records(0.0, &["db"]);
+    for i in 0..6_u32 {
+        let time = f64::from(i) * 100.0;
+        assert_eq!(drill.does(time), [EVICT_DB]);
+        drill.answers(time, DB, Answer::Contended("the object was modified".into()));
+    }
+    assert_eq!(drill.does(600.0), [EVICT_DB]);
+    drill.answers(600.0, DB, Answer::NotLiveMigratable("is not live-migratable".into()));
+    drill.rests(600.0);
+    assert_eq!(drill.state(DB), "Waits VirtualMachineStarting");
+}
+
+#[test]
+fn a_hotplugged_disk_waits_for_its_vm() {
+    let disk = hotplug_pod(&launcher(NAMESPACE, "db").on(NODE), "hp-volume-1");
+    let mut drill = with_db(live_migrate()).with(disk);
+    assert_eq!(drill.does(0.0), ["record uid-shop-db"]);
+    assert_eq!(drill.state("hp-volume-1"), "Waits HotplugFollowsVirtualMachine");
+    drill.see(live_migrate().on("node03"));
+    drill.see(launcher(NAMESPACE, "db").on(NODE).finished());
+    assert_eq!(drill.does(10.0), ["evict hp-volume-1"]);
+}
+
+#[test]
+fn a_vm_that_ends_and_an_orphaned_launcher_are_told_apart() {
+    let mut drill = with_db(live_migrate().in_phase(VmiPhase::Ended));
+    assert_eq!(drill.does(0.0), [EVICT_DB]);
+    let mut drill = Drill::new().with(launcher(NAMESPACE, "db").on(NODE));
+    drill.rests(0.0);
+    assert_eq!(drill.state(DB), "Stuck OrphanedLauncher");
+}

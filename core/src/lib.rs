@@ -12,14 +12,21 @@
 //! | [`lease`] | who acts: the leader Lease and the node Leases |
 //! | [`maintenance`] | the `NodeMaintenance` resource and its controller |
 
+mod answer;
 pub mod clock;
 pub mod cluster;
 pub mod drain;
 pub mod duration;
+pub mod lease;
 pub mod maintenance;
 pub mod metrics;
+pub mod migration;
 pub mod model;
 pub mod names;
 pub mod node;
 pub mod plan;
+mod schema;
 pub mod selector;
+
+#[cfg(test)]
+mod testing;

@@ -1,15 +1,12 @@
 //! How a client is made: kubeconfig, context, in-cluster, or any tower service.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderValue, Request, Response, header::USER_AGENT};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder},
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use tower::{BoxError, Service, util::MapRequestLayer};
 
@@ -19,7 +16,7 @@ use crate::metrics::Metrics;
 /// Where the cluster is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
-    /// A kubeconfig file; else `$KUBECONFIG`, `~/.kube/config`, or the ServiceAccount of the pod this runs in.
+    /// A kubeconfig file; else `$KUBECONFIG`, `~/.kube/config`, or the service account of the pod this runs in.
     pub kubeconfig: Option<PathBuf>,
     /// The context to take from it; else its current one.
     pub context: Option<String>,
@@ -95,20 +92,46 @@ impl Connection {
     async fn config(&self) -> Result<Config, ConnectError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         if let Some(path) = &self.kubeconfig {
-            let at = |error: &dyn std::error::Error| kubeconfig_error(path, error);
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| at(&error))?;
-            return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| at(&error));
+            let unusable = |error| {
+                let message = match error {
+                    KubeconfigError::ReadConfig(error, _) => error.to_string(),
+                    error => reason(&error),
+                };
+                ConnectError::Kubeconfig { path: path.clone(), message }
+            };
+            let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
+            return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable);
         }
+        let kubeconfig = match Config::from_kubeconfig(&options).await {
+            Ok(config) => return Ok(config),
+            Err(error) => reason(&error),
+        };
         if self.context.is_some() {
-            let from_usual_places = Config::from_kubeconfig(&options).await;
-            return from_usual_places.map_err(|error| ConnectError::NotFound { message: error.to_string() });
+            return Err(ConnectError::NotFound { message: kubeconfig });
         }
-        Config::infer().await.map_err(|error| ConnectError::NotFound { message: error.to_string() })
+        Config::incluster().map_err(|error| match error {
+            InClusterError::ReadEnvironmentVariable(_) => {
+                ConnectError::NotFound { message: format!("{kubeconfig}, and this is not a pod") }
+            }
+            error => ConnectError::NotFound { message: format!("{kubeconfig}, and in the pod {error}") },
+        })
     }
 }
 
-fn kubeconfig_error(path: &Path, error: &dyn std::error::Error) -> ConnectError {
-    ConnectError::Kubeconfig { path: path.to_owned(), message: innermost(error) }
+/// What is wrong with a kubeconfig. Nothing of what stands in it is repeated: it may be a token.
+fn reason(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::CurrentContextNotSet => {
+            "there is no kubeconfig, or it has no current-context (name one with --context)".to_owned()
+        }
+        KubeconfigError::LoadContext(context) => format!("there is no context {context:?} in the kubeconfig"),
+        KubeconfigError::ReadConfig(error, path) => format!("cannot read {}: {error}", path.display()),
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(at) => format!("line {}, column {} is not YAML of a kubeconfig", at.line(), at.column()),
+            None => "this is not YAML of a kubeconfig".to_owned(),
+        },
+        error => error.to_string(),
+    }
 }
 
 /// The innermost cause says what happened; those around it say where.

@@ -5,13 +5,18 @@
 //! | `connect` | how a client is made |
 //! | `snapshot` | the consistent view that pure code gets |
 //! | `apply` | how a snapshot takes up what the watches bring |
+//! | `kept` | the kinds that it holds |
 //! | `watch` | one watch of one kind |
-//! | `whole` | which watches there are |
+//! | `failures` | a watch that fails: when it is tried again, and what is said of it |
+//! | `whole`, `nodes` | which watches there are, by the scope of the connection |
 //! | `shared` | what the watches write and everybody reads |
 
 mod apply;
 mod connect;
 mod count_requests;
+mod failures;
+mod kept;
+mod nodes;
 mod shared;
 mod snapshot;
 mod watch;
@@ -24,11 +29,11 @@ use tokio::{sync::broadcast, task::JoinSet};
 
 pub use apply::{Concerned, Kept, Part};
 pub use connect::{ConnectError, Connection, client_on};
-use shared::Shared;
 pub use shared::WatchState;
+use shared::{Shared, WatchStates};
 pub use snapshot::{Snapshot, View};
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, model::NodeName};
 
 /// A connection to a cluster with its watch caches. Cloning shares them; they end with the last clone.
 #[derive(Clone)]
@@ -45,6 +50,16 @@ impl Cluster {
         let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
         let mut watches = JoinSet::new();
         whole::start(&client, &shared, &mut watches);
+        Self { client, shared, _watches: Arc::new(watches) }
+    }
+
+    /// Starts to watch some nodes, and what is around them. Maintenances are not watched: the record on a node says who
+    /// acts on it.
+    #[must_use]
+    pub fn nodes(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
+        let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
+        let mut watches = JoinSet::new();
+        nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
         Self { client, shared, _watches: Arc::new(watches) }
     }
 
@@ -84,9 +99,14 @@ impl Cluster {
     /// Whether a kind is served by the API server, as far as it is known.
     #[must_use]
     pub fn serves(&self, kind: &'static str) -> bool {
-        let states = self.shared.states();
-        let states = states.borrow();
-        states.iter().any(|((name, _), state)| *name == kind && *state != WatchState::NotServed)
+        serves(&self.shared.states().borrow(), kind)
+    }
+
+    /// Waits until a kind is served by the API server, or is not.
+    pub async fn until_served(&self, kind: &'static str, served: bool) {
+        let mut states = self.shared.states();
+        // The sender lives as long as `self`, so this cannot fail.
+        states.wait_for(|states| serves(states, kind) == served).await.ok();
     }
 
     /// Waits until every cache is filled.
@@ -96,6 +116,10 @@ impl Cluster {
         // The sender lives as long as `self`, so this cannot fail.
         states.wait_for(|states| states.values().all(ready)).await.ok();
     }
+}
+
+fn serves(states: &WatchStates, kind: &str) -> bool {
+    states.iter().any(|((name, _), state)| *name == kind && *state != WatchState::NotServed)
 }
 
 impl fmt::Debug for Cluster {

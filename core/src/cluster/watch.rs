@@ -4,19 +4,17 @@ use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use futures::StreamExt;
 use kube::{
-    Api, Resource,
-    api::ObjectMeta,
-    core::{DeserializeGuard, DynamicObject},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    Api, Client, Resource,
+    api::{ApiResource, ObjectMeta},
+    core::{DeserializeGuard, DynamicObject, GroupVersionKind},
+    runtime::watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
 
 use super::{
     Kept,
     apply::Part,
+    failures::{Failures, sentence},
     shared::{Shared, WatchState},
 };
 use crate::metrics::KindLabels;
@@ -48,11 +46,14 @@ pub(super) async fn follow<W: Wire>(
     part: Part,
     shared: Arc<Shared>,
 ) {
-    let events = watcher::watcher(api, config.timeout(WATCH_TIMEOUT_SECONDS)).default_backoff();
-    let mut events = std::pin::pin!(events);
+    let mut events = std::pin::pin!(watcher::watcher(api, config.timeout(WATCH_TIMEOUT_SECONDS)));
+    let mut failures = Failures::default();
     let mut listed: Vec<W::Kept> = Vec::new();
     let mut unreadable = BTreeSet::new();
     while let Some(event) = events.next().await {
+        if matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) {
+            failures.are_over(kind);
+        }
         match event {
             Ok(Event::Init) => {
                 listed.clear();
@@ -70,18 +71,17 @@ pub(super) async fn follow<W: Wire>(
             Ok(Event::Apply(object)) => {
                 // One that cannot be read stays as it was last seen: it has not gone.
                 if let Ok(object) = keep(object, kind, &shared) {
-                    shared.change(|snapshot| snapshot.put(object));
+                    shared.change(|snapshot| snapshot.put_seen(&part, object));
                 }
             }
             Ok(Event::Delete(object)) => {
-                if let Some(key) = W::Kept::key_of(object.meta()) {
-                    shared.change(|snapshot| snapshot.take::<W::Kept>(&key));
-                }
+                shared.change(|snapshot| snapshot.take_seen::<W::Kept>(object.meta()));
             }
             Err(error) => {
                 shared.metrics.watch_failures.get_or_create(&KindLabels { kind }).inc();
-                tracing::warn!(kind, part = ?part, %error, "a watch failed and is tried again");
-                shared.set_state(kind, &part, WatchState::Failing { error: sentence(&error) });
+                let failure = sentence(&error);
+                shared.set_state(kind, &part, WatchState::Failing { error: failure.clone() });
+                failures.pause(kind, &failure).await;
             }
         }
     }
@@ -93,17 +93,6 @@ fn keep<W: Wire>(object: W, kind: &'static str, shared: &Shared) -> Result<W::Ke
         tracing::warn!(kind, namespace = ?metadata.namespace, name = ?metadata.name, error, "an object cannot be read");
         metadata
     })
-}
-
-/// The API server's own words where there are any.
-fn sentence(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status.message.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// Typed kinds are decoded behind a guard, so that one bad object does not stall the others.
@@ -171,6 +160,15 @@ pub(super) struct KubeVirtObject<K> {
     object: DynamicObject,
     #[serde(skip)]
     kept: std::marker::PhantomData<fn() -> K>,
+}
+
+/// The API of a KubeVirt kind, in one namespace or in all.
+pub(super) fn kubevirt_api<K>(client: &Client, kind: &str, namespace: Option<&str>) -> Api<KubeVirtObject<K>> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kubevirt.io", "v1", kind));
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
 }
 
 impl<K> Resource for KubeVirtObject<K> {

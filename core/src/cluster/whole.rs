@@ -15,19 +15,17 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, PartialObjectMeta},
-    core::{DeserializeGuard, GroupVersionKind},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    api::PartialObjectMeta,
+    core::DeserializeGuard,
+    runtime::watcher::{self, Event},
 };
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
     apply::Part,
+    failures::{Failures, sentence},
     shared::{Shared, WatchState},
-    watch::{KubeVirtObject, follow},
+    watch::{follow, kubevirt_api},
 };
 use crate::{
     maintenance::NodeMaintenance,
@@ -101,19 +99,19 @@ impl OptionalKind {
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::VirtualMachine => {
-                let api = kubevirt_api::<VirtualMachine>(client, self.name());
+                let api = kubevirt_api::<VirtualMachine>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::VirtualMachineInstance => {
-                let api = kubevirt_api::<VirtualMachineInstance>(client, self.name());
+                let api = kubevirt_api::<VirtualMachineInstance>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::VirtualMachineInstanceMigration => {
-                let api = kubevirt_api::<Migration>(client, self.name());
+                let api = kubevirt_api::<Migration>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
             Self::KubeVirt => {
-                let api = kubevirt_api::<KubeVirtConfiguration>(client, self.name());
+                let api = kubevirt_api::<KubeVirtConfiguration>(client, self.name(), None);
                 tasks.spawn(follow(api, config, self.name(), part, shared))
             }
         }
@@ -129,11 +127,6 @@ impl OptionalKind {
             Self::KubeVirt => snapshot.clear::<KubeVirtConfiguration>(),
         });
     }
-}
-
-fn kubevirt_api<K>(client: &Client, kind: &str) -> Api<KubeVirtObject<K>> {
-    let kind = GroupVersionKind::gvk("kubevirt.io", "v1", kind);
-    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
 /// The watches of the optional kinds that are served at the moment.
@@ -166,10 +159,13 @@ impl OptionalWatches {
 async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
     let definitions = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone());
     let mut watches = OptionalWatches { client, shared, tasks: JoinSet::new(), running: BTreeMap::new() };
-    let events = watcher::watcher(definitions, watcher::Config::default()).default_backoff();
-    let mut events = std::pin::pin!(events);
+    let mut events = std::pin::pin!(watcher::watcher(definitions, watcher::Config::default()));
+    let mut failures = Failures::default();
     let mut listed = BTreeSet::new();
     while let Some(event) = events.next().await {
+        if matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) {
+            failures.are_over("CustomResourceDefinition");
+        }
         match event {
             Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(definition)) => listed.extend(kind_defined_by(&definition)),
@@ -179,16 +175,23 @@ async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
                 }
             }
             Ok(Event::Apply(definition)) => {
-                kind_defined_by(&definition).into_iter().for_each(|kind| watches.start(kind))
+                if let Some(kind) = kind_defined_by(&definition) {
+                    watches.start(kind);
+                }
             }
             Ok(Event::Delete(definition)) => {
-                kind_defined_by(&definition).into_iter().for_each(|kind| watches.stop(kind))
+                if let Some(kind) = kind_defined_by(&definition) {
+                    watches.stop(kind);
+                }
             }
-            Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 403 => {
-                tracing::warn!(message = status.message, "may not see which CustomResourceDefinitions there are");
-                OptionalKind::ALL.into_iter().for_each(|kind| watches.start(kind));
+            Err(error) => {
+                if matches!(&error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403) {
+                    for kind in OptionalKind::ALL {
+                        watches.start(kind);
+                    }
+                }
+                failures.pause("CustomResourceDefinition", &sentence(&error)).await;
             }
-            Err(error) => tracing::warn!(%error, "cannot see which CustomResourceDefinitions there are"),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `decide`, `send` | its parts: what one workload needs; whose turn it is |
 //! | `ask`, `turns`, `motion`, `last_look` | what it knows of one pod, one budget, one VM, the node |
 //! | `obstacles` | what is in the way, in sentences |
+//! | `driver`, `requests` | carries the actions out |
 //! | `action` | what the machine asks its driver to do, and what it is told |
 //! | `answer` | what the API server answered to an eviction |
 //! | `progress` | how far it has got, for people |
@@ -15,12 +16,14 @@ mod action;
 mod answer;
 mod ask;
 mod decide;
+mod driver;
 mod last_look;
 mod machine;
 mod motion;
 mod obstacles;
 mod options;
 mod progress;
+mod requests;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,7 @@ mod turns;
 
 pub use action::{Action, Evict, Outcome, Seen};
 pub use answer::Answer;
+pub use driver::{Drain, HandOver};
 pub use machine::{DrainPhase, Machine, Step};
 pub use options::{
     DrainOptions, DrainSpec, EvictOrBlock, InvalidDrainSpec, LeaveOrAbort, ShutDownOrBlock, ShutDownOrMigrate,

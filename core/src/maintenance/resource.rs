@@ -1,5 +1,8 @@
 //! The `NodeMaintenance` resource, and its CustomResourceDefinition.
 
+// The columns of `kubectl get` are attributes that look alike.
+#![allow(clippy::duplicated_attributes)]
+
 use jiff::Timestamp;
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -14,6 +17,7 @@ use crate::{
     model::{InvalidNodeName, NodeName},
     node::Record,
     plan::{BlockClass, BlockReason},
+    schema::without_description,
 };
 
 /// What is wanted: a node out of service, for as long as this object exists.
@@ -123,7 +127,7 @@ pub struct NodeMaintenanceStatus {
 
 /// The well-known phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum Phase {
     /// The node is being drained.
     Running,
@@ -158,6 +162,12 @@ impl NodeMaintenance {
     /// The node that it is about.
     pub fn node(&self) -> Result<NodeName, InvalidNodeName> {
         self.spec.node_name.parse()
+    }
+
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
     }
 
     /// The condition of that type, if it has been set.

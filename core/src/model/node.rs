@@ -56,6 +56,8 @@ pub struct NodeCondition {
     pub is_true: bool,
     /// Its reason.
     pub reason: String,
+    /// Its message.
+    pub message: String,
 }
 
 impl Node {
@@ -101,6 +103,7 @@ impl TryFrom<v1::Node> for Node {
                     is_true: condition.status == "True",
                     type_: condition.type_,
                     reason: condition.reason.unwrap_or_default(),
+                    message: condition.message.unwrap_or_default(),
                 })
                 .collect(),
             allocatable: status.allocatable.as_ref().map(Resources::from_quantities).unwrap_or_default(),

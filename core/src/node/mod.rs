@@ -1,5 +1,16 @@
-//! What is done to a Node: cordon, taint, the record.
+//! What is done to a Node: cordon, taint, conditions, and the record of it.
+//!
+//! Decided by pure functions of a [`crate::model::Node`] ([`take_out`], [`restore`], …), which give a merge patch or
+//! nothing; carried out by [`change`].
 
+mod conditions;
+mod patch;
 mod record;
+mod taint;
+mod write;
 
-pub use record::{Actor, ActorKind, Record};
+pub use conditions::{DRAIN_IN_PROGRESS, DRAINED, DrainStage, Lifecycle, MAINTENANCE_IN_PROGRESS, conditions_patch};
+pub use patch::{Refused, add_taint, cordon, forget_record, remove_taint, restore, take_out, uncordon, write_record};
+pub use record::{Actor, ActorKind, Record, RecordFault, RecordReading, UnreadableRecord};
+pub use taint::TaintEffect;
+pub use write::{NodeError, change, set_conditions};

@@ -7,21 +7,34 @@
 //! | `launcher`, `restart` | its part for VMs: how a VM leaves, and whether it comes back |
 //! | `budget` | which budget an eviction asks, and what it allows |
 //! | `order` | who leaves first |
+//! | `admission` | whether the node may go at all |
+//! | `quorum` | whether the control plane can do without it |
+//! | `room`, `affinity` | whether the rest of the cluster has room |
+//! | `preview` | all of it together: the plan of a node |
 //! | `names` | KubeVirt's names that decisions look at |
 
+mod admission;
+mod affinity;
 mod budget;
 mod classify;
 mod launcher;
 mod names;
 mod order;
+mod preview;
+mod quorum;
 mod restart;
+mod room;
 mod verdict;
 
+pub use admission::{Refusal, may_go};
 pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule, several_budgets};
 pub use classify::{Classified, classify, is_launcher, is_work_left, vmi_of};
 pub use launcher::{is_moving, strategy_of};
 pub use order::{Tier, tier};
+pub use preview::{Counts, Entry, Plan, Warning, WarningReason, plan};
+pub use quorum::{Quorum, is_control_plane, quorum};
 pub use restart::restarts;
+pub use room::{Elsewhere, Room};
 pub use verdict::{
     Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict, Workload, WorkloadKind,
 };

@@ -1,0 +1,166 @@
+//! The command line and its environment variables.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use careen_core::names;
+use clap::{Parser, ValueEnum, builder::NonEmptyStringValueParser, error::ErrorKind};
+
+use crate::error;
+
+/// Takes Kubernetes nodes out of service and puts them back, without losing a virtual machine.
+#[derive(Debug, Parser)]
+#[command(name = "careen", bin_name = "careen", version, subcommand_required = true, arg_required_else_help = false)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Run the server: carries out the cluster's `NodeMaintenance` resources until it is told to stop.
+    Serve(ServeArgs),
+    /// Print the `NodeMaintenance` CustomResourceDefinition as YAML, for `kubectl apply -f -`.
+    Crd,
+}
+
+/// How the server runs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// The kubeconfig to use; else `$KUBECONFIG`, `~/.kube/config`, or the service account of this pod.
+    #[arg(long, value_name = "FILE", env = "CAREEN_KUBECONFIG")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context to take from the kubeconfig; else its current one.
+    #[arg(long, value_name = "NAME", env = "CAREEN_CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// Where to answer HTTP; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", env = "CAREEN_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+    /// The namespace of Careen's own objects, such as the leader Lease.
+    #[arg(long, value_name = "NAME", env = "CAREEN_NAMESPACE", default_value = "careen", value_parser = namespace)]
+    pub(crate) namespace: String,
+    /// The key of the taint that a node gets while it is in maintenance.
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "CAREEN_DRAIN_TAINT_KEY",
+        default_value = names::DRAIN_TAINT_KEY,
+        value_parser = drain_taint_key
+    )]
+    pub(crate) drain_taint_key: String,
+    /// How the log is written; else text on a terminal and JSON elsewhere. `RUST_LOG` says what is in it.
+    #[arg(long, value_name = "FORMAT", env = "CAREEN_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// The name of this replica in the leader Lease; else `$POD_NAME`, or the host's name and something random.
+    #[arg(long, value_name = "NAME", env = "CAREEN_IDENTITY", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) identity: Option<String>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why there is nothing to do: wrong usage, or a question for help or version.
+#[derive(Debug)]
+pub(crate) struct NoCommand(clap::Error);
+
+/// Reads the command line.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, NoCommand> {
+    Args::try_parse_from(arguments).map(|args| args.command).map_err(NoCommand)
+}
+
+impl NoCommand {
+    /// Answers on the terminal: help as clap formats it, a failure as one line.
+    pub(crate) fn tell(self) -> ExitCode {
+        if matches!(self.0.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            // Nobody is left to be told that there is no stdout.
+            self.0.print().ok();
+        } else {
+            error::print_line(&self.sentence());
+        }
+        ExitCode::from(u8::try_from(self.0.exit_code()).unwrap_or(2))
+    }
+
+    /// clap's message in one line: without "error:", its usage block and its tail.
+    fn sentence(&self) -> String {
+        let message = self.0.render().to_string();
+        let lines = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+        let sentence = lines.collect::<Vec<_>>().join("; ");
+        let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+        format!("{sentence}; `careen --help` says more")
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "an address is an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let characters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if (1..=63).contains(&text.len()) && characters && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace has 1 to 63 characters of a-z, 0-9 and '-', and a letter or digit at both ends".to_owned())
+    }
+}
+
+fn drain_taint_key(text: &str) -> Result<String, String> {
+    if text == names::KUBEVIRT_DRAIN_TAINT_KEY {
+        return Err("this is KubeVirt's own: it would evacuate every VM of the node at once, \
+                    whatever the drain's options are, and go on when the drain is cancelled; take another key"
+            .to_owned());
+    }
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let name_is_valid = name.len() <= 63
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.ends_with(|last: char| last.is_ascii_alphanumeric());
+    // A prefix is what the name of a node is: an RFC 1123 subdomain.
+    let prefix_is_valid = prefix.is_none_or(|prefix| prefix.parse::<careen_core::model::NodeName>().is_ok());
+    if name_is_valid && prefix_is_valid {
+        Ok(text.to_owned())
+    } else {
+        Err("a taint key is a name of up to 63 letters, digits, '-', '_' and '.', \
+             with a domain and '/' before it if wanted, such as medik8s.io/drain"
+            .to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_taint_key_is_a_qualified_name_and_not_kubevirts() {
+        for good in ["medik8s.io/drain", "drain", "example.com/Drain_1.x"] {
+            assert_eq!(drain_taint_key(good).unwrap(), good);
+        }
+        let too_long = "a".repeat(64);
+        for bad in ["", "/drain", "medik8s.io/", "a/b/c", "-drain", "drain.", "Medik8s.io/drain", "dräin", &too_long] {
+            assert!(drain_taint_key(bad).unwrap_err().contains("medik8s.io/drain"), "{bad}");
+        }
+        assert!(drain_taint_key("kubevirt.io/drain").unwrap_err().contains("KubeVirt's own"));
+    }
+
+    #[test]
+    fn a_namespace_is_a_dns_label() {
+        assert_eq!(namespace("careen-2").unwrap(), "careen-2");
+        let too_long = "a".repeat(64);
+        for bad in ["", "-a", "a-", "A", "a.b", &too_long] {
+            namespace(bad).unwrap_err();
+        }
+    }
+}

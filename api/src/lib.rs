@@ -1,0 +1,54 @@
+//! The Careen server: the command line, the service around the engine ([`careen_core`]), and its telemetry.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `args` | the command line and its environment variables |
+//! | `error` | how a command fails: one line, and an exit status |
+//! | `crd` | `careen crd` |
+//! | `serve` | `careen serve`: what runs, and how it ends |
+//! | `identity` | who this replica is |
+//! | `health` | `/livez`, `/readyz`, `/metrics` |
+//! | `prerequisites` | says what the cluster lacks, and the command that adds it |
+//! | `shutdown` | the signals that end the server |
+//! | `telemetry` | the log |
+
+mod args;
+mod crd;
+mod error;
+pub mod health;
+mod identity;
+mod prerequisites;
+mod serve;
+mod shutdown;
+mod telemetry;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use args::Command;
+use error::Error;
+
+/// Runs the command that the arguments name. A failure is one line on stderr.
+pub fn command_line(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match args::parse(arguments) {
+        Ok(command) => command,
+        Err(no_command) => return no_command.tell(),
+    };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.tell(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Serve(args) => {
+            telemetry::start(args.log_format)?;
+            let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+            let result = runtime.block_on(serve::serve(args));
+            // A name that is still being looked up must not hold up the end.
+            runtime.shutdown_background();
+            result
+        }
+        Command::Crd => crd::print(),
+    }
+}

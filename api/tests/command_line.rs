@@ -1,0 +1,126 @@
+//! The command line as a person meets it: what goes wrong is one sentence, soon.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+/// Runs `careen` with nothing in its environment that it would take up.
+fn careen(arguments: &[&str]) -> Output {
+    let nowhere = env!("CARGO_TARGET_TMPDIR");
+    let started = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_careen")).args(arguments).env_clear().env("HOME", nowhere).output();
+    assert!(started.elapsed() < Duration::from_secs(5), "it took {:?}", started.elapsed());
+    output.unwrap()
+}
+
+/// The one line that a failure prints.
+#[track_caller]
+fn failure(arguments: &[&str], status: i32) -> String {
+    let output = careen(arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert!(output.stdout.is_empty());
+    assert!(stderr.starts_with("careen: ") && stderr.ends_with('\n') && stderr.lines().count() == 1, "{stderr}");
+    stderr
+}
+
+fn kubeconfig(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+const POINTS_NOWHERE: &str = "
+apiVersion: v1
+kind: Config
+current-context: nowhere
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+clusters: [{name: nowhere, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: nobody, user: {token: secret-token}}]
+";
+
+#[track_caller]
+fn serve_fails(arguments: &[&str], names: &[&str]) {
+    let arguments = [&["serve", "--listen=127.0.0.1:0"], arguments].concat();
+    let line = failure(&arguments, 1);
+    for name in names {
+        assert!(line.contains(name), "{line} does not name {name}");
+    }
+    assert!(!line.contains("secret"), "{line}");
+}
+
+#[test]
+fn wrong_usage_is_one_line_and_status_2() {
+    for (arguments, names) in [
+        (&[][..], "serve, crd"),
+        (&["srve"], "serve"),
+        (&["serve", "--lisen=127.0.0.1:0"], "--listen"),
+        (&["serve", "--listen=8080"], "127.0.0.1:8080"),
+        (&["serve", "--log-format=xml"], "text, json"),
+        (&["serve", "--namespace=Careen"], "a-z"),
+        (&["serve", "--identity="], "--identity"),
+        (&["serve", "--drain-taint-key=a b"], "medik8s.io/drain"),
+        (&["serve", "--drain-taint-key=kubevirt.io/drain"], "KubeVirt's own"),
+    ] {
+        let line = failure(arguments, 2);
+        assert!(line.contains(names), "{line} does not say {names}");
+    }
+}
+
+#[test]
+fn a_kubeconfig_that_is_missing() {
+    serve_fails(&["--kubeconfig=/no/such/file"], &["/no/such/file", "No such file"]);
+}
+
+#[test]
+fn no_kubeconfig_at_all() {
+    serve_fails(&[], &["found no cluster", ".kube/config", "--kubeconfig"]);
+}
+
+#[test]
+fn a_kubeconfig_that_is_no_yaml_is_not_repeated() {
+    let file = kubeconfig("broken.yaml", "apiVersion: v1\nusers: [{user: {token: [secret\n");
+    serve_fails(&["--kubeconfig", file.to_str().unwrap()], &["broken.yaml", "line "]);
+}
+
+#[test]
+fn a_context_that_is_unknown() {
+    let file = kubeconfig("context.yaml", POINTS_NOWHERE);
+    serve_fails(&["--kubeconfig", file.to_str().unwrap(), "--context=elsewhere"], &["context.yaml", "\"elsewhere\""]);
+}
+
+#[test]
+fn a_cluster_that_does_not_answer() {
+    let file = kubeconfig("nowhere.yaml", POINTS_NOWHERE);
+    serve_fails(&["--kubeconfig", file.to_str().unwrap()], &["https://127.0.0.1:1/", "Connection refused"]);
+}
+
+#[test]
+fn an_address_that_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = failure(&["serve", "--listen", &address], 1);
+    assert!(line.contains(&address) && line.contains("--listen"), "{line}");
+}
+
+#[test]
+fn crd_prints_what_is_committed() {
+    let output = careen(&["crd"]);
+    assert!(output.status.success());
+    let committed = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crd.yaml")).unwrap();
+    assert!(output.stdout == committed, "deploy/crd.yaml is old; regenerate it: cargo run -- crd > deploy/crd.yaml");
+}
+
+#[test]
+fn help_is_on_stdout() {
+    for arguments in [&["--help"][..], &["serve", "--help"], &["--version"]] {
+        let output = careen(arguments);
+        assert!(output.status.success() && output.stderr.is_empty() && !output.stdout.is_empty());
+    }
+}

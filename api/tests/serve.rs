@@ -1,0 +1,116 @@
+//! `careen serve` from its start to its end, in a cluster that has nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, ChildStderr, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// An API server on a free port, and the kubeconfig that leads to it.
+async fn api_server() -> PathBuf {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, support::empty_api_server("nothing")).into_future());
+    let kubeconfig = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("serve-{}.yaml", server.port()));
+    let text = format!(
+        "{{current-context: a, contexts: [{{name: a, context: {{cluster: a, user: a}}}}], \
+         clusters: [{{name: a, cluster: {{server: 'http://{server}'}}}}], users: [{{name: a, user: {{token: secret}}}}]}}"
+    );
+    fs::write(&kubeconfig, text).unwrap();
+    kubeconfig
+}
+
+/// A server that ends with the test.
+struct Careen {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    seen: String,
+}
+
+impl Careen {
+    fn serve(kubeconfig: &PathBuf, format: &str) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_careen"))
+            .args(["serve", "--listen=127.0.0.1:0", "--log-format", format, "--kubeconfig"])
+            .arg(kubeconfig)
+            .env_clear()
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap());
+        Self { process, log, seen: String::new() }
+    }
+
+    /// Reads the log until a line contains this.
+    #[track_caller]
+    fn says(&mut self, text: &str) {
+        while !self.seen.contains(text) {
+            assert!(self.log.read_line(&mut self.seen).unwrap() > 0, "it ended without saying {text}: {}", self.seen);
+        }
+    }
+
+    fn address(&mut self) -> SocketAddr {
+        self.says("listening on http://");
+        let address = self.seen.split_once("listening on http://").unwrap().1;
+        let end = address.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c))).unwrap();
+        address[..end].parse().unwrap()
+    }
+
+    fn terminate(&self) {
+        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
+    }
+}
+
+impl Drop for Careen {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_what_is_missing_and_stops_when_it_is_told_to() {
+    let mut careen = Careen::serve(&api_server().await, "text");
+    let address = careen.address();
+    careen.says("careen crd | kubectl apply -f -");
+    careen.says("kubectl apply -f deploy/namespace.yaml");
+    careen.says("ready");
+    assert!(get(address, "/readyz").ends_with("\r\n\r\nok\n"));
+    assert!(get(address, "/livez").starts_with("HTTP/1.0 200"));
+
+    // A connection that nobody uses does not hold up the end.
+    let _idle = TcpStream::connect(address).unwrap();
+    let told = Instant::now();
+    careen.terminate();
+    careen.says("stopped");
+    assert!(careen.process.wait().unwrap().success());
+    assert!(told.elapsed() < Duration::from_secs(15), "it took {:?}", told.elapsed());
+    assert!(!careen.seen.contains("secret"), "{}", careen.seen);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_in_json_has_an_object_on_every_line() {
+    let mut careen = Careen::serve(&api_server().await, "json");
+    careen.address();
+    careen.says("ready");
+    careen.terminate();
+    careen.says("stopped");
+    for line in careen.seen.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(entry["message"].is_string() && entry["level"].is_string(), "{line}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Kubernetes Events for what an operator wants to see. The first five have the names and words that
+//! node-maintenance-operator has always used.
+
+use k8s_openapi::api::core::v1::{Node, ObjectReference};
+use kube::{
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+
+use super::NodeMaintenance;
+use crate::{
+    model::{self, NodeName},
+    names::FIELD_MANAGER,
+};
+
+/// One piece of news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A maintenance was accepted and begins.
+    BeginMaintenance,
+    /// The node is drained.
+    SucceedMaintenance,
+    /// The maintenance was not accepted, or ran out of time.
+    FailedMaintenance(String),
+    /// The maintenance has ended and the node is as it was.
+    RemovedMaintenance,
+    /// The node takes pods again.
+    UncordonNode,
+    /// Workloads wait for a change that only somebody can make.
+    Stuck(String),
+    /// Nothing waits for somebody's change any more.
+    NoLongerStuck,
+    /// The node had been uncordoned, or its taint or record removed, during its maintenance.
+    NodeTakenOutAgain(String),
+    /// A record on a node is reported and not obeyed.
+    RecordRejected(String),
+    /// What could not be taken back when a maintenance was stopped.
+    LeftBehind(String),
+}
+
+impl News {
+    fn event(&self) -> Event {
+        let (type_, reason, note) = match self {
+            Self::BeginMaintenance => (EventType::Normal, "BeginMaintenance", "Begin a node maintenance".to_owned()),
+            Self::SucceedMaintenance => {
+                (EventType::Normal, "SucceedMaintenance", "Node maintenance was succeeded".to_owned())
+            }
+            Self::FailedMaintenance(why) => {
+                (EventType::Warning, "FailedMaintenance", format!("Failed a node maintenance: {why}"))
+            }
+            Self::RemovedMaintenance => {
+                (EventType::Normal, "RemovedMaintenance", "Removed a node maintenance".to_owned())
+            }
+            Self::UncordonNode => (EventType::Normal, "UncordonNode", "Uncordon a node".to_owned()),
+            Self::Stuck(what) => (EventType::Warning, "Stuck", what.clone()),
+            Self::NoLongerStuck => (EventType::Normal, "NoLongerStuck", "No workload needs help any more".to_owned()),
+            Self::NodeTakenOutAgain(what) => (EventType::Warning, "NodeTakenOutAgain", what.clone()),
+            Self::RecordRejected(why) => (EventType::Warning, "RecordRejected", why.clone()),
+            Self::LeftBehind(what) => (EventType::Warning, "LeftBehind", what.clone()),
+        };
+        // The API server takes at most 1 kB of note.
+        let note = Some(note.chars().take(1000).collect());
+        Event { type_, reason: reason.to_owned(), note, action: "Maintenance".to_owned(), secondary: None }
+    }
+}
+
+/// Publishes news, in the background: an Event that is lost hurts nobody.
+#[derive(Clone)]
+pub struct Publisher {
+    recorder: Recorder,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Publishes as that replica.
+    #[must_use]
+    pub fn new(client: Client, identity: String) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(identity) };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// News of a maintenance.
+    pub fn of_maintenance(&self, maintenance: &NodeMaintenance, news: News) {
+        self.publish(maintenance.object_ref(&()), news);
+    }
+
+    /// News of a node.
+    pub fn of_node(&self, node: &model::Node, news: News) {
+        self.publish(node_reference(&node.name, Some(node.uid.0.clone())), news);
+    }
+
+    fn publish(&self, about: ObjectReference, news: News) {
+        tracing::info!(kind = about.kind, name = about.name, ?news, "news");
+        let recorder = self.recorder.clone();
+        tokio::spawn(async move {
+            if let Err(error) = recorder.publish(&news.event(), &about).await {
+                tracing::warn!(%error, ?news, "an Event could not be published");
+            }
+        });
+    }
+}
+
+fn node_reference(name: &NodeName, uid: Option<String>) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(Node::api_version(&()).into_owned()),
+        kind: Some(Node::kind(&()).into_owned()),
+        name: Some(name.to_string()),
+        uid,
+        ..ObjectReference::default()
+    }
+}

@@ -1,0 +1,164 @@
+//! Records on nodes whose maintenance is gone: the finalizer was removed by force, or somebody wrote the record by hand.
+
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+};
+
+use super::{NodeMaintenance, cancel::take_back, context::Context, news::News};
+use crate::{
+    answer::{Answer, REQUEST_TIMEOUT},
+    cluster::Snapshot,
+    drain::DrainSpec,
+    lease::NodeLease,
+    model::{Node, Uid},
+    node::{self, ActorKind, Record, RecordReading},
+};
+
+/// What is to be done about the record on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Nothing: there is none, or its maintenance lives.
+    Fine,
+    /// It is reported and not obeyed.
+    Report(String),
+    /// Its maintenance is not in the caches; the API server is asked, and if it is gone the node is restored.
+    Restore(Record),
+}
+
+/// Looks at the record of a node: pure.
+pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> Finding {
+    let record = match Record::read(node) {
+        RecordReading::Absent => return Finding::Fine,
+        RecordReading::Unreadable(error) => {
+            // That of a live maintenance is put back by its worker.
+            let lives = snapshot.maintenances().any(|object| object.spec.node_name == node.name.as_str());
+            return if lives { Finding::Fine } else { Finding::Report(error.to_string()) };
+        }
+        RecordReading::Present(record) => record,
+    };
+    if record.actor.kind != ActorKind::Maintenance {
+        let (kind, name) = (record.actor.kind, &record.actor.name);
+        return Finding::Report(format!(
+            "node {} carries the record of a drain ({kind:?} {name}) that no controller carries out: uncordon the node when it should serve again",
+            node.name
+        ));
+    }
+    let lives = snapshot.maintenance(&record.actor.name).is_some_and(|object| uid_of(object) == record.actor.uid);
+    if lives {
+        return Finding::Fine;
+    }
+    match record.check(node, drain_taint_key) {
+        Ok(()) => Finding::Restore(record),
+        Err(fault) => Finding::Report(fault.to_string()),
+    }
+}
+
+/// Restores a node whose maintenance is gone, if the API server confirms that it is. `Err`: try again later.
+pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
+    let client = context.cluster.client();
+    if !is_gone(client, record).await? {
+        return Ok(());
+    }
+    let holder = record.actor.lease_holder();
+    let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
+    let lease = lease.map_err(|error| error.to_string())?;
+    let key = &context.settings.drain_taint_key;
+    // The options went with the object; without them nothing is aborted that runs.
+    let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
+    let left = take_back(context, &node.name, record, &options).await;
+    if !left.is_empty() {
+        context.publisher.of_node(node, News::LeftBehind(left.join("; ")));
+    }
+    let cleared =
+        node::set_conditions(client, node, None, context.clock.now()).await.map_err(|error| error.to_string())?;
+    let node = cleared.as_ref().unwrap_or(node);
+    let restored = node::change(client, node, |node| match Record::read(node) {
+        RecordReading::Present(found) if found.actor == record.actor => node::restore(node, &found, key),
+        _ => Ok(None),
+    });
+    let restored = restored.await.map_err(|error| error.to_string())?;
+    if let Some(restored) = restored {
+        tracing::warn!(node = %restored.name, maintenance = record.actor.name, "restored: its maintenance was removed by force");
+        context.publisher.of_node(&restored, News::UncordonNode);
+    }
+    lease.release().await.map_err(|error| error.to_string())
+}
+
+/// The sound record of another maintenance that is not in the caches: a newcomer takes the node over from it.
+pub(super) fn left_behind(
+    newcomer: &NodeMaintenance,
+    node: &Node,
+    snapshot: &Snapshot,
+    drain_taint_key: &str,
+) -> Option<Record> {
+    match find(node, snapshot, drain_taint_key) {
+        Finding::Restore(record) if record.actor.uid != uid_of(newcomer) => Some(record),
+        _ => None,
+    }
+}
+
+/// Asks the API server whether the maintenance of a record is gone. A server that does not serve the kind, or does not
+/// let us read it, has confirmed nothing.
+pub(super) async fn is_gone(client: &Client, record: &Record) -> Result<bool, String> {
+    // Not decoded as a NodeMaintenance: one that cannot be read lives all the same.
+    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<NodeMaintenance>(&()));
+    match Answer::within(REQUEST_TIMEOUT, api.get(&record.actor.name)).await {
+        Answer::Done(object) => Ok(object.metadata.uid.as_deref() != Some(record.actor.uid.as_str())),
+        Answer::Refused(status) if status.is_not_found() => {
+            let names_it = status.details.as_ref().is_some_and(|details| details.name == record.actor.name);
+            if names_it { Ok(true) } else { Err("the API server does not serve NodeMaintenances".to_owned()) }
+        }
+        Answer::Refused(status) => Err(status.message),
+        Answer::Unavailable(error) => Err(error.to_string()),
+        Answer::TimedOut => Err("no answer from the API server".to_owned()),
+    }
+}
+
+fn uid_of(object: &NodeMaintenance) -> Uid {
+    Uid(object.metadata.uid.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        maintenance::accept::actor,
+        model::testing::{at, maintenance, node},
+        names::DRAIN_TAINT_KEY,
+        node::Actor,
+    };
+
+    fn taken_out() -> (NodeMaintenance, Node) {
+        let object = maintenance("node02-maintenance", "node02");
+        let record = Record::begin(&actor(&object), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
+        (object, node("node02").cordoned().tainted(DRAIN_TAINT_KEY, "NoSchedule").with_record(&record))
+    }
+
+    #[test]
+    fn a_live_maintenance_keeps_its_record() {
+        let (object, node) = taken_out();
+        let snapshot = Snapshot::default().with(object);
+        assert_eq!(find(&node, &snapshot, DRAIN_TAINT_KEY), Finding::Fine);
+        assert!(matches!(find(&node, &Snapshot::default(), DRAIN_TAINT_KEY), Finding::Restore(_)));
+    }
+
+    #[test]
+    fn what_was_written_by_hand_is_only_reported() {
+        let (object, good) = taken_out();
+        let RecordReading::Present(record) = Record::read(&good) else { panic!() };
+        let drain = Actor { kind: ActorKind::Process, ..actor(&object) };
+        let forged = [
+            good.clone().with_record_text("{"),
+            good.clone().with_record(&Record { actor: drain, ..record.clone() }),
+            good.clone().with_record(&Record { added_taint: Some("example.com/theirs".into()), ..record.clone() }),
+            good.clone().with_record(&Record { node_uid: "another".into(), ..record.clone() }),
+            // Whoever may only patch nodes/status cannot add the taint.
+            node("node02").cordoned().with_record(&record),
+        ];
+        for node in forged {
+            let finding = find(&node, &Snapshot::default(), DRAIN_TAINT_KEY);
+            assert!(matches!(&finding, Finding::Report(why) if why.contains("node02")), "{finding:?}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What the resource's status says: a pure function of what is known.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::{Map, Value};
+
+use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase, accept::Refused};
+use crate::{
+    drain::{DrainPhase, Progress},
+    node::Record,
+    plan::{Block, BlockClass},
+};
+
+/// So many workloads are listed in `blocking`; the rest is counted.
+const MOST_BLOCKING: usize = 20;
+/// So many pods are listed in `pendingPods`.
+const MOST_PENDING: usize = 100;
+
+/// The condition types of a `NodeMaintenance`.
+pub mod condition {
+    /// Whether the node may go out of service.
+    pub const ACCEPTED: &str = "Accepted";
+    /// Whether workloads have still to leave.
+    pub const DRAINING: &str = "Draining";
+    /// Whether the node is empty.
+    pub const DRAINED: &str = "Drained";
+    /// Whether at least one workload waits for a change that only somebody can make.
+    pub const STUCK: &str = "Stuck";
+    /// Whether something is wrong with the maintenance itself.
+    pub const DEGRADED: &str = "Degraded";
+}
+
+/// Something that is wrong with the maintenance itself, while it goes on or waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// A reason of the vocabulary.
+    pub reason: &'static str,
+    /// A sentence that names the object in the way.
+    pub message: String,
+}
+
+impl Trouble {
+    /// A trouble.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// What is known of an accepted maintenance.
+#[derive(Clone, Debug, Default)]
+pub struct Known<'a> {
+    /// What was done to the node.
+    pub record: Option<&'a Record>,
+    /// Where the drain is, once it runs.
+    pub drain: Option<(&'a DrainPhase, &'a Progress)>,
+    /// Since when the node has been drained, if it is.
+    pub drained_at: Option<Timestamp>,
+    /// What is wrong.
+    pub trouble: Option<&'a Trouble>,
+    /// How many times the node Lease was found in other hands.
+    pub lease_errors: i32,
+    /// Pods on the node in total.
+    pub total_pods: i32,
+    /// It is being stopped.
+    pub stopping: bool,
+}
+
+/// The status of a maintenance that was refused.
+#[must_use]
+pub fn of_refused(maintenance: &NodeMaintenance, refused: &Refused, now: Timestamp) -> NodeMaintenanceStatus {
+    let now = to_the_second(now);
+    let mut status = NodeMaintenanceStatus {
+        phase: Some(Phase::Failed),
+        last_error: Some(refused.message.clone()),
+        observed_generation: maintenance.metadata.generation,
+        conditions: maintenance.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default(),
+        ..NodeMaintenanceStatus::default()
+    };
+    let mut conditions = Conditions::of(&mut status, maintenance, now);
+    conditions.set(condition::ACCEPTED, false, refused.reason, &refused.message);
+    status
+}
+
+/// The status of an accepted maintenance.
+#[must_use]
+pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timestamp) -> NodeMaintenanceStatus {
+    let now = to_the_second(now);
+    let old = maintenance.status.clone().unwrap_or_default();
+    let started_at = old.started_at.unwrap_or(now);
+    let drained = matches!(known.drain, Some((DrainPhase::Drained, _)));
+    let timed_out = matches!(known.drain, Some((DrainPhase::TimedOut, _)));
+    let (draining, reason, message) = draining(known);
+    let mut status = NodeMaintenanceStatus {
+        phase: Some(match (drained, timed_out) {
+            (true, _) => Phase::Succeeded,
+            (false, true) => Phase::Failed,
+            (false, false) => Phase::Running,
+        }),
+        observed_generation: maintenance.metadata.generation,
+        started_at: Some(started_at),
+        drained_at: old.drained_at.or_else(|| known.drained_at.filter(|_| drained).map(to_the_second)),
+        record: known.record.cloned(),
+        error_on_lease_count: Some(known.lease_errors),
+        last_error: known.trouble.map(|trouble| trouble.message.clone()).or_else(|| timed_out.then(|| message.clone())),
+        conditions: old.conditions,
+        ..old
+    };
+    if let Some((phase, progress)) = known.drain
+        && *phase != DrainPhase::NodeGone
+    {
+        show_progress(&mut status, progress, known.total_pods);
+    }
+    let stuck = known.drain.and_then(|(_, progress)| first_stuck(progress));
+    let mut conditions = Conditions::of(&mut status, maintenance, now);
+    conditions.set(condition::ACCEPTED, true, "Accepted", "the node goes out of service");
+    conditions.set(condition::DRAINING, draining, reason, &message);
+    let empty = if drained { "nothing is left on the node that has to leave" } else { "the node is not empty yet" };
+    conditions.set(condition::DRAINED, drained, if drained { "Drained" } else { "NotDrained" }, empty);
+    match stuck {
+        Some((reason, message)) => conditions.set(condition::STUCK, true, &reason, &message),
+        None => conditions.set(condition::STUCK, false, "NotStuck", "no workload needs somebody's help"),
+    }
+    match known.trouble {
+        Some(trouble) => conditions.set(condition::DEGRADED, true, trouble.reason, &trouble.message),
+        None => conditions.set(condition::DEGRADED, false, "AsExpected", "nothing is wrong"),
+    }
+    status
+}
+
+fn draining(known: &Known<'_>) -> (bool, &'static str, String) {
+    if known.stopping {
+        return (false, "Stopping", "the maintenance ends: the node is being restored".to_owned());
+    }
+    match known.drain {
+        None => (false, "NotStarted", "the node is not cordoned yet".to_owned()),
+        Some((DrainPhase::Draining, progress)) => {
+            let (left, blocked) = (progress.left().count(), progress.blocked().len());
+            (true, "Draining", format!("{left} workloads have still to leave, {blocked} of them are blocked"))
+        }
+        Some((DrainPhase::Waiting(block), _)) => (true, reason_name(block), block.message.clone()),
+        Some((DrainPhase::Drained, _)) => (false, "Drained", "nothing is left to drain".to_owned()),
+        Some((DrainPhase::TimedOut, progress)) => {
+            let left = progress.left().count();
+            (
+                false,
+                "TimedOut",
+                format!(
+                    "spec.drain.timeout is over and {left} workloads are left: the node stays cordoned; change spec.drain to try again"
+                ),
+            )
+        }
+        Some((DrainPhase::NodeGone, _)) => (false, "NodeGone", "the node is not in the cluster".to_owned()),
+        Some((DrainPhase::Stopped, _)) => (false, "Stopping", "the drain was stopped".to_owned()),
+    }
+}
+
+fn reason_name(block: &Block) -> &'static str {
+    match block.reason {
+        crate::plan::BlockReason::NodeUnreachable => "NodeUnreachable",
+        crate::plan::BlockReason::MigrationIncoming => "MigrationIncoming",
+        _ => "ApiServerUnavailable",
+    }
+}
+
+fn show_progress(status: &mut NodeMaintenanceStatus, progress: &Progress, total_pods: i32) {
+    let left: Vec<_> = progress.left().collect();
+    let blocked = progress.blocked();
+    status.drain_progress = Some(i32::from(progress.percent()));
+    status.pending_pods = left.iter().take(MOST_PENDING).map(|left| left.workload.pod.name.clone()).collect();
+    status.total_pods = Some(status.total_pods.unwrap_or(total_pods));
+    status.eviction_pods = Some(to_i32(progress.had_to_leave));
+    status.blocked = Some(to_i32(blocked.len()));
+    status.blocking = blocked
+        .into_iter()
+        .take(MOST_BLOCKING)
+        .map(|(workload, block, since)| {
+            let (kind, key) = workload.kind_and_key();
+            Blocking {
+                kind: kind.to_owned(),
+                namespace: key.namespace,
+                name: key.name,
+                class: block.class(),
+                reason: block.reason,
+                message: block.message.clone(),
+                since: to_the_second(since),
+            }
+        })
+        .collect();
+}
+
+fn first_stuck(progress: &Progress) -> Option<(String, String)> {
+    let blocked = progress.blocked();
+    let stuck: Vec<_> = blocked.iter().filter(|(_, block, _)| block.class() == BlockClass::Stuck).collect();
+    let (workload, block, _) = stuck.first()?;
+    let (kind, key) = workload.kind_and_key();
+    let others = match stuck.len() - 1 {
+        0 => String::new(),
+        n => format!(" (and {n} more workloads)"),
+    };
+    Some((format!("{:?}", block.reason), format!("{kind} {key}: {}{others}", block.message)))
+}
+
+fn to_i32(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// Sets conditions; `lastTransitionTime` changes with the status only.
+struct Conditions<'a> {
+    list: &'a mut Vec<Condition>,
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl<'a> Conditions<'a> {
+    fn of(status: &'a mut NodeMaintenanceStatus, maintenance: &NodeMaintenance, now: Timestamp) -> Self {
+        Self { list: &mut status.conditions, generation: maintenance.metadata.generation, now }
+    }
+
+    fn set(&mut self, type_: &str, is_true: bool, reason: &str, message: &str) {
+        let status = if is_true { "True" } else { "False" };
+        let old = self.list.iter().find(|condition| condition.type_ == type_);
+        let since = old.filter(|old| old.status == status).map(|old| old.last_transition_time.clone());
+        let condition = Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            observed_generation: self.generation,
+            last_transition_time: since.unwrap_or(Time(self.now)),
+        };
+        self.list.retain(|condition| condition.type_ != type_);
+        self.list.push(condition);
+        self.list.sort_by(|a, b| a.type_.cmp(&b.type_));
+    }
+}
+
+/// The merge patch that turns one status into another; `None` if they say the same. The time of the change is set here.
+pub fn patch(old: Option<&NodeMaintenanceStatus>, new: &NodeMaintenanceStatus, now: Timestamp) -> Option<Value> {
+    let to_map = |status: &NodeMaintenanceStatus| match serde_json::to_value(status) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    let old = old.map(to_map).unwrap_or_default();
+    let mut new = to_map(new);
+    new.remove("lastUpdate");
+    let gone = old.keys().filter(|key| !new.contains_key(*key) && *key != "lastUpdate").cloned().collect::<Vec<_>>();
+    new.retain(|key, value| old.get(key) != Some(value));
+    new.extend(gone.into_iter().map(|key| (key, Value::Null)));
+    if new.is_empty() {
+        return None;
+    }
+    new.insert("lastUpdate".to_owned(), Value::String(to_the_second(now).to_string()));
+    Some(Value::Object(new))
+}
+
+/// Kubernetes' times in a status are of whole seconds.
+fn to_the_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,127 @@
+//! Ends a maintenance: cancels what runs, restores the node, lets it go.
+
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::{
+    NodeMaintenance,
+    cancel::take_back,
+    intent::to_restore,
+    news::News,
+    requests::{self, WriteError, has_finalizer},
+    status::Trouble,
+    worker::{Ended, Worker, trouble_with_node},
+};
+use crate::{
+    cluster::Snapshot,
+    node::{self, Record},
+};
+
+/// A watch shows a change within this time.
+const SHOWS_WITHIN: Duration = Duration::from_secs(5);
+
+impl Worker {
+    /// Restores the node and lets the object go.
+    pub(super) async fn stop(mut self, wake: &Notify, stopping: &mut watch::Receiver<bool>) -> Ended {
+        tracing::info!(maintenance = self.name, node = %self.accepted.node, "the maintenance ends");
+        self.settle().await;
+        self.drain = None;
+        self.show_blocked(None);
+        let mut cancelled = false;
+        loop {
+            let (snapshot, object) = self.look();
+            let Some(object) = object.filter(|object| has_finalizer(object)) else { return Ended::Gone };
+            let trouble = match self.stop_once(&object, &snapshot, &mut cancelled).await {
+                Ok(()) => {
+                    self.see_it_go(wake).await;
+                    return Ended::Gone;
+                }
+                Err(trouble) => trouble,
+            };
+            let retry_at = self.failed(trouble);
+            let status_at = self.write_status().await.unwrap_or(retry_at);
+            let clock = self.context.clock;
+            tokio::select! {
+                () = clock.sleep_until(retry_at.min(status_at)) => {}
+                _ = stopping.changed() => return Ended::Stopped,
+            }
+            self.write_status().await;
+            tokio::select! {
+                () = clock.sleep_until(retry_at) => {}
+                _ = stopping.changed() => return Ended::Stopped,
+            }
+        }
+    }
+
+    /// Waits until the cache shows that the object has gone, so that nobody begins to end it a second time.
+    async fn see_it_go(&mut self, wake: &Notify) {
+        let gone = async {
+            while self.look().1.is_some_and(|object| has_finalizer(&object)) {
+                wake.notified().await;
+            }
+        };
+        if tokio::time::timeout(SHOWS_WITHIN, gone).await.is_err() {
+            tracing::warn!(maintenance = self.name, "the watch does not show that it has gone");
+        }
+    }
+
+    async fn stop_once(
+        &mut self,
+        object: &NodeMaintenance,
+        snapshot: &Snapshot,
+        cancelled: &mut bool,
+    ) -> Result<(), Trouble> {
+        if let Some(node) = snapshot.node(&self.accepted.node).cloned() {
+            // Others may act on the node by now: they would not expect it to change.
+            self.hold_node(&node).await?;
+            if let Some(record) = to_restore(object, &node) {
+                if !*cancelled {
+                    self.cancel_evacuations(object, &record).await;
+                    *cancelled = true;
+                }
+                self.restore(object, &record).await?;
+            }
+        }
+        if let Some(held) = self.lease.take()
+            && let Err(error) = held.lease.release().await
+        {
+            tracing::warn!(maintenance = self.name, %error, "the node Lease was not released; it lapses by itself");
+        }
+        match requests::remove_finalizer(self.context.cluster.client(), object).await {
+            Ok(()) => {
+                self.context.publisher.of_maintenance(object, News::RemovedMaintenance);
+                Ok(())
+            }
+            Err(WriteError::Changed(message)) => Err(Trouble::new("Contended", message)),
+            Err(error) => Err(Trouble::new("ApiServerUnavailable", error.to_string())),
+        }
+    }
+
+    async fn restore(&mut self, object: &NodeMaintenance, record: &Record) -> Result<(), Trouble> {
+        let (snapshot, _) = self.look();
+        let Some(node) = snapshot.node(&self.accepted.node).cloned() else { return Ok(()) };
+        let client = self.context.cluster.client().clone();
+        let key = self.context.settings.drain_taint_key.clone();
+        let restored = node::set_conditions(&client, &node, None, self.now()).await;
+        let node = restored.map_err(|error| trouble_with_node(&error))?.unwrap_or_else(|| (*node).clone());
+        // The record goes last: what is not done before it goes would never be done.
+        let restored = node::change(&client, &node, |node| {
+            to_restore(object, node).map_or(Ok(None), |record| node::restore(node, &record, &key))
+        });
+        if let Some(restored) = restored.await.map_err(|error| trouble_with_node(&error))? {
+            tracing::info!(node = %restored.name, maintenance = self.name, "restored");
+            if !record.was_unschedulable {
+                self.context.publisher.of_node(&restored, News::UncordonNode);
+            }
+        }
+        Ok(())
+    }
+
+    async fn cancel_evacuations(&self, object: &NodeMaintenance, record: &Record) {
+        let left = take_back(&self.context, &self.accepted.node, record, &self.accepted.options).await;
+        if !left.is_empty() {
+            self.context.publisher.of_maintenance(object, News::LeftBehind(left.join("; ")));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! KubeVirt's live migrations and evacuation marks.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `requests` | the calls: make and delete a migration, delete a VMI, take an evacuation mark back |
+//! | `answer` | what their answers mean |
+//! | `cancel` | what a stop takes back, and in which order; pure |
+//! | `progress` | how a VM's migration is doing, and its place in KubeVirt's queue; pure |
+
+mod answer;
+mod cancel;
+mod progress;
+mod requests;
+
+pub use answer::{Outcome, RequestError};
+pub use cancel::{CancelStep, Cancellation, Left, LeftReason, next_cancel_steps};
+pub use progress::{MigrationProgress, Queue, migration_progress};
+pub use requests::{
+    MigrationName, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance,
+};

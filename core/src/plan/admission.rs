@@ -1,0 +1,280 @@
+//! Whether a node may go at all.
+
+use jiff::Timestamp;
+
+use super::quorum::{Quorum, quorum};
+use crate::{
+    cluster::{Snapshot, View},
+    drain::DrainOptions,
+    maintenance::NodeMaintenance,
+    model::{Node, NodeName, Uid},
+    node::{ActorKind, Record},
+};
+
+/// Why a node may not go. Its reasons are those of the condition `Accepted` and of refused requests.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such node.
+    #[error("node {node} does not exist: check the name")]
+    NodeNotFound {
+        /// The node.
+        node: NodeName,
+    },
+    /// Another maintenance has it.
+    #[error("node {node} belongs to NodeMaintenance {by}: delete that one first")]
+    AlreadyUnderMaintenance {
+        /// The node.
+        node: NodeName,
+        /// The name of the other `NodeMaintenance`.
+        by: String,
+    },
+    /// Another drain acts on it.
+    #[error("node {node} is being drained by {by}: wait for its end, or cancel it")]
+    DrainInProgress {
+        /// The node.
+        node: NodeName,
+        /// The id of that drain.
+        by: String,
+    },
+    /// The control plane would lose its quorum.
+    #[error("{message}")]
+    QuorumLost {
+        /// A sentence that counts the members.
+        message: String,
+    },
+    /// It cannot be known whether the control plane keeps its quorum.
+    #[error("{message}")]
+    QuorumUnknown {
+        /// A sentence that says what is missing.
+        message: String,
+    },
+}
+
+impl Refusal {
+    /// Its name in conditions, JSON, logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NodeNotFound { .. } => "NodeNotFound",
+            Self::AlreadyUnderMaintenance { .. } => "AlreadyUnderMaintenance",
+            Self::DrainInProgress { .. } => "DrainInProgress",
+            Self::QuorumLost { .. } => "QuorumLost",
+            Self::QuorumUnknown { .. } => "QuorumUnknown",
+        }
+    }
+}
+
+/// Whether that node may go now. `actor` is who wants it: the UID of a `NodeMaintenance` or the id of a drain; `None`
+/// for somebody who only asks. The node Lease is asked for separately, when it is taken.
+pub fn may_go(
+    node: &NodeName,
+    actor: Option<&Uid>,
+    snapshot: &Snapshot,
+    options: &DrainOptions,
+) -> Result<(), Refusal> {
+    let Some(found) = snapshot.node(node) else { return Err(Refusal::NodeNotFound { node: node.clone() }) };
+    if let Some(by) = rival_maintenance(node, actor, snapshot) {
+        return Err(Refusal::AlreadyUnderMaintenance { node: node.clone(), by });
+    }
+    if let Some(refusal) = rival_record(found, actor, snapshot) {
+        return Err(refusal);
+    }
+    match quorum(node, snapshot) {
+        Quorum::NotConcerned | Quorum::Kept => Ok(()),
+        Quorum::Unknown { .. } if options.override_quorum => Ok(()),
+        Quorum::Lost { message } => Err(Refusal::QuorumLost { message }),
+        Quorum::Unknown { message } => Err(Refusal::QuorumUnknown { message }),
+    }
+}
+
+/// The name of another maintenance that comes before this actor.
+///
+/// An accepted one stays the holder until its object is gone. Among those not yet decided the oldest wins, then the
+/// lowest UID; whoever is no maintenance comes after them.
+fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
+    let of_node = || snapshot.maintenances().filter(|maintenance| maintenance.spec.node_name == node.as_str());
+    let own = of_node().find(|maintenance| actor.is_some() && actor == uid_of(maintenance).as_ref());
+    let others = || of_node().filter(|maintenance| actor.is_none() || actor != uid_of(maintenance).as_ref());
+    let name = |maintenance: &NodeMaintenance| maintenance.metadata.name.clone().unwrap_or_default();
+    if own.is_some_and(|own| decision(own) == Decision::Accepted) {
+        return None;
+    }
+    if let Some(holder) = others().find(|other| decision(other) == Decision::Accepted) {
+        return Some(name(holder));
+    }
+    others()
+        .filter(|other| decision(other) == Decision::Open && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| own.is_none_or(|own| seniority(other) < seniority(own)))
+        .min_by_key(|other| seniority(other))
+        .map(|other| name(other))
+}
+
+#[derive(PartialEq, Eq)]
+enum Decision {
+    Accepted,
+    Refused,
+    Open,
+}
+
+/// A refusal holds for the generation of the spec that was refused.
+fn decision(maintenance: &NodeMaintenance) -> Decision {
+    match maintenance.condition("Accepted") {
+        Some(condition) if condition.status == "True" => Decision::Accepted,
+        Some(condition) if condition.status == "False" => {
+            let observed = maintenance.status.as_ref().and_then(|status| status.observed_generation);
+            let generation = maintenance.metadata.generation;
+            let decided_on = condition.observed_generation.or(observed);
+            if generation.is_none() || decided_on.is_none() || decided_on >= generation {
+                Decision::Refused
+            } else {
+                Decision::Open
+            }
+        }
+        _ => Decision::Open,
+    }
+}
+
+fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Option<Uid>) {
+    // One that the API server has not stamped cannot be older than one that it has.
+    let created = maintenance.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
+    (created, uid_of(maintenance))
+}
+
+fn uid_of(maintenance: &NodeMaintenance) -> Option<Uid> {
+    maintenance.metadata.uid.clone().map(Uid)
+}
+
+/// Another actor, by the node's record. A record of a maintenance that no longer exists keeps nobody out: the node is
+/// restored from it first. One that does not parse, or is of an older node of the name, is no claim.
+fn rival_record(node: &Node, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<Refusal> {
+    let record: Record = serde_json::from_str(node.record.as_deref()?).ok()?;
+    if record.node_uid != node.uid || actor == Some(&record.actor.uid) {
+        return None;
+    }
+    let by = record.actor.name;
+    match record.actor.kind {
+        ActorKind::Order | ActorKind::Process => Some(Refusal::DrainInProgress { node: node.name.clone(), by }),
+        ActorKind::Maintenance => {
+            let lives =
+                snapshot.maintenance(&by).is_some_and(|found| uid_of(found).as_ref() == Some(&record.actor.uid));
+            let may_live = snapshot.view() == View::Nodes && snapshot.maintenance(&by).is_none();
+            (lives || may_live).then(|| Refusal::AlreadyUnderMaintenance { node: node.name.clone(), by })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drain::DrainSpec,
+        model::testing::{at, maintenance, node, node_name, uid},
+        node::Actor,
+    };
+
+    fn refused(actor: Option<&str>, snapshot: &Snapshot) -> Option<Refusal> {
+        let actor = actor.map(|name| uid("maintenance", name));
+        may_go(&node_name("node02"), actor.as_ref(), snapshot, &DrainSpec::default().for_maintenance().unwrap()).err()
+    }
+
+    fn rival(actor: Option<&str>, snapshot: &Snapshot) -> Option<String> {
+        match refused(actor, snapshot) {
+            Some(Refusal::AlreadyUnderMaintenance { by, .. }) => Some(by),
+            None => None,
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn cluster() -> Snapshot {
+        Snapshot::default().with(node("node02"))
+    }
+
+    fn recorded_by(kind: ActorKind, name: &str) -> Node {
+        let node = node("node02").cordoned();
+        let record = Record {
+            actor: Actor { kind, name: name.into(), uid: uid("maintenance", name) },
+            node_uid: node.uid.clone(),
+            was_unschedulable: false,
+            added_taint: None,
+            evacuations: vec![],
+            since: at(0),
+        };
+        node.with_record(&record)
+    }
+
+    #[test]
+    fn a_free_node_may_go_and_an_unknown_one_may_not() {
+        assert_eq!(refused(None, &cluster()), None);
+        let refusal = refused(None, &Snapshot::default()).unwrap();
+        assert_eq!(
+            (refusal.reason(), refusal.to_string().as_str()),
+            ("NodeNotFound", "node node02 does not exist: check the name")
+        );
+    }
+
+    #[test]
+    fn the_oldest_undecided_maintenance_wins_then_the_lowest_uid() {
+        let two = |first: i64, second: i64| {
+            cluster()
+                .with(maintenance("a", "node02").created_at(at(first)))
+                .with(maintenance("b", "node02").created_at(at(second)))
+        };
+        for (first, second, winner) in [(1, 2, "a"), (2, 1, "b"), (1, 1, "a")] {
+            let loser = if winner == "a" { "b" } else { "a" };
+            assert_eq!(rival(Some(winner), &two(first, second)), None);
+            assert_eq!(rival(Some(loser), &two(first, second)), Some(winner.to_owned()));
+            assert_eq!(rival(None, &two(first, second)), Some(winner.to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_accepted_maintenance_holds_the_node_until_it_is_gone() {
+        let stopping = maintenance("new", "node02").created_at(at(9)).decided(true).stopping(at(10));
+        let snapshot = cluster().with(maintenance("old", "node02")).with(stopping);
+        assert_eq!(rival(Some("old"), &snapshot), Some("new".into()));
+        assert_eq!(rival(Some("new"), &snapshot), None);
+    }
+
+    #[test]
+    fn who_was_refused_or_leaves_or_is_about_another_node_is_no_rival() {
+        let harmless = cluster()
+            .with(maintenance("refused", "node02").decided(false))
+            .with(maintenance("leaving", "node02").stopping(at(1)))
+            .with(maintenance("elsewhere", "node03").decided(true))
+            .with(maintenance("mine", "node02").created_at(at(5)));
+        assert_eq!(rival(Some("mine"), &harmless), None);
+        let mut changed = maintenance("refused", "node02").decided(false);
+        changed.metadata.generation = Some(2);
+        assert_eq!(rival(Some("mine"), &harmless.with(changed)), Some("refused".into()));
+    }
+
+    #[test]
+    fn a_record_of_another_actor_holds_the_node() {
+        let drained = Snapshot::default().with(recorded_by(ActorKind::Process, "drain-7"));
+        assert_eq!(refused(Some("mine"), &drained).unwrap().reason(), "DrainInProgress");
+        assert_eq!(refused(Some("drain-7"), &drained), None);
+        let held = Snapshot::default().with(recorded_by(ActorKind::Maintenance, "m"));
+        assert_eq!(refused(Some("mine"), &held), None, "its maintenance is gone");
+        assert_eq!(rival(Some("mine"), &held.with(maintenance("m", "node02"))), Some("m".into()));
+        let unseen = Snapshot::of(View::Nodes).with(recorded_by(ActorKind::Maintenance, "m"));
+        assert_eq!(rival(Some("mine"), &unseen), Some("m".into()));
+    }
+
+    #[test]
+    fn a_record_that_is_no_record_of_this_node_holds_nobody_off() {
+        let rebuilt = Node { uid: "a new one".into(), ..recorded_by(ActorKind::Process, "drain-7") };
+        for node in [rebuilt, node("node02").with_record_text("{}"), node("node02").with_record_text("rubbish")] {
+            assert_eq!(refused(Some("mine"), &Snapshot::default().with(node)), None);
+        }
+    }
+
+    #[test]
+    fn quorum_that_cannot_be_known_may_be_overridden_and_lost_quorum_not() {
+        let overriding = DrainSpec { override_quorum: Some(true), ..DrainSpec::default() }.for_maintenance().unwrap();
+        let alone = |view| Snapshot::of(view).with(node("node02").control_plane());
+        let go = |snapshot: &Snapshot| may_go(&node_name("node02"), None, snapshot, &overriding);
+        assert_eq!(refused(None, &alone(View::Nodes)).unwrap().reason(), "QuorumUnknown");
+        assert_eq!(go(&alone(View::Nodes)), Ok(()));
+        assert_eq!(go(&alone(View::Whole)).unwrap_err().reason(), "QuorumLost");
+    }
+}

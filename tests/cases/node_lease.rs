@@ -1,0 +1,35 @@
+//! The node Lease: one at a time acts on a node.
+
+use careen_tests::{
+    case::{Case, NODE_LEASES, summary},
+    objects::{condition, kinds},
+};
+use serde_json::json;
+
+pub async fn a_node_that_somebody_else_holds_is_left_alone_until_it_is_free(case: Case) {
+    let a = case.node("a").await;
+    let before = case.look_of(&a).await;
+    let lease = format!("node-{a}");
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
+    case.cluster()
+        .create(json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": lease, "namespace": NODE_LEASES},
+            "spec": {
+                "holderIdentity": "someone", "leaseDurationSeconds": 3600, "acquireTime": now, "renewTime": now,
+            },
+        }))
+        .await;
+    let name = case.maintain(&a).await;
+    let waits = case.until_maintenance(&name, "it names the holder", |found| summary(found).contains("someone")).await;
+    assert_ne!(condition(&waits, "Drained"), "True", "{}", summary(&waits));
+    assert!(waits["status"]["errorOnLeaseCount"].as_i64().unwrap_or(0) >= 1, "{}", waits["status"]);
+    case.stays_untouched(&a, &before).await;
+    let held = case.cluster().get(kinds::LEASE, NODE_LEASES, &lease).await;
+    assert_eq!(held["spec"]["holderIdentity"], json!("someone"));
+    case.cluster().delete(kinds::LEASE, NODE_LEASES, &lease).await;
+    case.taken_out(&a).await;
+    case.drained(&name).await;
+    case.delete_maintenance(&name).await;
+    case.looks_again(&a, &before).await;
+}

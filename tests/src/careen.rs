@@ -1,0 +1,147 @@
+//! The binary, and `careen serve` as a process.
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{repository, wait};
+
+/// How long `careen serve` may take to be ready.
+const READY: Duration = Duration::from_secs(30);
+
+/// Builds the binary and copies it to `to`, so that a later build does not change it under a running suite.
+/// `CAREEN_BIN` names another binary to test.
+pub fn build(to: &Path) -> Result<(), String> {
+    let built = if let Some(given) = std::env::var_os("CAREEN_BIN") {
+        PathBuf::from(given)
+    } else {
+        let target = target_folder();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "careen", "--bin", "careen", "--target-dir"])
+            .arg(&target)
+            .current_dir(repository())
+            .status()
+            .map_err(|error| format!("cargo build: {error}"))?;
+        if !status.success() {
+            return Err("careen does not build".to_owned());
+        }
+        target.join("debug/careen")
+    };
+    std::fs::copy(&built, to).map_err(|error| format!("{}: {error}", built.display()))?;
+    Ok(())
+}
+
+/// Cargo's target folder: this program is in `<target>/debug/deps`.
+#[must_use]
+pub fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().expect("a program knows where it is");
+    program.ancestors().nth(3).expect("a test is in target/debug/deps").to_owned()
+}
+
+/// A `careen serve` that runs. Dropping it kills it.
+#[derive(Debug)]
+pub struct Serve {
+    child: Child,
+    port: u16,
+    pid_file: PathBuf,
+}
+
+impl Serve {
+    /// Starts it and waits until it is ready. Its log is added to the file.
+    pub async fn start(binary: &Path, kubeconfig: &str, log: &Path, pid_file: &Path) -> Result<Self, String> {
+        let port = free_port();
+        let file = File::options().create(true).append(true).open(log).map_err(|error| error.to_string())?;
+        let child = Command::new(binary)
+            .args(["serve", "--kubeconfig", kubeconfig, "--listen", &format!("127.0.0.1:{port}")])
+            .env("RUST_LOG", "info,careen=debug,careen_core=debug")
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().map_err(|error| error.to_string())?)
+            .stderr(file)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", binary.display()))?;
+        std::fs::write(pid_file, child.id().to_string()).map_err(|error| error.to_string())?;
+        let mut serve = Self { child, port, pid_file: pid_file.to_owned() };
+        let started = std::time::Instant::now();
+        loop {
+            let ready = http_get(port, "/readyz").await;
+            if ready.as_ref().is_ok_and(|(code, _)| *code == 200) {
+                return Ok(serve);
+            }
+            if let Some(status) = serve.ended() {
+                return Err(format!("`careen serve` ended instead of getting ready ({status})"));
+            }
+            if started.elapsed() > READY {
+                return Err(format!("`careen serve` was not ready within {READY:?}; /readyz: {ready:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn terminate(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        Command::new("bash").args(["-c", "kill -TERM \"$0\"", &pid]).status().expect("bash");
+        wait::soon("careen serve ends after SIGTERM", async || {
+            self.child.try_wait().map_err(|error| error.to_string())?.ok_or("it still runs".to_owned())
+        })
+        .await
+    }
+
+    /// One of its own pages.
+    pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        http_get(self.port, path).await
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        std::fs::remove_file(&self.pid_file).ok();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().unwrap().port()
+}
+
+async fn http_get(port: u16, path: &str) -> Result<(u16, String), String> {
+    let exchange = async {
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(5), exchange)
+        .await
+        .map_err(|_| format!("no answer from port {port}"))?
+        .map_err(|error| error.to_string())?;
+    let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("not HTTP")?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((code, body.to_owned()))
+}

@@ -1,0 +1,70 @@
+//! The real control plane that `controlplane/` builds and starts.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::audit::AuditLog;
+
+/// A control plane that runs. It ends with [`ControlPlane::down`].
+#[derive(Debug)]
+pub struct ControlPlane {
+    folder: PathBuf,
+    env: BTreeMap<String, String>,
+}
+
+impl ControlPlane {
+    /// Starts an empty one in that folder.
+    pub fn up(folder: &Path) -> Result<Self, String> {
+        let status = script()
+            .arg("up")
+            .arg(folder)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .map_err(|error| format!("tests/controlplane/controlplane: {error}"))?;
+        if !status.success() {
+            return Err(format!("tests/controlplane/controlplane up: {status}"));
+        }
+        let mut env = BTreeMap::new();
+        let text = std::fs::read_to_string(folder.join("env")).map_err(|error| error.to_string())?;
+        for line in text.lines() {
+            // None of the values needs quotes: they are paths without blanks, and URLs.
+            if let Some((name, value)) = line.strip_prefix("export ").and_then(|line| line.split_once('=')) {
+                env.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), env })
+    }
+
+    /// Ends what runs in that folder; its logs stay.
+    pub fn down(folder: &Path) {
+        match script().arg("down").arg(folder).status() {
+            Ok(status) if status.success() => {}
+            failed => eprintln!("the control plane in {} did not end: {failed:?}", folder.display()),
+        }
+    }
+
+    /// Where it keeps its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A variable of its `env` (`KUBECONFIG`, `CAREEN_KUBECONFIG`, …).
+    #[must_use]
+    pub fn variable(&self, name: &str) -> &str {
+        self.env.get(name).unwrap_or_else(|| panic!("{name} is not in {}/env", self.folder.display()))
+    }
+
+    /// Its audit log.
+    #[must_use]
+    pub fn audit(&self) -> AuditLog {
+        AuditLog::new(self.variable("AUDIT_LOG").into())
+    }
+}
+
+fn script() -> Command {
+    Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/controlplane/controlplane"))
+}

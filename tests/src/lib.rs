@@ -1,0 +1,34 @@
+//! The harness of Careen's end-to-end suite: what a case needs to play a person, a cluster and KubeVirt around the real
+//! binary. The cases themselves are in `cases/`.
+//!
+//! Objects are plain JSON here, so that the cases see what every other client of the cluster sees, and not what Careen's
+//! own types make of it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`control_plane`] | the real control plane that `controlplane/` starts |
+//! | [`careen`] | the binary, and `careen serve` as a process |
+//! | [`suite`] | what all cases share: one of each, and the clean-up |
+//! | [`case`] | what one case has: its nodes, its namespace, its maintenances |
+//! | [`objects`] | Kubernetes objects as JSON: read, write, delete |
+//! | [`wait`] | waiting with a deadline |
+//! | [`audit`] | the audit log: who asked for what |
+//! | [`kubectl`] | kubectl, as a person uses it |
+//! | [`kubevirt`] | a stand-in for KubeVirt |
+
+pub mod audit;
+pub mod careen;
+pub mod case;
+pub mod control_plane;
+pub mod kubectl;
+pub mod kubevirt;
+pub mod objects;
+pub mod suite;
+pub mod wait;
+pub mod workloads;
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> &'static std::path::Path {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

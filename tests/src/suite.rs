@@ -1,0 +1,314 @@
+//! What all cases share: one control plane, one KubeVirt, one `careen serve`; and the clean-up, however the run ends.
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
+
+use serde_json::{Value, json};
+use tokio::{runtime::Runtime, sync::Mutex};
+
+use crate::{
+    audit::AuditLog,
+    careen::{self, Serve},
+    control_plane::ControlPlane,
+    kubectl::{Output, kubectl},
+    kubevirt::KubeVirt,
+    objects::{Cluster, kinds, list, name_of, text},
+    repository,
+};
+
+/// Set to anything, it leaves the control plane running at the end, for a look at it.
+const KEEP: &str = "CAREEN_TESTS_KEEP";
+
+/// What all cases share.
+#[derive(Debug)]
+pub struct Suite {
+    runtime: Runtime,
+    /// The control plane.
+    pub control_plane: ControlPlane,
+    /// The cluster, as its administrator.
+    pub cluster: Cluster,
+    /// What plays KubeVirt.
+    pub kubevirt: KubeVirt,
+    /// Whether Careen has exactly the rights of `deploy/`; it is an administrator while `deploy/` has none.
+    pub has_deployed_rights: bool,
+    serve: Mutex<ServeState>,
+}
+
+#[derive(Debug)]
+enum ServeState {
+    NotRunning,
+    Running(Serve),
+    /// It cannot be started; every case that needs it says why.
+    Broken(String),
+}
+
+impl Suite {
+    /// Starts everything but `careen serve`, which the first case that needs it starts.
+    pub fn start() -> Result<&'static Self, String> {
+        let runs = careen::target_folder().join("e2e");
+        clean_up_after_killed_runs(&runs);
+        let folder = runs.join(std::process::id().to_string());
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        runtime.spawn(end_on_signal(folder.clone()));
+
+        careen::build(&folder.join("careen"))?;
+        let suite = ControlPlane::up(&folder).and_then(|control_plane| {
+            runtime.block_on(async {
+                let cluster = Cluster::connect(control_plane.variable("KUBECONFIG")).await;
+                let crd = custom_resource_definition(&folder.join("careen"))?;
+                let applied = kubectl(&control_plane, &["apply", "--server-side", "-f", "-"], &crd).await;
+                if applied.code != 0 {
+                    return Err(format!("the CustomResourceDefinition was refused: {}", applied.stderr));
+                }
+                cluster.until_served(kinds::MAINTENANCE).await;
+                let has_deployed_rights = install_rights(&control_plane, &cluster).await?;
+                let kubevirt = KubeVirt::install(&cluster).await;
+                Ok((control_plane, cluster, kubevirt, has_deployed_rights))
+            })
+        });
+        match suite {
+            Ok((control_plane, cluster, kubevirt, has_deployed_rights)) => Ok(Box::leak(Box::new(Self {
+                runtime,
+                control_plane,
+                cluster,
+                kubevirt,
+                has_deployed_rights,
+                serve: Mutex::new(ServeState::NotRunning),
+            }))),
+            Err(error) => {
+                end(&folder);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends everything.
+    pub fn end(&self) {
+        self.block_on(self.stop_careen());
+        end(self.control_plane.folder());
+    }
+
+    /// Runs a future on this thread.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// kubectl, as the administrator.
+    pub async fn kubectl(&self, arguments: &[&str], stdin: &str) -> Output {
+        kubectl(&self.control_plane, arguments, stdin).await
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub fn audit(&self) -> AuditLog {
+        self.control_plane.audit()
+    }
+
+    /// The binary under test.
+    #[must_use]
+    pub fn binary(&self) -> PathBuf {
+        self.control_plane.folder().join("careen")
+    }
+
+    /// Its log, of all its runs.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.control_plane.folder().join("logs/careen.log")
+    }
+
+    /// Makes sure that `careen serve` runs and is ready.
+    pub async fn start_careen(&self) -> Result<(), String> {
+        let mut state = self.serve.lock().await;
+        match &mut *state {
+            ServeState::Running(serve) => match serve.ended() {
+                None => return Ok(()),
+                Some(status) => {
+                    *state = ServeState::NotRunning;
+                    return Err(format!("`careen serve` has ended by itself ({status}); {}", self.end_of_log()));
+                }
+            },
+            ServeState::Broken(why) => return Err(why.clone()),
+            ServeState::NotRunning => {}
+        }
+        let kubeconfig = self.control_plane.variable("CAREEN_KUBECONFIG");
+        match Serve::start(&self.binary(), kubeconfig, &self.log(), &pid_file(self.control_plane.folder())).await {
+            Ok(serve) => {
+                *state = ServeState::Running(serve);
+                Ok(())
+            }
+            Err(why) => {
+                let why = format!("{why}; {}", self.end_of_log());
+                *state = ServeState::Broken(why.clone());
+                Err(why)
+            }
+        }
+    }
+
+    /// Ends `careen serve` in good order, if it runs.
+    pub async fn stop_careen(&self) -> Option<ExitStatus> {
+        match std::mem::replace(&mut *self.serve.lock().await, ServeState::NotRunning) {
+            ServeState::Running(serve) => Some(serve.terminate().await),
+            ServeState::NotRunning | ServeState::Broken(_) => None,
+        }
+    }
+
+    /// `kill -9`.
+    pub async fn kill_careen(&self) {
+        match std::mem::replace(&mut *self.serve.lock().await, ServeState::NotRunning) {
+            ServeState::Running(serve) => serve.kill(),
+            ServeState::NotRunning | ServeState::Broken(_) => panic!("careen serve should run here"),
+        }
+    }
+
+    /// A page of `careen serve` (`/metrics`).
+    pub async fn careen_page(&self, path: &str) -> Result<(u16, String), String> {
+        match &*self.serve.lock().await {
+            ServeState::Running(serve) => serve.get(path).await,
+            ServeState::NotRunning | ServeState::Broken(_) => Err("careen serve does not run".to_owned()),
+        }
+    }
+
+    fn end_of_log(&self) -> String {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("its log ends:\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
+    }
+}
+
+/// What `careen crd` prints.
+fn custom_resource_definition(binary: &Path) -> Result<String, String> {
+    let output = std::process::Command::new(binary).arg("crd").output().map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() && !text.trim().is_empty() {
+        return Ok(text);
+    }
+    // Until `careen crd` is there.
+    eprintln!("careen-tests: `careen crd` printed nothing ({}); the definition of careen-core is used", output.status);
+    serde_json::to_string(&careen_core::maintenance::custom_resource_definition()).map_err(|error| error.to_string())
+}
+
+/// Installs what `deploy/` says about rights and namespaces. Without it, Careen is made an administrator; then false.
+async fn install_rights(control_plane: &ControlPlane, cluster: &Cluster) -> Result<bool, String> {
+    let folder = repository().join("deploy");
+    if !folder.join("rbac.yaml").exists() {
+        eprintln!("careen-tests: deploy/rbac.yaml is missing; Careen runs as an administrator");
+        for namespace in ["careen", "medik8s-leases"] {
+            cluster.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await;
+        }
+        cluster
+            .apply(json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": {"name": "careen-is-an-administrator"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+                "subjects": [{"kind": "ServiceAccount", "namespace": "careen", "name": "careen"}],
+            }))
+            .await;
+        return Ok(false);
+    }
+    let folder = folder.display().to_string();
+    let read = kubectl(control_plane, &["create", "--dry-run=client", "-o", "json", "-f", &folder], "").await;
+    if read.code != 0 {
+        return Err(format!("deploy/ does not parse: {}", read.stderr));
+    }
+    let mut objects = Vec::new();
+    for document in serde_json::Deserializer::from_str(&read.stdout).into_iter::<Value>() {
+        let document = document.map_err(|error| error.to_string())?;
+        match list(&document, "/items") {
+            [] => objects.push(document),
+            items => objects.extend(items.iter().cloned()),
+        }
+    }
+    // Rights and what they are about; Careen itself runs here as a process, and its definition is there already.
+    let order = ["Namespace", "ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"];
+    for kind in order {
+        for object in objects.iter().filter(|object| text(object, "/kind") == kind) {
+            let applied = kubectl(control_plane, &["apply", "--server-side", "-f", "-"], &object.to_string()).await;
+            if applied.code != 0 {
+                return Err(format!("deploy/: {kind} {}: {}", name_of(object), applied.stderr));
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn pid_file(folder: &Path) -> PathBuf {
+    folder.join("careen.pid")
+}
+
+/// Ctrl-C and a request to end reach this process only: the control plane has a session of its own.
+async fn end_on_signal(folder: PathBuf) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    eprintln!("careen-tests: interrupted");
+    end(&folder);
+    std::process::exit(130);
+}
+
+fn end(folder: &Path) {
+    if std::env::var_os(KEEP).is_some() {
+        eprintln!(
+            "careen-tests: {KEEP} is set, so the control plane goes on; to use it:\n  . {0}/env\nto end it:\n  {1} down {0}",
+            folder.display(),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/controlplane/controlplane"),
+        );
+        return;
+    }
+    kill_left_over_careen(folder);
+    ControlPlane::down(folder);
+}
+
+/// Kills a `careen serve` of that run, if it outlived it.
+fn kill_left_over_careen(folder: &Path) {
+    let Ok(pid) = std::fs::read_to_string(pid_file(folder)) else { return };
+    // The number may belong to somebody else by now.
+    let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    if arguments.contains(&*folder.to_string_lossy()) {
+        std::process::Command::new("bash").args(["-c", "kill -KILL \"$0\"", &pid]).status().ok();
+    }
+    std::fs::remove_file(pid_file(folder)).ok();
+}
+
+/// A run that was killed with -9 could not clean up. Runs that were kept on purpose go as well.
+fn clean_up_after_killed_runs(runs: &Path) {
+    for entry in std::fs::read_dir(runs).into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        let alive = Path::new("/proc").join(&pid).exists();
+        if !alive && entry.path().join("pids").exists() {
+            kill_left_over_careen(&entry.path());
+            ControlPlane::down(&entry.path());
+        }
+    }
+    forget_old_runs(runs);
+}
+
+/// The logs of the last few runs stay.
+fn forget_old_runs(runs: &Path) {
+    let mut finished: Vec<_> = std::fs::read_dir(runs)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| !Path::new("/proc").join(entry.file_name()).exists())
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    finished.sort();
+    for (_, folder) in finished.iter().rev().skip(5) {
+        std::fs::remove_dir_all(folder).ok();
+    }
+}

@@ -176,3 +176,6 @@ fn user_agent() -> MapRequestLayer<fn(Request<Body>) -> Request<Body>> {
         request
     })
 }
+
+#[cfg(test)]
+mod tests;

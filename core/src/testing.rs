@@ -169,7 +169,8 @@ impl FakeServer {
         self.link().log.iter().map(|logged| logged.what.clone()).collect()
     }
 
-    /// From now on answers requests of that kind ([`Logged::what`] begins so) with that code; nothing is done.
+    /// From now on answers requests of that kind with that code, and does nothing: [`Logged::what`] begins so, or, with a
+    /// `$` at its end, is this.
     pub(crate) fn refuse(&self, what: &str, code: u16) {
         self.link().refusals.push((what.to_owned(), code));
     }
@@ -273,7 +274,10 @@ impl FakeServer {
         let (mood, refusal) = {
             let mut link = self.link();
             let logged = Logged::of(&head, &body);
-            let refused = |(what, _): &&(String, u16)| logged.what.starts_with(what.as_str());
+            let refused = |(what, _): &&(String, u16)| match what.strip_suffix('$') {
+                Some(exactly) => logged.what == exactly,
+                None => logged.what.starts_with(what.as_str()),
+            };
             let refusal = link.refusals.iter().find(refused).map(|(_, code)| *code);
             link.log.push(logged);
             (link.mood, refusal)

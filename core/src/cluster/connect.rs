@@ -10,7 +10,7 @@ use kube::{
 };
 use tower::{BoxError, Service, util::MapRequestLayer};
 
-use super::count_requests::CountRequests;
+use super::{answer_timeout::AnswerTimeout, count_requests::CountRequests};
 use crate::metrics::Metrics;
 
 /// Where the cluster is.
@@ -78,7 +78,7 @@ impl Connection {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         let builder = ClientBuilder::try_from(config)
             .map_err(|error| ConnectError::Client { server: server.clone(), message: error.to_string() })?;
-        let client = builder.with_layer(&user_agent()).with_layer(&CountRequests::new(metrics.clone())).build();
+        let client = client_of(builder, metrics);
         match tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await {
             Ok(Ok(_)) => Ok(client),
             Ok(Err(kube::Error::Api(status))) if status.code == 401 || status.code == 403 => {
@@ -152,10 +152,20 @@ where
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    ClientBuilder::new(service, "default")
-        .with_layer(&user_agent())
-        .with_layer(&CountRequests::new(metrics.clone()))
-        .build()
+    client_of(ClientBuilder::new(service, "default"), metrics)
+}
+
+/// The layers that every client has.
+fn client_of<S, B>(builder: ClientBuilder<S>, metrics: &Metrics) -> Client
+where
+    S: Service<Request<Body>, Response = Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let count = CountRequests::new(metrics.clone());
+    builder.with_layer(&user_agent()).with_layer(&AnswerTimeout).with_layer(&count).build()
 }
 
 /// Every request says who sends it.
@@ -166,3 +176,6 @@ fn user_agent() -> MapRequestLayer<fn(Request<Body>) -> Request<Body>> {
         request
     })
 }
+
+#[cfg(test)]
+mod tests;

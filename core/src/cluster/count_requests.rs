@@ -51,15 +51,34 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let verb = verb(&request);
-        let metrics = self.metrics.clone();
+        let sent = Sent { metrics: self.metrics.clone(), verb: verb(&request), code: 0 };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            let code = answer.as_ref().map_or(0, |response| response.status().as_u16());
-            metrics.api_requests.get_or_create(&ApiRequestLabels { verb, code }).inc();
+            sent.answered(answer.as_ref().map_or(0, |response| response.status().as_u16()));
             answer
         })
+    }
+}
+
+/// A request that was sent. It counts when it is over, also if nobody waited for its end.
+struct Sent {
+    metrics: Metrics,
+    verb: &'static str,
+    /// 0 until an answer comes.
+    code: u16,
+}
+
+impl Sent {
+    fn answered(mut self, code: u16) {
+        self.code = code;
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let labels = ApiRequestLabels { verb: self.verb, code: self.code };
+        self.metrics.api_requests.get_or_create(&labels).inc();
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use kube::runtime::watcher::{self, DefaultBackoff};
+use kube::{
+    core::Status,
+    runtime::watcher::{self, DefaultBackoff},
+};
 use tokio::time::{Instant, sleep};
 
 /// The longest pause: whoever grants a missing right does not wait longer than this for its effect.
@@ -40,12 +43,21 @@ impl Failures {
 
 /// What went wrong, in the API server's own words where there are any.
 pub(super) fn sentence(error: &watcher::Error) -> String {
+    answer(error).map_or_else(|| error.to_string(), |status| status.message.clone())
+}
+
+/// The code of the API server's answer, if it gave one.
+pub(super) fn code(error: &watcher::Error) -> Option<u16> {
+    answer(error).map(|status| status.code)
+}
+
+fn answer(error: &watcher::Error) -> Option<&Status> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status.message.clone(),
-        other => other.to_string(),
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `connect` | how a client is made |
+//! | `count_requests`, `answer_timeout` | what every request of a client is subject to |
 //! | `snapshot` | the consistent view that pure code gets |
 //! | `apply` | how a snapshot takes up what the watches bring |
 //! | `kept` | the kinds that it holds |
@@ -11,6 +12,7 @@
 //! | `whole`, `nodes` | which watches there are, by the scope of the connection |
 //! | `shared` | what the watches write and everybody reads |
 
+mod answer_timeout;
 mod apply;
 mod connect;
 mod count_requests;
@@ -90,10 +92,7 @@ impl Cluster {
     /// The kinds whose caches are not filled yet, each with what the API server says; empty when all are.
     #[must_use]
     pub fn not_ready(&self) -> BTreeMap<&'static str, WatchState> {
-        let states = self.shared.states();
-        let states = states.borrow();
-        let waiting = states.iter().filter(|(_, state)| !matches!(state, WatchState::Synced | WatchState::NotServed));
-        waiting.map(|((kind, _), state)| (*kind, state.clone())).collect()
+        not_ready(&self.shared.states().borrow())
     }
 
     /// Whether a kind is served by the API server, as far as it is known.
@@ -112,10 +111,21 @@ impl Cluster {
     /// Waits until every cache is filled.
     pub async fn ready(&self) {
         let mut states = self.shared.states();
-        let ready = |state: &WatchState| matches!(state, WatchState::Synced | WatchState::NotServed);
         // The sender lives as long as `self`, so this cannot fail.
-        states.wait_for(|states| states.values().all(ready)).await.ok();
+        states.wait_for(|states| states.values().all(WatchState::is_settled)).await.ok();
     }
+}
+
+fn not_ready(states: &WatchStates) -> BTreeMap<&'static str, WatchState> {
+    let mut waiting: BTreeMap<&'static str, WatchState> = BTreeMap::new();
+    for ((kind, _), state) in states.iter().filter(|(_, state)| !state.is_settled()) {
+        // Of several watches of a kind, one that fails says more than one that has only begun.
+        let found = waiting.entry(kind).or_insert_with(|| state.clone());
+        if *found == WatchState::Syncing {
+            found.clone_from(state);
+        }
+    }
+    waiting
 }
 
 fn serves(states: &WatchStates, kind: &str) -> bool {
@@ -152,3 +162,6 @@ impl Changes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

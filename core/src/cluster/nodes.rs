@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use k8s_openapi::api::{
@@ -23,7 +24,7 @@ use tokio::{
 use super::{
     apply::Part,
     shared::{Shared, WatchState},
-    watch::{follow, kubevirt_api},
+    watch::{Need, follow, kubevirt_api},
 };
 use crate::{
     model::{
@@ -36,8 +37,11 @@ use crate::{
 /// The kinds that are watched in the namespaces of the pods, if KubeVirt is there.
 const KUBEVIRT_KINDS: [&str; 3] = ["VirtualMachine", "VirtualMachineInstance", "VirtualMachineInstanceMigration"];
 
-/// Not a watch: whether it is known in which namespaces to watch.
-const NAMESPACES: &str = "Namespace";
+/// Not a watch: whether it is known what to watch around the nodes.
+const SURROUNDINGS: &str = "Namespace";
+
+/// Without an answer to whether KubeVirt is there, its kinds are asked for.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Starts the watches for these nodes.
 pub(super) fn start(client: &Client, names: BTreeSet<NodeName>, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
@@ -48,7 +52,7 @@ pub(super) fn start(client: &Client, names: BTreeSet<NodeName>, shared: &Arc<Sha
             shared.set_state(kind, &Part::Node(name.clone()), WatchState::Syncing);
         }
     }
-    shared.set_state(NAMESPACES, &Part::All, WatchState::Syncing);
+    shared.set_state(SURROUNDINGS, &Part::All, WatchState::Syncing);
     tasks.spawn(watches.run(names));
 }
 
@@ -69,18 +73,21 @@ impl Watches {
         if kubevirt {
             let api = kubevirt_api::<KubeVirtConfiguration>(&self.client, "KubeVirt", None);
             let config = watcher::Config::default();
-            self.spawn("KubeVirt", Part::All, |part, shared| follow(api, config, "KubeVirt", part, shared));
+            self.spawn("KubeVirt", Part::All, |part, shared| {
+                follow(api, config, "KubeVirt", part, Need::IfServed, shared)
+            });
         }
         let mut states = self.shared.states();
         loop {
-            let pods_are_known = names.iter().all(|name| {
-                let key = ("Pod", Part::Node(name.clone()));
-                states.borrow_and_update().get(&key) == Some(&WatchState::Synced)
-            });
+            // The states first: what they say is in the snapshot that is taken after them.
+            let known = states.borrow_and_update().clone();
+            let is_settled = |kind, part| known.get(&(kind, part)).is_some_and(WatchState::is_settled);
+            let node_is_known =
+                |name: &NodeName| ["Node", "Pod"].into_iter().all(|kind| is_settled(kind, Part::Node(name.clone())));
             self.follow_namespaces(&names, kubevirt);
-            self.follow_control_plane(&names);
-            if pods_are_known {
-                self.shared.set_state(NAMESPACES, &Part::All, WatchState::Synced);
+            let control_plane = self.follow_control_plane(&names);
+            if names.iter().all(node_is_known) && (!control_plane || is_settled("Node", Part::All)) {
+                self.shared.set_state(SURROUNDINGS, &Part::All, WatchState::Synced);
             }
             let closed = tokio::select! {
                 change = changes.recv() => matches!(change, Err(broadcast::error::RecvError::Closed)),
@@ -94,10 +101,14 @@ impl Watches {
 
     /// Whether KubeVirt is there. If that cannot be told, its kinds are watched as if it were.
     async fn serves_kubevirt(&self) -> bool {
-        match self.client.list_api_groups().await {
-            Ok(groups) => groups.groups.iter().any(|group| group.name == "kubevirt.io"),
-            Err(error) => {
+        match tokio::time::timeout(DISCOVERY_TIMEOUT, self.client.list_api_groups()).await {
+            Ok(Ok(groups)) => groups.groups.iter().any(|group| group.name == "kubevirt.io"),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "cannot tell whether KubeVirt is there");
+                true
+            }
+            Err(_) => {
+                tracing::warn!("no answer to whether KubeVirt is there");
                 true
             }
         }
@@ -106,14 +117,16 @@ impl Watches {
     fn follow_node(&mut self, name: NodeName) {
         let nodes = Api::<DeserializeGuard<Node>>::all(self.client.clone());
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        self.spawn("Node", Part::Node(name.clone()), |part, shared| follow(nodes, config, "Node", part, shared));
-        self.follow_pods(name);
+        self.spawn("Node", Part::Node(name.clone()), |part, shared| {
+            follow(nodes, config, "Node", part, Need::Always, shared)
+        });
+        self.follow_pods(name, Need::Always);
     }
 
-    fn follow_pods(&mut self, node: NodeName) {
+    fn follow_pods(&mut self, node: NodeName, need: Need) {
         let pods = Api::<DeserializeGuard<Pod>>::all(self.client.clone());
         let config = watcher::Config::default().fields(&format!("spec.nodeName={node}"));
-        self.spawn("Pod", Part::Node(node), |part, shared| follow(pods, config, "Pod", part, shared));
+        self.spawn("Pod", Part::Node(node), |part, shared| follow(pods, config, "Pod", part, need, shared));
     }
 
     /// The namespaces of the pods on the nodes. One that was watched stays so: its pods may come back.
@@ -129,40 +142,42 @@ impl Watches {
             let budgets = Api::<DeserializeGuard<PodDisruptionBudget>>::namespaced(self.client.clone(), &namespace);
             let config = watcher::Config::default;
             self.spawn("PodDisruptionBudget", part.clone(), |part, shared| {
-                follow(budgets, config(), "PodDisruptionBudget", part, shared)
+                follow(budgets, config(), "PodDisruptionBudget", part, Need::Always, shared)
             });
             if !kubevirt {
                 continue;
             }
             let [vm, vmi, migration] = KUBEVIRT_KINDS;
             let api = kubevirt_api::<VirtualMachine>(&self.client, vm, Some(&namespace));
-            self.spawn(vm, part.clone(), |part, shared| follow(api, config(), vm, part, shared));
+            self.spawn(vm, part.clone(), |part, shared| follow(api, config(), vm, part, Need::IfServed, shared));
             let api = kubevirt_api::<VirtualMachineInstance>(&self.client, vmi, Some(&namespace));
-            self.spawn(vmi, part.clone(), |part, shared| follow(api, config(), vmi, part, shared));
+            self.spawn(vmi, part.clone(), |part, shared| follow(api, config(), vmi, part, Need::IfServed, shared));
             let api = kubevirt_api::<Migration>(&self.client, migration, Some(&namespace));
-            self.spawn(migration, part, |part, shared| follow(api, config(), migration, part, shared));
+            self.spawn(migration, part, |part, shared| follow(api, config(), migration, part, Need::IfServed, shared));
         }
     }
 
-    /// Where one of the nodes is of the control plane: the others of it, and what runs on them.
-    fn follow_control_plane(&mut self, names: &BTreeSet<NodeName>) {
+    /// Where one of the nodes is of the control plane: the others of it, and what runs on them. Says whether one is.
+    fn follow_control_plane(&mut self, names: &BTreeSet<NodeName>) -> bool {
         let snapshot = self.shared.snapshot();
         let concerned =
             names.iter().filter_map(|name| snapshot.node(name)).any(|node| is_control_plane(node, &snapshot));
         if !concerned {
-            return;
+            return false;
         }
-        let part = Part::All;
-        if !self.running.contains_key(&("Node", part.clone())) {
+        if !self.running.contains_key(&("Node", Part::All)) {
             let nodes = Api::<DeserializeGuard<Node>>::all(self.client.clone());
-            self.spawn("Node", part, |part, shared| follow(nodes, watcher::Config::default(), "Node", part, shared));
+            self.spawn("Node", Part::All, |part, shared| {
+                follow(nodes, watcher::Config::default(), "Node", part, Need::IfAllowed, shared)
+            });
         }
         let others: Vec<_> = snapshot.nodes().filter(|node| is_control_plane(node, &snapshot)).cloned().collect();
         for node in others {
             if !self.running.contains_key(&("Pod", Part::Node(node.name.clone()))) {
-                self.follow_pods(node.name.clone());
+                self.follow_pods(node.name.clone(), Need::IfAllowed);
             }
         }
+        true
     }
 
     fn spawn<F>(&mut self, kind: &'static str, part: Part, watch: impl FnOnce(Part, Arc<Shared>) -> F)
@@ -174,3 +189,6 @@ impl Watches {
         self.running.insert((kind, part), handle);
     }
 }
+
+#[cfg(test)]
+mod tests;

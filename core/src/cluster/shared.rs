@@ -39,6 +39,18 @@ pub enum WatchState {
     },
     /// Its CustomResourceDefinition is not installed; it starts when it is.
     NotServed,
+    /// It may not be read, and can be done without: what depends on it is said to be unknown.
+    NotAllowed {
+        /// What the API server says.
+        error: String,
+    },
+}
+
+impl WatchState {
+    /// Whether there is nothing more to wait for.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self, Self::Synced | Self::NotServed | Self::NotAllowed { .. })
+    }
 }
 
 impl Shared {
@@ -73,8 +85,8 @@ impl Shared {
         self.states.send_if_modified(|states| {
             let old = states.get(&(kind, part.clone()));
             // A watch that has synced once keeps its readers ready while it reconnects: what it shows is old, not absent.
-            if old == Some(&state) || (old == Some(&WatchState::Synced) && matches!(state, WatchState::Failing { .. }))
-            {
+            let is_failure = matches!(state, WatchState::Failing { .. } | WatchState::NotAllowed { .. });
+            if old == Some(&state) || (old == Some(&WatchState::Synced) && is_failure) {
                 return false;
             }
             states.insert((kind, part.clone()), state);

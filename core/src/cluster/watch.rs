@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Kept,
     apply::Part,
-    failures::{Failures, sentence},
+    failures::{Failures, code, sentence},
     shared::{Shared, WatchState},
 };
 use crate::metrics::KindLabels;
@@ -38,15 +38,28 @@ pub(super) struct Undecodable {
     pub(super) error: String,
 }
 
+/// What it means that the API server does not let objects be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing can be done without them.
+    Always,
+    /// Their kind need not be served.
+    IfServed,
+    /// Whoever looks at the snapshot can tell that they are missing.
+    IfAllowed,
+}
+
 /// Follows the objects until the task is aborted.
 pub(super) async fn follow<W: Wire>(
     api: Api<W>,
     config: watcher::Config,
     kind: &'static str,
     part: Part,
+    need: Need,
     shared: Arc<Shared>,
 ) {
-    let mut events = std::pin::pin!(watcher::watcher(api, config.timeout(WATCH_TIMEOUT_SECONDS)));
+    let config = config.timeout(WATCH_TIMEOUT_SECONDS);
+    let mut events = std::pin::pin!(watcher::watcher(api.clone(), config.clone()));
     let mut failures = Failures::default();
     let mut listed: Vec<W::Kept> = Vec::new();
     let mut unreadable = BTreeSet::new();
@@ -80,7 +93,17 @@ pub(super) async fn follow<W: Wire>(
             Err(error) => {
                 shared.metrics.watch_failures.get_or_create(&KindLabels { kind }).inc();
                 let failure = sentence(&error);
-                shared.set_state(kind, &part, WatchState::Failing { error: failure.clone() });
+                let state = match (need, code(&error)) {
+                    (Need::IfServed, Some(404)) => {
+                        shared.change(|snapshot| snapshot.replace::<W::Kept>(&part, Vec::new(), &BTreeSet::new()));
+                        // If it is served again, nothing of what was known before counts.
+                        events.set(watcher::watcher(api.clone(), config.clone()));
+                        WatchState::NotServed
+                    }
+                    (Need::IfAllowed, Some(403)) => WatchState::NotAllowed { error: failure.clone() },
+                    _ => WatchState::Failing { error: failure.clone() },
+                };
+                shared.set_state(kind, &part, state);
                 failures.pause(kind, &failure).await;
             }
         }

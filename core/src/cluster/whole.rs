@@ -23,9 +23,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::{
     apply::Part,
-    failures::{Failures, sentence},
+    failures::{Failures, code, sentence},
     shared::{Shared, WatchState},
-    watch::{follow, kubevirt_api},
+    watch::{Need, follow, kubevirt_api},
 };
 use crate::{
     maintenance::NodeMaintenance,
@@ -39,11 +39,11 @@ pub(super) fn start(client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<(
         shared.set_state(kind, &Part::All, WatchState::Syncing);
     }
     let nodes = Api::<DeserializeGuard<Node>>::all(client.clone());
-    tasks.spawn(follow(nodes, config(), "Node", Part::All, shared.clone()));
+    tasks.spawn(follow(nodes, config(), "Node", Part::All, Need::Always, shared.clone()));
     let pods = Api::<DeserializeGuard<Pod>>::all(client.clone());
-    tasks.spawn(follow(pods, config(), "Pod", Part::All, shared.clone()));
+    tasks.spawn(follow(pods, config(), "Pod", Part::All, Need::Always, shared.clone()));
     let budgets = Api::<DeserializeGuard<PodDisruptionBudget>>::all(client.clone());
-    tasks.spawn(follow(budgets, config(), "PodDisruptionBudget", Part::All, shared.clone()));
+    tasks.spawn(follow(budgets, config(), "PodDisruptionBudget", Part::All, Need::Always, shared.clone()));
     for kind in OptionalKind::ALL {
         shared.set_state(kind.name(), &Part::All, WatchState::Syncing);
     }
@@ -91,28 +91,28 @@ impl OptionalKind {
     }
 
     /// Starts its watch.
-    fn follow(self, client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> AbortHandle {
+    fn follow(self, client: &Client, need: Need, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> AbortHandle {
         let (config, part, shared) = (watcher::Config::default(), Part::All, shared.clone());
         match self {
             Self::NodeMaintenance => {
                 let api = Api::<DeserializeGuard<NodeMaintenance>>::all(client.clone());
-                tasks.spawn(follow(api, config, self.name(), part, shared))
+                tasks.spawn(follow(api, config, self.name(), part, need, shared))
             }
             Self::VirtualMachine => {
                 let api = kubevirt_api::<VirtualMachine>(client, self.name(), None);
-                tasks.spawn(follow(api, config, self.name(), part, shared))
+                tasks.spawn(follow(api, config, self.name(), part, need, shared))
             }
             Self::VirtualMachineInstance => {
                 let api = kubevirt_api::<VirtualMachineInstance>(client, self.name(), None);
-                tasks.spawn(follow(api, config, self.name(), part, shared))
+                tasks.spawn(follow(api, config, self.name(), part, need, shared))
             }
             Self::VirtualMachineInstanceMigration => {
                 let api = kubevirt_api::<Migration>(client, self.name(), None);
-                tasks.spawn(follow(api, config, self.name(), part, shared))
+                tasks.spawn(follow(api, config, self.name(), part, need, shared))
             }
             Self::KubeVirt => {
                 let api = kubevirt_api::<KubeVirtConfiguration>(client, self.name(), None);
-                tasks.spawn(follow(api, config, self.name(), part, shared))
+                tasks.spawn(follow(api, config, self.name(), part, need, shared))
             }
         }
     }
@@ -138,30 +138,41 @@ struct OptionalWatches {
 }
 
 impl OptionalWatches {
-    fn start(&mut self, kind: OptionalKind) {
+    fn start(&mut self, kind: OptionalKind, need: Need) {
         if !self.running.contains_key(&kind) {
             self.shared.set_state(kind.name(), &Part::All, WatchState::Syncing);
-            self.running.insert(kind, kind.follow(&self.client, &self.shared, &mut self.tasks));
+            self.running.insert(kind, kind.follow(&self.client, need, &self.shared, &mut self.tasks));
         }
     }
 
-    fn stop(&mut self, kind: OptionalKind) {
+    async fn stop(&mut self, kind: OptionalKind) {
         if let Some(watch) = self.running.remove(&kind) {
             watch.abort();
+            // Until it has ended it may still write.
+            while !watch.is_finished() && self.tasks.join_next().await.is_some() {}
             kind.clear(&self.shared);
         }
         self.shared.set_state(kind.name(), &Part::All, WatchState::NotServed);
     }
+
+    fn all_are_failing(&self, error: &str) {
+        for kind in OptionalKind::ALL {
+            self.shared.set_state(kind.name(), &Part::All, WatchState::Failing { error: error.to_owned() });
+        }
+    }
 }
 
 /// Watches which CustomResourceDefinitions there are (their metadata only), and starts and ends the watches of the
-/// optional kinds with them. Without the right to see definitions, every kind is watched as if it were there.
+/// optional kinds with them. Without the right to see definitions, every kind is watched as if it were there, and only
+/// the API server's `404` tells that it is not.
 async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
     let definitions = Api::<PartialObjectMeta<CustomResourceDefinition>>::all(client.clone());
     let mut watches = OptionalWatches { client, shared, tasks: JoinSet::new(), running: BTreeMap::new() };
     let mut events = std::pin::pin!(watcher::watcher(definitions, watcher::Config::default()));
     let mut failures = Failures::default();
     let mut listed = BTreeSet::new();
+    // Whether it is known which kinds to watch.
+    let mut known = false;
     while let Some(event) = events.next().await {
         if matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) {
             failures.are_over("CustomResourceDefinition");
@@ -171,26 +182,29 @@ async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
             Ok(Event::InitApply(definition)) => listed.extend(kind_defined_by(&definition)),
             Ok(Event::InitDone) => {
                 for kind in OptionalKind::ALL {
-                    if listed.contains(&kind) { watches.start(kind) } else { watches.stop(kind) }
+                    if listed.contains(&kind) { watches.start(kind, Need::Always) } else { watches.stop(kind).await }
                 }
+                known = true;
             }
             Ok(Event::Apply(definition)) => {
                 if let Some(kind) = kind_defined_by(&definition) {
-                    watches.start(kind);
+                    watches.start(kind, Need::Always);
                 }
             }
             Ok(Event::Delete(definition)) => {
                 if let Some(kind) = kind_defined_by(&definition) {
-                    watches.stop(kind);
+                    watches.stop(kind).await;
                 }
             }
             Err(error) => {
-                if matches!(&error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403) {
-                    for kind in OptionalKind::ALL {
-                        watches.start(kind);
-                    }
+                let failure = sentence(&error);
+                if code(&error) == Some(403) && !known {
+                    OptionalKind::ALL.into_iter().for_each(|kind| watches.start(kind, Need::IfServed));
+                    known = true;
+                } else if !known {
+                    watches.all_are_failing(&failure);
                 }
-                failures.pause("CustomResourceDefinition", &sentence(&error)).await;
+                failures.pause("CustomResourceDefinition", &failure).await;
             }
         }
     }

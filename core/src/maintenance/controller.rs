@@ -99,6 +99,7 @@ impl Controller {
                     return;
                 }
             }
+            context.leads_no_longer();
         }
         if let Some(election) = Arc::into_inner(election) {
             report(election.stop().await.release().await);

@@ -6,15 +6,13 @@ use jiff::Timestamp;
 
 use super::{
     NodeMaintenance, NodeMaintenanceStatus, Phase,
+    intent::to_restore,
     news::News,
     requests::{self, WriteError},
     status::{self, Known},
     worker::Worker,
 };
-use crate::{
-    drain::Progress,
-    node::{Record, RecordReading},
-};
+use crate::drain::Progress;
 
 /// At most one status write in this time for each resource.
 const STATUS_PERIOD: Duration = Duration::from_secs(2);
@@ -25,10 +23,9 @@ impl Worker {
         let now = self.now();
         let (snapshot, object) = self.look();
         let object = object?;
-        let record = snapshot.node(&self.accepted.node).and_then(|node| match Record::read(node) {
-            RecordReading::Present(record) if record.actor == self.actor() => Some(record),
-            _ => object.status.as_ref().and_then(|status| status.record.clone()),
-        });
+        // Not simply the one on the node: whoever may patch nodes/status can write annotations.
+        let record = snapshot.node(&self.accepted.node).and_then(|node| to_restore(&object, node));
+        let record = record.or_else(|| object.status.as_ref().and_then(|status| status.record.clone()));
         let known = Known {
             record: record.as_ref(),
             drain: self.last.as_ref().map(|(phase, progress)| (phase, progress)),

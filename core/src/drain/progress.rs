@@ -80,10 +80,16 @@ impl Progress {
     /// How many of a hundred workloads have left.
     #[must_use]
     pub fn percent(&self) -> u8 {
+        self.percent_of(self.had_to_leave)
+    }
+
+    /// How many of a hundred workloads have left, if so many had to leave.
+    #[must_use]
+    pub fn percent_of(&self, had_to_leave: usize) -> u8 {
         let left = self.left().count();
-        if self.had_to_leave == 0 {
+        if had_to_leave == 0 {
             return if left == 0 { 100 } else { 0 };
         }
-        u8::try_from((self.had_to_leave - left.min(self.had_to_leave)) * 100 / self.had_to_leave).unwrap_or(100)
+        u8::try_from((had_to_leave - left.min(had_to_leave)) * 100 / had_to_leave).unwrap_or(100)
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     cluster::Cluster,
     metrics::AnswerLabels,
     migration::{self, MigrationName, RequestError},
-    model::{NodeName, ObjectKey, Pod, Uid, virtual_machine::VirtualMachineInstance},
+    model::{NodeName, ObjectKey, Pod, Uid},
     node::{self, Actor, Record, RecordReading},
 };
 
@@ -127,17 +127,14 @@ impl Requests {
             return Seen::Terminating;
         }
         let Some(instance) = instance else { return Seen::Unchanged };
-        match self.look_at_instance(instance).await {
-            Some(vmi) if vmi.evacuation_node.as_ref() == Some(&self.node) => Seen::Marked,
-            Some(_) => Seen::Unchanged,
-            None => Seen::Unknown,
+        // Its VM has moved, and the pod stays behind.
+        if found.is_finished() {
+            return Seen::Gone;
         }
-    }
-
-    async fn look_at_instance(&self, instance: &ObjectKey) -> Option<VirtualMachineInstance> {
         match in_time(migration::get_instance(self.client(), instance)).await {
-            Ok(Ok(vmi)) => vmi,
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Ok(Some(vmi))) if vmi.evacuation_node.as_ref() == Some(&self.node) => Seen::Marked,
+            Ok(Ok(_)) => Seen::Unchanged,
+            Ok(Err(_)) | Err(_) => Seen::Unknown,
         }
     }
 

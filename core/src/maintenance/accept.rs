@@ -82,3 +82,80 @@ pub fn actor(maintenance: &NodeMaintenance) -> Actor {
         uid: maintenance.metadata.uid.clone().unwrap_or_default().as_str().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drain::DrainSpec,
+        model::testing::{at, maintenance, node},
+    };
+
+    fn decided(object: &NodeMaintenance) -> Decision {
+        decide(object, &Snapshot::default().with(node("node02")).with(object.clone()))
+    }
+
+    fn refused(decision: Decision) -> (&'static str, String) {
+        match decision {
+            Decision::Refused(refused) => (refused.reason, refused.message),
+            Decision::Accepted(accepted) => panic!("{accepted:?}"),
+        }
+    }
+
+    fn fresh() -> NodeMaintenance {
+        maintenance("m", "node02")
+    }
+
+    fn with_finalizers(finalizers: &[&str]) -> NodeMaintenance {
+        let mut object = fresh();
+        object.metadata.finalizers = Some(finalizers.iter().map(|&finalizer| finalizer.to_owned()).collect());
+        object
+    }
+
+    #[test]
+    fn the_well_known_manifest_is_accepted_with_the_options_that_people_know() {
+        let Decision::Accepted(accepted) = decided(&fresh()) else { panic!() };
+        assert_eq!(accepted.node.as_str(), "node02");
+        assert_eq!(accepted.options, DrainSpec::default().for_maintenance().unwrap());
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_understood_is_refused_with_its_field() {
+        for name in ["", "Node02", "no de", "-"] {
+            let (reason, message) = refused(decided(&maintenance("m", name)));
+            assert_eq!(reason, "InvalidSpec");
+            assert!(message.starts_with(&format!("spec.nodeName {name:?} is not a node name")), "{message}");
+        }
+        let spec = |drain: DrainSpec| {
+            let mut object = fresh();
+            object.spec.drain = Some(drain);
+            refused(decided(&object))
+        };
+        let (reason, message) = spec(DrainSpec { pod_selector: Some("app in".into()), ..DrainSpec::default() });
+        assert!(reason == "InvalidSpec" && message.starts_with("spec.drain.podSelector: "), "{message}");
+        let (reason, message) = spec(DrainSpec { delete_after: Some("later".into()), ..DrainSpec::default() });
+        assert!(reason == "InvalidSpec" && message.starts_with("spec.drain.deleteAfter: "), "{message}");
+    }
+
+    #[test]
+    fn what_another_controller_holds_is_left_to_it() {
+        let (reason, message) = refused(decided(&with_finalizers(&["foregroundDeleteNodeMaintenance"])));
+        assert_eq!(reason, "ManagedByAnother");
+        assert!(message.contains("foregroundDeleteNodeMaintenance"), "{message}");
+        for own in [&[FINALIZER][..], &["foregroundDeletion"], &["orphan", FINALIZER]] {
+            assert!(matches!(decided(&with_finalizers(own)), Decision::Accepted(_)), "{own:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_unknown_or_taken_is_refused() {
+        assert_eq!(refused(decided(&maintenance("m", "node99"))).0, "NodeNotFound");
+        let snapshot = Snapshot::default().with(node("node02")).with(maintenance("first", "node02").created_at(at(1)));
+        let second = maintenance("second", "node02").created_at(at(2));
+        let (reason, message) = refused(decide(&second, &snapshot.clone().with(second.clone())));
+        assert_eq!(reason, "AlreadyUnderMaintenance");
+        assert!(message.contains("NodeMaintenance first"), "{message}");
+        let first = snapshot.maintenance("first").unwrap().clone();
+        assert!(matches!(decide(&first, &snapshot.with(second)), Decision::Accepted(_)), "the older one wins");
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 use super::news::Publisher;
 use crate::{
     clock::Clock,
-    cluster::Cluster,
+    cluster::{Cluster, Snapshot},
     drain::{HandOver, Progress},
     metrics::{Metrics, ReasonLabels},
     model::{ObjectKey, Pod},
@@ -39,6 +39,15 @@ pub(super) struct Context {
     pub(super) hand_over: HandOver,
 }
 
+impl Context {
+    /// What the leader counts, the next one counts.
+    pub(super) fn leads_no_longer(&self) {
+        let metrics = self.cluster.metrics();
+        self.blocked.clear(metrics);
+        super::supervisor::count(metrics, &Snapshot::default());
+    }
+}
+
 /// Whether another replica of this program is ready on another node, so that leadership can be handed to it.
 pub(super) fn has_ready_replica(cluster: &Cluster, own_pod: &ObjectKey) -> bool {
     let snapshot = cluster.snapshot();
@@ -61,13 +70,6 @@ pub(super) struct BlockedGauges {
 }
 
 impl BlockedGauges {
-    /// This replica leads no longer: what blocks is for the next leader to say.
-    pub(super) fn clear(&self, metrics: &Metrics) {
-        self.by_maintenance.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        metrics.blocked_workloads.clear();
-        metrics.maintenances.clear();
-    }
-
     /// Takes up what blocks one maintenance now; `None`: it has ended.
     pub(super) fn set(&self, metrics: &Metrics, maintenance: &str, progress: Option<&Progress>) {
         let mut now: BTreeMap<BlockReason, i64> = BTreeMap::new();
@@ -89,5 +91,58 @@ impl BlockedGauges {
                 metrics.blocked_workloads.get_or_create(&labels).set(total);
             }
         }
+    }
+
+    /// Nothing is known any more: another replica shows what blocks.
+    pub(super) fn clear(&self, metrics: &Metrics) {
+        let all = std::mem::take(&mut *self.by_maintenance.lock().unwrap_or_else(PoisonError::into_inner));
+        for reason in all.into_values().flat_map(BTreeMap::into_keys) {
+            let labels = ReasonLabels { reason: format!("{reason:?}") };
+            metrics.blocked_workloads.get_or_create(&labels).set(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drain::{WorkloadProgress, WorkloadState},
+        model::testing::at,
+        plan::{Block, Workload, WorkloadKind},
+    };
+
+    fn blocked_by(reasons: &[BlockReason]) -> Progress {
+        let workloads = reasons.iter().enumerate().map(|(number, reason)| WorkloadProgress {
+            workload: Workload {
+                kind: WorkloadKind::Pod,
+                pod: ObjectKey::new("shop", format!("web-{number}")),
+                uid: format!("uid-{number}").as_str().into(),
+            },
+            state: WorkloadState::Blocked { block: Block::new(*reason, "…"), since: at(0) },
+        });
+        Progress { workloads: workloads.collect(), had_to_leave: reasons.len() }
+    }
+
+    #[test]
+    fn the_gauge_of_blocked_workloads_is_the_sum_over_all_maintenances() {
+        use BlockReason::{BudgetExhausted, UnmanagedPod};
+        let (metrics, gauges) = (Metrics::default(), BlockedGauges::default());
+        let shown = |reason: &str| {
+            let labels = ReasonLabels { reason: reason.to_owned() };
+            metrics.blocked_workloads.get_or_create(&labels).get()
+        };
+        gauges.set(&metrics, "a", Some(&blocked_by(&[BudgetExhausted, BudgetExhausted, UnmanagedPod])));
+        gauges.set(&metrics, "b", Some(&blocked_by(&[BudgetExhausted])));
+        assert_eq!((shown("BudgetExhausted"), shown("UnmanagedPod")), (3, 1));
+        gauges.set(&metrics, "a", Some(&blocked_by(&[BudgetExhausted])));
+        assert_eq!((shown("BudgetExhausted"), shown("UnmanagedPod")), (2, 0));
+        gauges.set(&metrics, "a", None);
+        gauges.set(&metrics, "never seen", None);
+        assert_eq!(shown("BudgetExhausted"), 1);
+        gauges.clear(&metrics);
+        assert_eq!(shown("BudgetExhausted"), 0);
+        gauges.set(&metrics, "b", Some(&blocked_by(&[BudgetExhausted])));
+        assert_eq!(shown("BudgetExhausted"), 1, "after leading again");
     }
 }

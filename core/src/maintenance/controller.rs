@@ -48,7 +48,6 @@ impl Controller {
             let leads = leadership.borrow_and_update().is_mine(Instant::now());
             self.cluster.metrics().leader.set(i64::from(leads));
             if !leads {
-                context.blocked.clear(self.cluster.metrics());
                 tell(&leadership.borrow());
                 tokio::select! {
                     changed = leadership.changed() => if changed.is_err() { return },
@@ -100,6 +99,7 @@ impl Controller {
                     return;
                 }
             }
+            context.leads_no_longer();
         }
         if let Some(election) = Arc::into_inner(election) {
             report(election.stop().await.release().await);

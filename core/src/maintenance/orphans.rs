@@ -58,7 +58,8 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
 pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
     let client = context.cluster.client();
     if !is_gone(client, record).await? {
-        return Ok(());
+        // One that cannot be decoded, or has only just been made.
+        return Err(format!("NodeMaintenance {} is there, but the cache does not show it", record.actor.name));
     }
     let holder = record.actor.lease_holder();
     let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
@@ -160,5 +161,31 @@ mod tests {
             let finding = find(&node, &Snapshot::default(), DRAIN_TAINT_KEY);
             assert!(matches!(&finding, Finding::Report(why) if why.contains("node02")), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn a_newcomer_takes_a_node_over_only_from_a_sound_record_of_another_that_is_gone() {
+        let (old, node) = taken_out();
+        let newcomer = maintenance("newcomer", "node02");
+        let found = left_behind(&newcomer, &node, &Snapshot::default(), DRAIN_TAINT_KEY);
+        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+
+        assert_eq!(left_behind(&newcomer, &node, &Snapshot::default().with(old.clone()), DRAIN_TAINT_KEY), None);
+        assert_eq!(left_behind(&old, &node, &Snapshot::default(), DRAIN_TAINT_KEY), None, "its own is its own");
+        let untainted = crate::model::testing::node("node02").cordoned();
+        assert_eq!(left_behind(&newcomer, &untainted, &Snapshot::default(), DRAIN_TAINT_KEY), None);
+        // Made again under its name: another UID, another maintenance.
+        let mut again = old.clone();
+        again.metadata.uid = Some("again".to_owned());
+        let found = left_behind(&again, &node, &Snapshot::default().with(again.clone()), DRAIN_TAINT_KEY);
+        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+    }
+
+    #[test]
+    fn an_unreadable_record_is_left_to_the_worker_of_a_live_maintenance() {
+        let (object, node) = taken_out();
+        let node = node.with_record_text("{");
+        assert_eq!(find(&node, &Snapshot::default().with(object), DRAIN_TAINT_KEY), Finding::Fine);
+        assert!(matches!(find(&node, &Snapshot::default(), DRAIN_TAINT_KEY), Finding::Report(_)));
     }
 }

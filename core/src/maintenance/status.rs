@@ -82,27 +82,34 @@ pub fn of_refused(maintenance: &NodeMaintenance, refused: &Refused, now: Timesta
 }
 
 /// The status of an accepted maintenance.
+///
+/// A worker that has only begun (after a restart, or as another leader) knows nothing of the drain yet: then what was
+/// said before still stands.
 #[must_use]
 pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timestamp) -> NodeMaintenanceStatus {
     let now = to_the_second(now);
     let old = maintenance.status.clone().unwrap_or_default();
-    let started_at = old.started_at.unwrap_or(now);
-    let drained = matches!(known.drain, Some((DrainPhase::Drained, _)));
+    let drained = is_drained(maintenance, known.drain);
     let timed_out = matches!(known.drain, Some((DrainPhase::TimedOut, _)));
-    let (draining, reason, message) = draining(known);
+    let (draining, reason, message) = draining(known, drained);
+    let phase = match known.drain {
+        Some(_) if drained => Phase::Succeeded,
+        Some(_) if timed_out => Phase::Failed,
+        Some(_) => Phase::Running,
+        None => old.phase.filter(|_| was_said(maintenance, condition::ACCEPTED)).unwrap_or(Phase::Running),
+    };
+    let trouble = known.trouble.map(|trouble| trouble.message.clone());
     let mut status = NodeMaintenanceStatus {
-        phase: Some(match (drained, timed_out) {
-            (true, _) => Phase::Succeeded,
-            (false, true) => Phase::Failed,
-            (false, false) => Phase::Running,
-        }),
+        phase: Some(phase),
         observed_generation: maintenance.metadata.generation,
-        started_at: Some(started_at),
+        started_at: Some(old.started_at.unwrap_or(now)),
         drained_at: old.drained_at.or_else(|| known.drained_at.filter(|_| drained).map(to_the_second)),
         record: known.record.cloned(),
         error_on_lease_count: Some(known.lease_errors),
-        last_error: known.trouble.map(|trouble| trouble.message.clone()).or_else(|| timed_out.then(|| message.clone())),
-        conditions: old.conditions,
+        last_error: trouble.or_else(|| match known.drain {
+            Some(_) => timed_out.then(|| message.clone()),
+            None => old.last_error.clone().filter(|_| phase == Phase::Failed),
+        }),
         ..old
     };
     if let Some((phase, progress)) = known.drain
@@ -110,15 +117,17 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
     {
         show_progress(&mut status, progress, known.total_pods);
     }
-    let stuck = known.drain.and_then(|(_, progress)| first_stuck(progress));
     let mut conditions = Conditions::of(&mut status, maintenance, now);
     conditions.set(condition::ACCEPTED, true, "Accepted", "the node goes out of service");
-    conditions.set(condition::DRAINING, draining, reason, &message);
+    if known.drain.is_some() || known.stopping || !conditions.has(condition::DRAINING) {
+        conditions.set(condition::DRAINING, draining, reason, &message);
+    }
     let empty = if drained { "nothing is left on the node that has to leave" } else { "the node is not empty yet" };
     conditions.set(condition::DRAINED, drained, if drained { "Drained" } else { "NotDrained" }, empty);
-    match stuck {
-        Some((reason, message)) => conditions.set(condition::STUCK, true, &reason, &message),
-        None => conditions.set(condition::STUCK, false, "NotStuck", "no workload needs somebody's help"),
+    match known.drain.map(|(_, progress)| first_stuck(progress)) {
+        Some(Some((reason, message))) => conditions.set(condition::STUCK, true, &reason, &message),
+        None if conditions.has(condition::STUCK) => {}
+        Some(None) | None => conditions.set(condition::STUCK, false, "NotStuck", "no workload needs somebody's help"),
     }
     match known.trouble {
         Some(trouble) => conditions.set(condition::DEGRADED, true, trouble.reason, &trouble.message),
@@ -127,9 +136,31 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
     status
 }
 
-fn draining(known: &Known<'_>) -> (bool, &'static str, String) {
+/// Whether the node is drained. Said once, it stands while it is being confirmed anew (by another leader, or while the
+/// node is down for the work on it), as long as nothing is seen that has to leave.
+#[must_use]
+pub fn is_drained(maintenance: &NodeMaintenance, drain: Option<(&DrainPhase, &Progress)>) -> bool {
+    let was_drained = was_said(maintenance, condition::DRAINED);
+    match drain {
+        Some((DrainPhase::Drained, _)) => true,
+        Some((DrainPhase::Draining | DrainPhase::Waiting(_), progress)) => {
+            was_drained && progress.left().next().is_none()
+        }
+        Some(_) => false,
+        None => was_drained,
+    }
+}
+
+fn was_said(maintenance: &NodeMaintenance, type_: &str) -> bool {
+    maintenance.condition(type_).is_some_and(|condition| condition.status == "True")
+}
+
+fn draining(known: &Known<'_>, drained: bool) -> (bool, &'static str, String) {
     if known.stopping {
         return (false, "Stopping", "the maintenance ends: the node is being restored".to_owned());
+    }
+    if drained {
+        return (false, "Drained", "nothing is left to drain".to_owned());
     }
     match known.drain {
         None => (false, "NotStarted", "the node is not cordoned yet".to_owned()),
@@ -138,7 +169,6 @@ fn draining(known: &Known<'_>) -> (bool, &'static str, String) {
             (true, "Draining", format!("{left} workloads have still to leave, {blocked} of them are blocked"))
         }
         Some((DrainPhase::Waiting(block), _)) => (true, reason_name(block), block.message.clone()),
-        Some((DrainPhase::Drained, _)) => (false, "Drained", "nothing is left to drain".to_owned()),
         Some((DrainPhase::TimedOut, progress)) => {
             let left = progress.left().count();
             (
@@ -150,7 +180,7 @@ fn draining(known: &Known<'_>) -> (bool, &'static str, String) {
             )
         }
         Some((DrainPhase::NodeGone, _)) => (false, "NodeGone", "the node is not in the cluster".to_owned()),
-        Some((DrainPhase::Stopped, _)) => (false, "Stopping", "the drain was stopped".to_owned()),
+        Some((DrainPhase::Drained | DrainPhase::Stopped, _)) => (false, "Stopping", "the drain was stopped".to_owned()),
     }
 }
 
@@ -165,10 +195,13 @@ fn reason_name(block: &Block) -> &'static str {
 fn show_progress(status: &mut NodeMaintenanceStatus, progress: &Progress, total_pods: i32) {
     let left: Vec<_> = progress.left().collect();
     let blocked = progress.blocked();
-    status.drain_progress = Some(i32::from(progress.percent()));
+    // Another leader counts only what it has seen itself: what had left before counts all the same.
+    let seen_before = status.eviction_pods.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    let had_to_leave = progress.had_to_leave.max(seen_before);
+    status.drain_progress = Some(i32::from(progress.percent_of(had_to_leave)));
     status.pending_pods = left.iter().take(MOST_PENDING).map(|left| left.workload.pod.name.clone()).collect();
     status.total_pods = Some(status.total_pods.unwrap_or(total_pods));
-    status.eviction_pods = Some(to_i32(progress.had_to_leave));
+    status.eviction_pods = Some(to_i32(had_to_leave));
     status.blocked = Some(to_i32(blocked.len()));
     status.blocking = blocked
         .into_iter()
@@ -216,6 +249,10 @@ impl<'a> Conditions<'a> {
         Self { list: &mut status.conditions, generation: maintenance.metadata.generation, now }
     }
 
+    fn has(&self, type_: &str) -> bool {
+        self.list.iter().any(|condition| condition.type_ == type_)
+    }
+
     fn set(&mut self, type_: &str, is_true: bool, reason: &str, message: &str) {
         let status = if is_true { "True" } else { "False" };
         let old = self.list.iter().find(|condition| condition.type_ == type_);
@@ -234,26 +271,56 @@ impl<'a> Conditions<'a> {
     }
 }
 
+/// Whether two statuses say the same but for how many workloads are left and what they wait for.
+#[must_use]
+pub fn differs_in_progress_only(one: &NodeMaintenanceStatus, other: &NodeMaintenanceStatus) -> bool {
+    let state = |status: &NodeMaintenanceStatus| -> Vec<(String, String, String)> {
+        let conditions = status.conditions.iter();
+        conditions.map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone())).collect()
+    };
+    one.phase == other.phase && one.record == other.record && state(one) == state(other)
+}
+
 /// The merge patch that turns one status into another; `None` if they say the same. The time of the change is set here.
 pub fn patch(old: Option<&NodeMaintenanceStatus>, new: &NodeMaintenanceStatus, now: Timestamp) -> Option<Value> {
     let to_map = |status: &NodeMaintenanceStatus| match serde_json::to_value(status) {
         Ok(Value::Object(map)) => map,
         _ => Map::new(),
     };
-    let old = old.map(to_map).unwrap_or_default();
-    let mut new = to_map(new);
-    new.remove("lastUpdate");
-    let gone = old.keys().filter(|key| !new.contains_key(*key) && *key != "lastUpdate").cloned().collect::<Vec<_>>();
-    new.retain(|key, value| old.get(key) != Some(value));
-    new.extend(gone.into_iter().map(|key| (key, Value::Null)));
-    if new.is_empty() {
+    let (mut old, mut new) = (old.map(to_map).unwrap_or_default(), to_map(new));
+    for status in [&mut old, &mut new] {
+        status.remove("lastUpdate");
+    }
+    let mut patch = difference(&old, new);
+    if patch.is_empty() {
         return None;
     }
-    new.insert("lastUpdate".to_owned(), Value::String(to_the_second(now).to_string()));
-    Some(Value::Object(new))
+    patch.insert("lastUpdate".to_owned(), Value::String(to_the_second(now).to_string()));
+    Some(Value::Object(patch))
+}
+
+/// What a merge patch (RFC 7396) has to say: it merges objects, so what went away must be named, at any depth.
+fn difference(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String, Value> {
+    let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let mut patch: Map<String, Value> = gone.collect();
+    for (key, value) in new {
+        match (old.get(&key), value) {
+            (Some(old), new) if *old == new => {}
+            (Some(Value::Object(old)), Value::Object(new)) => {
+                patch.insert(key, Value::Object(difference(old, new)));
+            }
+            (_, new) => {
+                patch.insert(key, new);
+            }
+        }
+    }
+    patch
 }
 
 /// Kubernetes' times in a status are of whole seconds.
 fn to_the_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
@@ -28,27 +29,28 @@ impl Worker {
         self.settle().await;
         self.drain = None;
         self.show_blocked(None);
+        self.begin_anew();
         let mut cancelled = false;
+        let mut retry_at: Option<Timestamp> = None;
         loop {
             let (snapshot, object) = self.look();
             let Some(object) = object.filter(|object| has_finalizer(object)) else { return Ended::Gone };
-            let trouble = match self.stop_once(&object, &snapshot, &mut cancelled).await {
-                Ok(()) => {
-                    self.see_it_go(wake).await;
-                    return Ended::Gone;
+            if retry_at.is_none_or(|at| at <= self.now()) {
+                match self.stop_once(&object, &snapshot, &mut cancelled).await {
+                    Ok(()) => {
+                        self.see_it_go(wake).await;
+                        return Ended::Gone;
+                    }
+                    Err(trouble) => retry_at = Some(self.failed(trouble)),
                 }
-                Err(trouble) => trouble,
-            };
-            let retry_at = self.failed(trouble);
-            let status_at = self.write_status().await.unwrap_or(retry_at);
+            }
+            let status_at = self.write_status().await;
+            let until = [retry_at, status_at].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
             let clock = self.context.clock;
             tokio::select! {
-                () = clock.sleep_until(retry_at.min(status_at)) => {}
-                _ = stopping.changed() => return Ended::Stopped,
-            }
-            self.write_status().await;
-            tokio::select! {
-                () = clock.sleep_until(retry_at) => {}
+                () = clock.sleep_until(until) => {}
+                // What is tried again has its time; news of the cluster is no reason to try it sooner.
+                () = wake.notified() => {}
                 _ = stopping.changed() => return Ended::Stopped,
             }
         }
@@ -72,16 +74,16 @@ impl Worker {
         snapshot: &Snapshot,
         cancelled: &mut bool,
     ) -> Result<(), Trouble> {
-        if let Some(node) = snapshot.node(&self.accepted.node).cloned() {
+        if let Some(node) = snapshot.node(&self.accepted.node).cloned()
+            && let Some(record) = to_restore(object, &node)
+        {
             // Others may act on the node by now: they would not expect it to change.
             self.hold_node(&node).await?;
-            if let Some(record) = to_restore(object, &node) {
-                if !*cancelled {
-                    self.cancel_evacuations(object, &record).await;
-                    *cancelled = true;
-                }
-                self.restore(object, &record).await?;
+            if !*cancelled {
+                self.cancel_evacuations(object, &record).await;
+                *cancelled = true;
             }
+            self.restore(object, &record).await?;
         }
         if let Some(held) = self.lease.take()
             && let Err(error) = held.lease.release().await

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     cluster::{Concerned, Snapshot},
-    metrics::{MaintenancePhase, PhaseLabels},
+    metrics::{MaintenancePhase, Metrics, PhaseLabels},
     model::{NodeName, Uid},
 };
 
@@ -108,7 +108,7 @@ impl Supervisor {
             self.look_after_records(concerned, &snapshot);
         }
         if concerned.everything || !concerned.maintenances.is_empty() {
-            self.count(&snapshot);
+            count(self.context.cluster.metrics(), &snapshot);
         }
     }
 
@@ -257,24 +257,22 @@ impl Supervisor {
         let at = self.context.clock.now() + RETRY;
         self.retry_at = Some(self.retry_at.map_or(at, |retry| retry.min(at)));
     }
+}
 
-    fn count(&self, snapshot: &Snapshot) {
-        let mut counts = BTreeMap::new();
-        for phase in ALL_PHASES {
-            counts.insert(phase as u8, (phase, 0_i64));
-        }
-        for object in snapshot.maintenances() {
-            let phase = match object.status.as_ref().and_then(|status| status.phase) {
-                None => MaintenancePhase::Undecided,
-                Some(Phase::Running) => MaintenancePhase::Running,
-                Some(Phase::Succeeded) => MaintenancePhase::Succeeded,
-                Some(Phase::Failed) => MaintenancePhase::Failed,
-            };
-            counts.entry(phase as u8).or_insert((phase, 0)).1 += 1;
-        }
-        for (phase, count) in counts.into_values() {
-            self.context.cluster.metrics().maintenances.get_or_create(&PhaseLabels { phase }).set(count);
-        }
+/// Shows how many maintenances there are, by phase.
+pub(super) fn count(metrics: &Metrics, snapshot: &Snapshot) {
+    let mut counts = ALL_PHASES.map(|phase| (phase, 0_i64));
+    for object in snapshot.maintenances() {
+        let phase = match object.status.as_ref().and_then(|status| status.phase) {
+            None => MaintenancePhase::Undecided,
+            Some(Phase::Running) => MaintenancePhase::Running,
+            Some(Phase::Succeeded) => MaintenancePhase::Succeeded,
+            Some(Phase::Failed) => MaintenancePhase::Failed,
+        };
+        counts.iter_mut().filter(|(counted, _)| *counted == phase).for_each(|(_, count)| *count += 1);
+    }
+    for (phase, count) in counts {
+        metrics.maintenances.get_or_create(&PhaseLabels { phase }).set(count);
     }
 }
 
@@ -282,6 +280,7 @@ const ALL_PHASES: [MaintenancePhase; 4] =
     [MaintenancePhase::Undecided, MaintenancePhase::Running, MaintenancePhase::Succeeded, MaintenancePhase::Failed];
 
 /// Where a maintenance stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// It was accepted, and holds its node until it is gone.
     Accepted,
@@ -325,4 +324,75 @@ fn as_accepted(object: &NodeMaintenance, now: Timestamp) -> NodeMaintenance {
 
 fn uid_of(object: &NodeMaintenance) -> Uid {
     Uid(object.metadata.uid.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::testing::{at, maintenance},
+        names::FINALIZER,
+    };
+
+    fn fresh() -> NodeMaintenance {
+        maintenance("m", "node02")
+    }
+
+    fn held(mut object: NodeMaintenance) -> NodeMaintenance {
+        object.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+        object
+    }
+
+    fn changed(mut object: NodeMaintenance) -> NodeMaintenance {
+        object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
+        object
+    }
+
+    #[test]
+    fn a_maintenance_stands_where_its_finalizer_and_its_condition_say() {
+        let cases = [
+            ("new", fresh(), Standing::Open),
+            ("its object is held, whatever its status says", held(fresh()), Standing::Accepted),
+            ("somebody has wiped its status", held(fresh().decided(false)), Standing::Accepted),
+            ("accepted", fresh().decided(true), Standing::Accepted),
+            ("accepted, its spec was changed", changed(fresh().decided(true)), Standing::Accepted),
+            ("refused", fresh().decided(false), Standing::Refused),
+            ("refused, its spec was changed", changed(fresh().decided(false)), Standing::Open),
+            ("being restored", held(fresh().decided(true)).stopping(at(1)), Standing::Accepted),
+            ("deleted before it was decided on", fresh().stopping(at(1)), Standing::Going),
+            ("refused and deleted", fresh().decided(false).stopping(at(1)), Standing::Going),
+            ("its finalizer was removed by force", fresh().decided(true).stopping(at(1)), Standing::Going),
+        ];
+        for (what, object, expected) in cases {
+            assert_eq!(standing(&object), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_spec_that_was_spoilt_afterwards_is_understood_as_far_as_its_node_goes() {
+        let mut object = fresh();
+        object.spec.drain = Some(crate::drain::DrainSpec { timeout: Some("soon".to_owned()), ..Default::default() });
+        assert_eq!(accepted_before(&object).unwrap().node.as_str(), "node02");
+        object.spec.node_name = "NO NODE".to_owned();
+        assert_eq!(accepted_before(&object).unwrap_err().reason, "InvalidSpec");
+    }
+
+    #[test]
+    fn maintenances_are_counted_by_phase() {
+        let of = |name: &str, phase| {
+            let status = super::super::NodeMaintenanceStatus { phase, ..Default::default() };
+            NodeMaintenance { status: Some(status), ..maintenance(name, "node02") }
+        };
+        let snapshot = Snapshot::default()
+            .with(of("a", Some(Phase::Running)))
+            .with(of("b", Some(Phase::Running)))
+            .with(of("c", Some(Phase::Failed)))
+            .with(of("d", None));
+        let metrics = Metrics::default();
+        let shown = || ALL_PHASES.map(|phase| metrics.maintenances.get_or_create(&PhaseLabels { phase }).get());
+        count(&metrics, &snapshot);
+        assert_eq!(shown(), [1, 2, 0, 1]);
+        count(&metrics, &Snapshot::default());
+        assert_eq!(shown(), [0; 4]);
+    }
 }

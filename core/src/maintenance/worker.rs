@@ -14,7 +14,7 @@ use super::{
     orphans,
     overlay::Overlay,
     requests::{self, WriteError, has_finalizer},
-    status::Trouble,
+    status::{self, Trouble},
 };
 use crate::{
     cluster::Snapshot,
@@ -47,6 +47,8 @@ pub(super) struct Worker {
     pub(super) drained_at: Option<Timestamp>,
     retry: Retry,
     pub(super) status_due: Option<Timestamp>,
+    /// Since when there is progress that the status does not show yet.
+    pub(super) unshown_since: Option<Timestamp>,
     own_object: Overlay<NodeMaintenance>,
     own_node: Overlay<Node>,
 }
@@ -98,6 +100,7 @@ impl Worker {
             drained_at: None,
             retry: Retry::default(),
             status_due: None,
+            unshown_since: None,
             own_object: Overlay::default(),
             own_node: Overlay::default(),
         }
@@ -269,9 +272,10 @@ impl Worker {
             Err(error) => {
                 let reason = match &error {
                     NodeLeaseError::HeldBy { .. } => {
-                        // Counted once for each time that it falls into other hands, not for each look.
-                        let is_news = self.trouble.as_ref().is_none_or(|trouble| trouble.reason != "NodeLeaseHeld");
-                        self.lease_errors = self.lease_errors.saturating_add(i32::from(is_news));
+                        // It is looked at again and again; that is found once.
+                        if self.trouble.as_ref().is_none_or(|trouble| trouble.reason != "NodeLeaseHeld") {
+                            self.lease_errors = self.lease_errors.saturating_add(1);
+                        }
                         "NodeLeaseHeld"
                     }
                     NodeLeaseError::NamespaceMissing { .. } => "NamespaceMissing",
@@ -342,12 +346,14 @@ impl Worker {
 
     /// The node conditions.
     async fn say(&mut self) -> Result<Progressed, Trouble> {
-        let stage = match &self.last {
-            Some((DrainPhase::Drained, _)) => DrainStage::Completed,
+        let (snapshot, object) = self.look();
+        let Some(object) = object else { return Ok(Progressed::Waits) };
+        let last = self.last.as_ref().map(|(phase, progress)| (phase, progress));
+        let stage = match last {
+            last if status::is_drained(&object, last) => DrainStage::Completed,
             Some((DrainPhase::TimedOut, _)) => DrainStage::Ended,
             _ => DrainStage::InProgress,
         };
-        let (snapshot, _) = self.look();
         let Some(node) = snapshot.node(&self.accepted.node).cloned() else { return Ok(Progressed::Waits) };
         let actor = self.actor();
         let wanted = Lifecycle { actor: &actor, drain: stage };
@@ -374,7 +380,9 @@ impl Worker {
             RecordReading::Absent | RecordReading::Unreadable(_) => return None,
         };
         if self.drain.is_none() {
-            let started = object.status.as_ref().and_then(|status| status.started_at).unwrap_or(record.since);
+            let status = object.status.as_ref();
+            // What arrives on a node that was drained has the whole time of the options.
+            let started = status.and_then(|status| status.drained_at.or(status.started_at)).unwrap_or(record.since);
             let machine = Machine::new(
                 self.accepted.node.clone(),
                 self.accepted.options.clone(),
@@ -413,6 +421,11 @@ impl Worker {
         at
     }
 
+    /// What failed before says nothing about what comes now.
+    pub(super) fn begin_anew(&mut self) {
+        self.retry = Retry::default();
+    }
+
     pub(super) fn cached_object_version(&self) -> String {
         let cached = self.context.cluster.snapshot().maintenance(&self.name).cloned();
         cached.and_then(|cached| cached.metadata.resource_version.clone()).unwrap_or_default()
@@ -421,7 +434,8 @@ impl Worker {
     /// Takes up the answer to a write; if the watch has moved on meanwhile, what it shows counts.
     pub(super) fn wrote_object(&mut self, from: &str, written: NodeMaintenance) {
         if self.cached_object_version() == from {
-            self.own_object.wrote(from, written);
+            let version = written.metadata.resource_version.clone().unwrap_or_default();
+            self.own_object.wrote(from, &version, written);
         }
     }
 
@@ -433,7 +447,8 @@ impl Worker {
     /// As [`Self::wrote_object`], for the node.
     fn wrote_node(&mut self, from: &str, written: Node) {
         if self.cached_node_version() == from {
-            self.own_node.wrote(from, written);
+            let version = written.resource_version.clone();
+            self.own_node.wrote(from, &version, written);
         }
     }
 

@@ -21,7 +21,6 @@ use std::process::ExitCode;
 
 use careen_tests::{
     case::{self, Body},
-    repository,
     suite::Suite,
 };
 use libtest_mimic::{Arguments, Trial};
@@ -106,10 +105,8 @@ const ALONE: &[Named] = cases![
     restart::a_maintenance_deleted_while_careen_was_down,
     restart::a_stop_releases_the_leader_lease,
     definition::a_missing_definition_is_named_and_picked_up_when_installed,
+    rights::a_missing_right_is_named_and_waited_for,
 ];
-
-/// What needs the rights of `deploy/`.
-const RIGHTS: &[Named] = cases![rights::a_missing_right_is_named_and_waited_for,];
 
 /// What looks back at the whole run.
 const AFTERWARDS: &[Named] = cases![rights::every_right_was_used_and_none_was_missing,];
@@ -120,17 +117,15 @@ const MEASURED: &[Named] =
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let has_rights = repository().join("deploy/rbac.yaml").exists();
     // To look back at a part of the run would blame Careen for what was left out.
     let is_whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
     // Which cases run together, whether they need `careen serve`, and whether they are left out.
-    let groups: [(&[Named], bool, bool, bool); 6] = [
+    let groups: [(&[Named], bool, bool, bool); 5] = [
         (WITHOUT_CAREEN, true, false, false),
         (TOGETHER, true, true, false),
         (ALONE, false, true, false),
-        (RIGHTS, false, true, !has_rights),
         (MEASURED, false, true, true),
-        (AFTERWARDS, false, false, !has_rights || !is_whole),
+        (AFTERWARDS, false, false, !is_whole),
     ];
 
     if arguments.list {

@@ -6,7 +6,7 @@ use std::{
     process::ExitStatus,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{runtime::Runtime, sync::Mutex};
 
 use crate::{
@@ -32,8 +32,6 @@ pub struct Suite {
     pub cluster: Cluster,
     /// What plays KubeVirt.
     pub kubevirt: KubeVirt,
-    /// Whether Careen has exactly the rights of `deploy/`; it is an administrator while `deploy/` has none.
-    pub has_deployed_rights: bool,
     serve: Mutex<ServeState>,
 }
 
@@ -69,18 +67,17 @@ impl Suite {
                     return Err(format!("the CustomResourceDefinition was refused: {}", applied.stderr));
                 }
                 cluster.until_served(kinds::MAINTENANCE).await;
-                let has_deployed_rights = install_rights(&control_plane, &cluster).await?;
+                install_rights(&control_plane).await?;
                 let kubevirt = KubeVirt::install(&cluster).await;
-                Ok((control_plane, cluster, kubevirt, has_deployed_rights))
+                Ok((control_plane, cluster, kubevirt))
             })
         });
         match suite {
-            Ok((control_plane, cluster, kubevirt, has_deployed_rights)) => Ok(Box::leak(Box::new(Self {
+            Ok((control_plane, cluster, kubevirt)) => Ok(Box::leak(Box::new(Self {
                 runtime,
                 control_plane,
                 cluster,
                 kubevirt,
-                has_deployed_rights,
                 serve: Mutex::new(ServeState::NotRunning),
             }))),
             Err(error) => {
@@ -190,29 +187,12 @@ fn custom_resource_definition(binary: &Path) -> Result<String, String> {
     if output.status.success() && !text.trim().is_empty() {
         return Ok(text);
     }
-    // Until `careen crd` is there.
-    eprintln!("careen-tests: `careen crd` printed nothing ({}); the definition of careen-core is used", output.status);
-    serde_json::to_string(&careen_core::maintenance::custom_resource_definition()).map_err(|error| error.to_string())
+    Err(format!("`careen crd` printed no definition ({})", output.status))
 }
 
-/// Installs what `deploy/` says about rights and namespaces. Without it, Careen is made an administrator; then false.
-async fn install_rights(control_plane: &ControlPlane, cluster: &Cluster) -> Result<bool, String> {
+/// Installs what `deploy/` says about rights and namespaces: Careen's account has exactly these.
+async fn install_rights(control_plane: &ControlPlane) -> Result<(), String> {
     let folder = repository().join("deploy");
-    if !folder.join("rbac.yaml").exists() {
-        eprintln!("careen-tests: deploy/rbac.yaml is missing; Careen runs as an administrator");
-        for namespace in ["careen", "medik8s-leases"] {
-            cluster.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await;
-        }
-        cluster
-            .apply(json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-                "metadata": {"name": "careen-is-an-administrator"},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-                "subjects": [{"kind": "ServiceAccount", "namespace": "careen", "name": "careen"}],
-            }))
-            .await;
-        return Ok(false);
-    }
     let folder = folder.display().to_string();
     let read = kubectl(control_plane, &["create", "--dry-run=client", "-o", "json", "-f", &folder], "").await;
     if read.code != 0 {
@@ -236,7 +216,7 @@ async fn install_rights(control_plane: &ControlPlane, cluster: &Cluster) -> Resu
             }
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 fn pid_file(folder: &Path) -> PathBuf {

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+/// How long an answer is waited for, except for Leases. Longer than the API server waits for a webhook (10 s), and well
+/// below the 15 s between the moment when a leader that cannot renew its Lease stops and the moment when another may
+/// begin: no request of ours is still on its way then.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+
 pub(crate) enum Answer<T> {
     Done(T),
     /// The API server understood and said no.

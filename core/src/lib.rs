@@ -25,6 +25,7 @@ pub mod model;
 pub mod names;
 pub mod node;
 pub mod plan;
+mod schema;
 pub mod selector;
 
 #[cfg(test)]

@@ -22,25 +22,20 @@ pub async fn a_missing_definition_is_named_and_picked_up_when_installed(case: Ca
     let logged_before = std::fs::read_to_string(case.suite.log()).unwrap().len();
     // Whether or not it calls itself ready without, it runs and says what to do.
     let started = case.suite.start_careen().await;
-    let said = soon("the log names the command", async || {
+    soon("the log names the command", async || {
         let log = std::fs::read_to_string(case.suite.log()).unwrap();
         let new = &log[logged_before..];
         let line = new.lines().find(|line| line.contains("careen crd") && line.contains("kubectl apply"));
-        line.map(str::to_owned).ok_or_else(|| new.to_owned())
+        check(line.is_some(), || new.to_owned())
     })
     .await;
-    eprintln!("{said}");
     started.unwrap();
 
     let fields = definition["metadata"].as_object_mut().unwrap();
     fields.retain(|field, _| field == "name");
     definition.as_object_mut().unwrap().remove("status");
     case.cluster().create(definition).await;
-    soon("the resource is served", async || {
-        let listed = case.kubectl(&["get", "nm"], "").await;
-        check(listed.code == 0, || listed.stderr.clone())
-    })
-    .await;
+    case.cluster().until_served(kinds::MAINTENANCE).await;
     let before = case.look_of(&a).await;
     let name = case.maintain(&a).await;
     case.drained(&name).await;

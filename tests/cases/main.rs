@@ -149,7 +149,7 @@ fn main() -> ExitCode {
     let mut number = 0;
     let mut has_failed = false;
     for (cases, side_by_side, needs_careen, is_left_out) in groups {
-        let trials = cases
+        let trials: Vec<Trial> = cases
             .iter()
             .map(|&(name, body)| {
                 number += 1;
@@ -157,6 +157,10 @@ fn main() -> ExitCode {
                 Trial::test(name, move || case::run(suite, id, needs_careen, body)).with_ignored_flag(is_left_out)
             })
             .collect();
+        // Spares the reader its "running 0 tests".
+        if arguments.filter.as_ref().is_some_and(|filter| !trials.iter().any(|trial| trial.name().contains(filter))) {
+            continue;
+        }
         let mut arguments = arguments.clone();
         arguments.test_threads = Some(if side_by_side { arguments.test_threads.unwrap_or(THREADS) } else { 1 });
         has_failed |= libtest_mimic::run(&arguments, trials).has_failed();

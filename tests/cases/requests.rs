@@ -20,7 +20,7 @@ pub async fn thirty_pods_cost_few_requests(case: Case) {
     let seconds = history.seconds_with_changes(started);
     let allowed = PODS + 15 + seconds.div_ceil(2);
     let summary = requests.summary();
-    eprintln!("{} requests of {allowed} (status changed in {seconds} s):\n{summary}", requests.len());
+    print!("[{} requests, {allowed} allowed] ", requests.len());
     assert!(requests.len() <= allowed, "{} requests, {allowed} allowed:\n{summary}", requests.len());
     let evictions = case.evictions();
     assert_eq!((evictions.count(), evictions.answered(201)), (PODS, PODS), "{:?}", evictions.0);

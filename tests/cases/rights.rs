@@ -40,13 +40,11 @@ pub async fn a_missing_right_is_named_and_waited_for(case: Case) {
     };
     set_rules(&reduced, false).await;
     let name = case.maintain(&a).await;
-    let told = case
-        .until_maintenance(&name, "it names the right", |found| {
-            let said = summary(found);
-            said.contains("patch") && said.contains("nodes")
-        })
-        .await;
-    eprintln!("{}", summary(&told));
+    case.until_maintenance(&name, "it names the right", |found| {
+        let said = summary(found);
+        said.contains("patch") && said.contains("nodes")
+    })
+    .await;
     case.stays_untouched(&a, &before).await;
     set_rules(&role.rules, true).await;
     *WITHOUT_A_RIGHT.lock().unwrap() = Some((since, Timestamp::now()));

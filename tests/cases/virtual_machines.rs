@@ -33,7 +33,8 @@ fn evictions_of(case: &Case, vmi: &str) -> Vec<u16> {
 
 /// Careen's own writes to KubeVirt's objects: it never changes a VMI itself.
 fn kubevirt_writes(case: &Case) -> Vec<String> {
-    let writes = case.writes().that(|request| request.object.api_group.ends_with("kubevirt.io"));
+    let groups = ["kubevirt.io", "subresources.kubevirt.io"];
+    let writes = case.writes().that(|request| groups.contains(&request.object.api_group.as_str()));
     writes.0.iter().map(|request| format!("{} {}", request.verb, request.resource())).collect()
 }
 

@@ -47,6 +47,9 @@ pub struct Case {
     pub suite: &'static Suite,
 }
 
+/// No case hangs for longer than this.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// What a case does.
 pub type Body = fn(Case) -> LocalBoxFuture<'static, ()>;
 
@@ -70,7 +73,8 @@ pub fn run(suite: &'static Suite, id: String, needs_careen: bool, body: Body) ->
         let attempt = async {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.namespace}});
             case.cluster().create(namespace).await;
-            body(case.clone()).await;
+            let in_time = tokio::time::timeout(LIMIT, body(case.clone())).await;
+            assert!(in_time.is_ok(), "the case hangs: it was not over within {LIMIT:?}");
         };
         let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
         let failure = match outcome {
@@ -142,16 +146,20 @@ impl Case {
         NodeLook::of(&self.get_node(node).await)
     }
 
-    /// Waits until the node looks as it did.
+    /// Waits until the node looks as it did and nobody holds it. (After a `kill -9` the next one has to wait for the
+    /// leader Lease of the one that died.)
     pub async fn looks_again(&self, node: &str, before: &NodeLook) {
-        soon(&format!("node {node} is as it was"), async || {
+        wait::until(DRAIN, &format!("node {node} is as it was"), async || {
             let now = self.look_of(node).await;
             check(now == *before, || format!("{now:#?}\n instead of\n{before:#?}"))
         })
         .await;
-        let lease = self.cluster().find(kinds::LEASE, NODE_LEASES, &format!("node-{node}")).await;
-        let holder = lease.as_ref().map_or("", |lease| text(lease, "/spec/holderIdentity"));
-        assert_eq!(holder, "", "the node Lease of {node} is still held");
+        soon(&format!("nobody holds node {node}"), async || {
+            let lease = self.cluster().find(kinds::LEASE, NODE_LEASES, &format!("node-{node}")).await;
+            let holder = lease.as_ref().map_or("", |lease| text(lease, "/spec/holderIdentity")).to_owned();
+            check(holder.is_empty(), || holder)
+        })
+        .await;
     }
 
     /// Waits until the node is cordoned, tainted and has its record.
@@ -288,14 +296,13 @@ impl Case {
         found
     }
 
-    /// Waits until the maintenance is refused: the sentence why. Nothing of it is on the object.
-    pub async fn refused(&self, name: &str) -> String {
+    /// Waits until the maintenance is refused: reason and sentence. Nothing of Careen's is on the object.
+    pub async fn refused(&self, name: &str) -> Refusal {
         let found = self.until_condition(name, "Accepted", "False").await;
         assert_eq!(text(&found, "/status/phase"), "Failed", "{}", summary(&found));
         assert_eq!(list(&found, "/metadata/finalizers"), [] as [Value; 0], "a refused maintenance needs no finalizer");
         let accepted = conditions(&found)["Accepted"];
-        assert_ne!(text(accepted, "/reason"), "", "{}", summary(&found));
-        text(accepted, "/message").to_owned()
+        Refusal { reason: text(accepted, "/reason").to_owned(), message: text(accepted, "/message").to_owned() }
     }
 
     /// `kubectl delete nm`, which waits until it is gone.
@@ -330,6 +337,15 @@ impl Case {
     pub async fn kubectl(&self, arguments: &[&str], stdin: &str) -> Output {
         self.suite.kubectl(arguments, stdin).await
     }
+}
+
+/// Why a maintenance was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// For machines.
+    pub reason: String,
+    /// For people.
+    pub message: String,
 }
 
 /// What a maintenance's status was, one entry for each change.

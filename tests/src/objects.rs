@@ -114,6 +114,8 @@ impl Cluster {
     pub async fn connect(kubeconfig: &str) -> Self {
         let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig of the control plane");
         let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+        // It would ask again for minutes when an eviction is refused.
+        config.default_retry = false;
         // Not `careen…`: the audit log counts by it.
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static("end-to-end-suite")));
         Self { client: Client::try_from(config).unwrap() }
@@ -149,6 +151,15 @@ impl Cluster {
     pub async fn select(&self, kind: Kind, namespace: &str, parameters: ListParams) -> Vec<Value> {
         let list = self.api(kind, namespace).list(&parameters).await;
         list.unwrap_or_else(|error| panic!("list {kind:?}: {error}")).items.into_iter().map(json_of).collect()
+    }
+
+    /// Waits until the kind is served: a definition is `Established` a little before its objects can be listed.
+    pub async fn until_served(&self, kind: Kind) {
+        crate::wait::soon(&format!("{} is served", kind.name), async || {
+            let listed = self.api(kind, CLUSTER).list(&ListParams::default().limit(1)).await;
+            listed.map(|_| ()).map_err(|error| error.to_string())
+        })
+        .await;
     }
 
     /// Creates an object; its kind is in it.

@@ -15,7 +15,7 @@ use crate::{
     control_plane::ControlPlane,
     kubectl::{Output, kubectl},
     kubevirt::KubeVirt,
-    objects::{Cluster, list, name_of, text},
+    objects::{Cluster, kinds, list, name_of, text},
     repository,
 };
 
@@ -68,6 +68,7 @@ impl Suite {
                 if applied.code != 0 {
                     return Err(format!("the CustomResourceDefinition was refused: {}", applied.stderr));
                 }
+                cluster.until_served(kinds::MAINTENANCE).await;
                 let has_deployed_rights = install_rights(&control_plane, &cluster).await?;
                 let kubevirt = KubeVirt::install(&cluster).await;
                 Ok((control_plane, cluster, kubevirt, has_deployed_rights))

@@ -79,7 +79,7 @@ pub enum Outcome {
 /// What a look at a pod after a lost answer showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It has gone, has ended, or another has its name.
+    /// It has gone, or another has its name; a launcher pod also when it has ended, which is the end of its move.
     Gone,
     /// It terminates.
     Terminating,

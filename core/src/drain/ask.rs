@@ -15,7 +15,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ask {
     pub(super) state: AskState,
-    /// Whether the last request was the deletion of the pod.
+    pub(super) mark: Mark,
+    /// Whether the last request was the deletion of the pod or of the VMI.
     pub(super) deletes: bool,
     /// Number of the next migration of our own: KubeVirt forgets the oldest of those that have failed.
     pub(super) attempt: u32,
@@ -23,6 +24,8 @@ pub(super) struct Ask {
     pub(super) failed_before: Option<Uid>,
     /// Since when the VMI has been seen to be deleted, by whomever.
     pub(super) instance_deleted: Option<Timestamp>,
+    /// How many times the API server was asked what became of what was accepted, and knew.
+    looks: u32,
     /// Failures in a row; the next try waits the longer.
     failures: u32,
     /// How many times KubeVirt called a VM not migratable of which the caches say that it is.
@@ -40,32 +43,36 @@ pub(super) enum AskState {
     Accepted { at: Timestamp },
     /// KubeVirt has marked the VM; the caches will show it.
     Marked { at: Timestamp },
-    /// The caches have shown the mark.
-    Evacuating,
-    /// The mark has gone, and the VM has not moved: somebody took it back.
-    Withdrawn,
     /// A migration of our own was made; `shown` once the caches have shown it.
     Migrating { at: Timestamp, shown: bool },
     /// It was refused; not before `until` again.
     Refused { until: Timestamp, block: Block },
     /// Whether it was carried out is not known, or nothing shows of it; the API server is asked at `at`.
-    Lost { at: Timestamp, doubt: Doubt },
+    Lost { at: Timestamp, block: Block },
     /// The API server is being asked.
-    Looking { doubt: Doubt },
+    Looking { block: Block },
 }
 
-/// What is not known of a request.
-#[derive(Clone, Debug)]
-pub(super) struct Doubt {
-    pub(super) block: Block,
-    /// KubeVirt had said that it marked the VM, so that a mark that is not there was taken back.
-    pub(super) was_marked: bool,
+/// What is known of the mark that KubeVirt was asked to set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// KubeVirt says that it is on; the caches will show it.
+    Told,
+    /// The caches show it.
+    Shown,
+    /// It was on and is no more, and the VM has not moved: somebody took it back.
+    TakenBack,
 }
 
 /// Waits after failures: from half a second, doubling, to 30 seconds.
 const SHORT: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 /// Waits where only a change helps, and nobody tells of it: from five seconds, doubling, to five minutes.
 const LONG: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
+/// What was accepted shows in the caches within this time; else the API server is asked, and again ever later.
+const SHOWS: Backoff = Backoff { first: Duration::from_secs(10), longest: Duration::from_secs(300) };
 /// Waits after failed migrations: those of KubeVirt's own evacuation.
 const MIGRATION: Backoff = Backoff { first: Duration::from_secs(20), longest: Duration::from_secs(320) };
 /// "Too many evictions not confirmed": Kubernetes confirms or drops them within two minutes.
@@ -92,7 +99,7 @@ impl Ask {
             Answer::Accepted | Answer::Gone => self.accepted(now),
             Answer::EvacuationStarted | Answer::EvacuationUnderWay => {
                 self.failures = 0;
-                AskState::Marked { at: now }
+                self.marked(now)
             }
             // Everybody waits, not this pod alone.
             Answer::Overloaded(_) => AskState::Idle,
@@ -139,24 +146,43 @@ impl Ask {
         };
     }
 
-    /// Takes up what a look after a lost answer showed.
-    pub(super) fn looked(&mut self, seen: Seen, now: Timestamp) {
-        let AskState::Looking { doubt } = &self.state else { return };
-        let doubt = doubt.clone();
-        self.state = match seen {
-            Seen::Gone | Seen::Terminating => self.accepted(now),
-            Seen::Marked => AskState::Marked { at: now },
-            Seen::Unchanged if doubt.was_marked => AskState::Withdrawn,
-            Seen::Unchanged => AskState::Refused { until: now, block: doubt.block },
-            Seen::Unknown => AskState::Lost { at: later(now, self.next_wait(SHORT)), doubt },
-        };
+    /// When it becomes doubtful what was accepted at that time, if nothing shows of it.
+    pub(super) fn doubtful_at(&self, accepted_at: Timestamp) -> Timestamp {
+        later(accepted_at, SHOWS.after(self.looks))
     }
 
-    /// Takes up that the caches show KubeVirt's mark, which was asked for.
-    pub(super) fn mark_shown(&mut self) {
-        // The answer to a request that is on its way still comes.
-        if !matches!(self.state, AskState::InFlight { .. }) {
-            self.state = AskState::Evacuating;
+    /// Takes up what a look after a lost answer showed.
+    pub(super) fn looked(&mut self, seen: Seen, now: Timestamp) {
+        let AskState::Looking { block } = &self.state else { return };
+        let block = block.clone();
+        if seen != Seen::Unknown {
+            self.looks = self.looks.saturating_add(1);
+        }
+        self.state = match seen {
+            Seen::Gone | Seen::Terminating => self.accepted(now),
+            // Of a deletion the mark says nothing: it is of an eviction before.
+            Seen::Marked if !self.deletes => self.marked(now),
+            Seen::Marked | Seen::Unchanged => AskState::Refused { until: now, block },
+            Seen::Unknown => AskState::Lost { at: later(now, self.next_wait(SHORT)), block },
+        };
+        if seen == Seen::Unchanged && self.mark == Mark::Told {
+            self.mark = Mark::TakenBack;
+        }
+    }
+
+    /// Takes up that the caches show the mark that was asked for; `moves` if the VM is to move by it.
+    pub(super) fn mark_shown(&mut self, moves: bool) {
+        self.mark = Mark::Shown;
+        // The answer to a request that is on its way still comes; that to a deletion is not in the mark.
+        if !matches!(self.state, AskState::InFlight { .. }) && (moves || !self.deletes) {
+            self.state = AskState::Idle;
+        }
+    }
+
+    /// Takes up that the caches show no mark.
+    pub(super) fn no_mark_shown(&mut self) {
+        if self.mark == Mark::Shown {
+            self.mark = Mark::TakenBack;
         }
     }
 
@@ -187,11 +213,21 @@ impl Ask {
 
     /// Takes up that the options have changed: what came to nothing is tried again at once.
     pub(super) fn options_changed(&mut self) {
-        if matches!(self.state, AskState::Refused { .. } | AskState::Withdrawn) {
+        if self.mark == Mark::TakenBack {
+            self.mark = Mark::Unknown;
+        }
+        if matches!(self.state, AskState::Refused { .. }) {
             self.state = AskState::Idle;
             self.failures = 0;
             self.not_migratable = 0;
         }
+    }
+
+    fn marked(&mut self, now: Timestamp) -> AskState {
+        if self.mark != Mark::Shown {
+            self.mark = Mark::Told;
+        }
+        AskState::Marked { at: now }
     }
 
     fn accepted(&mut self, now: Timestamp) -> AskState {
@@ -216,7 +252,7 @@ impl Ask {
 
     fn lost(&mut self, reason: BlockReason, message: &str, now: Timestamp) -> AskState {
         let at = later(now, self.next_wait(SHORT));
-        AskState::Lost { at, doubt: Doubt { block: Block::new(reason, message), was_marked: false } }
+        AskState::Lost { at, block: Block::new(reason, message) }
     }
 
     fn next_wait(&mut self, backoff: Backoff) -> Duration {

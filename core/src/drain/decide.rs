@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Action, Machine, WorkloadState,
-    ask::{Ask, AskState, Doubt},
+    ask::{Ask, AskState, Mark},
     machine::Draft,
     motion::{Motion, motion},
     obstacles::{deletion_overdue, evacuation_withdrawn, nothing_shows, termination_overdue},
@@ -19,8 +19,6 @@ use crate::{
     plan::{Block, BlockReason, MigrateBy, ShutDownBy, Verdict, is_launcher, strategy_of, vmi_of},
 };
 
-/// What was accepted shows in the caches within this time; else the API server is asked.
-const SHOWS_WITHIN: Duration = Duration::from_secs(10);
 /// A pod that has not gone so long after its grace is said to be overdue.
 const OVERDUE_AFTER: Duration = Duration::from_secs(30);
 
@@ -49,7 +47,7 @@ pub(super) enum How {
 
 impl Machine {
     /// What follows for a workload that has to leave.
-    pub(super) fn decide(&mut self, pod: &Pod, verdict: &Verdict, draft: &mut Draft<'_>) -> Decided {
+    pub(super) fn decide(&mut self, pod: &Pod, verdict: &Verdict, motion: Motion, draft: &mut Draft<'_>) -> Decided {
         let now = draft.now;
         if let Some(deletion) = pod.deletion {
             let overdue_at = later(deletion.deadline, OVERDUE_AFTER);
@@ -59,36 +57,46 @@ impl Machine {
             draft.wake(overdue_at);
             return Decided::State(WorkloadState::Terminating { deadline: deletion.deadline });
         }
-        let vmi = vmi_of(pod, draft.snapshot);
-        match motion(pod, verdict, &self.node, draft.snapshot) {
+        match motion {
             Motion::Still => {}
-            Motion::Moving { migration } => {
-                self.motion_shown(pod, vmi);
-                return Decided::State(WorkloadState::Migrating { migration });
-            }
-            Motion::Waits(block) => {
-                self.motion_shown(pod, vmi);
-                return Decided::Blocked(block);
-            }
+            Motion::Moving { migration } => return Decided::State(WorkloadState::Migrating { migration }),
+            Motion::Waits(block) => return Decided::Blocked(block),
         }
+        let vmi = vmi_of(pod, draft.snapshot);
         if let Some(vmi) = vmi.filter(|vmi| vmi.deleting) {
             return self.instance_deleted(pod, vmi, draft);
         }
-        match self.decide_by_ask(pod, verdict, draft) {
-            Some(decided) => decided,
-            None => how(pod, verdict, draft.snapshot, self.asks.get(&pod.uid)),
+        if let Some(decided) = self.decide_by_ask(pod, verdict, draft) {
+            return decided;
+        }
+        let ask = self.asks.get(&pod.uid);
+        match how(pod, verdict, draft.snapshot, ask) {
+            // An evacuation that somebody took back is not asked for again; whatever else takes the VM away is.
+            Decided::Ready(How::Evict { record: Some(_) }) if ask.is_some_and(|ask| ask.mark == Mark::TakenBack) => {
+                Decided::Blocked(match verdict {
+                    Verdict::Blocked(block) => block.clone(),
+                    _ => evacuation_withdrawn(pod, draft.snapshot),
+                })
+            }
+            decided => decided,
         }
     }
 
-    /// The caches show that the VM is asked to move, or moves. What was asked for it and has not shown yet is settled.
-    fn motion_shown(&mut self, pod: &Pod, vmi: Option<&std::sync::Arc<VirtualMachineInstance>>) {
-        let Some(vmi) = vmi else { return };
-        let is_marked = vmi.evacuation_node.as_ref() == Some(&self.node);
-        if is_marked && self.recorded.contains(&vmi.uid) {
-            self.ask(&pod.uid).mark_shown();
+    /// Whether the caches show the VM on its way. What was asked for it and had not shown yet is settled then.
+    pub(super) fn observe(&mut self, pod: &Pod, verdict: &Verdict, snapshot: &Snapshot) -> Motion {
+        let motion = motion(pod, verdict, &self.node, snapshot);
+        let moves = !matches!(motion, Motion::Still);
+        let vmi = vmi_of(pod, snapshot);
+        let is_marked = |vmi: &VirtualMachineInstance| vmi.evacuation_node.as_ref() == Some(&self.node);
+        if vmi.is_some_and(|vmi| is_marked(vmi) && self.recorded.contains(&vmi.uid)) {
+            self.ask(&pod.uid).mark_shown(moves);
         } else if let Some(ask) = self.asks.get_mut(&pod.uid) {
-            ask.migration_shown();
+            ask.no_mark_shown();
+            if moves {
+                ask.migration_shown();
+            }
         }
+        motion
     }
 
     /// Its VMI is being deleted, by whomever: the pod ends with it.
@@ -113,20 +121,12 @@ impl Machine {
             AskState::Idle => None,
             AskState::InFlight { .. } => Some(Decided::State(WorkloadState::Asked)),
             AskState::Accepted { at } | AskState::Marked { at } | AskState::Migrating { at, .. } => {
-                draft.wake(later(*at, SHOWS_WITHIN));
+                draft.wake(ask.doubtful_at(*at));
                 Some(match verdict {
                     Verdict::Blocked(block) => Decided::Blocked(block.clone()),
                     _ => Decided::State(WorkloadState::Asked),
                 })
             }
-            AskState::Evacuating | AskState::Withdrawn => match verdict {
-                Verdict::Blocked(block) => Some(Decided::Blocked(block.clone())),
-                // An eviction that was withdrawn is not sent again; whatever else takes it from the node may.
-                Verdict::Migrate(_) | Verdict::ShutDown { by: ShutDownBy::Eviction, .. } => {
-                    Some(Decided::Blocked(evacuation_withdrawn(pod, draft.snapshot)))
-                }
-                _ => None,
-            },
             AskState::Refused { block, .. }
                 if !ask.deletes && is_evictable(pod, verdict, block) && draft.is_over(delete_from) =>
             {
@@ -137,8 +137,8 @@ impl Machine {
                 draft.wake(*until);
                 Some(Decided::Blocked(block.clone()))
             }
-            AskState::Lost { at, doubt } => {
-                let doubt = doubt.clone();
+            AskState::Lost { at, block } => {
+                let block = block.clone();
                 let at = draft.quiet_until.map_or(*at, |quiet| quiet.max(*at));
                 if at > now {
                     draft.wake(at);
@@ -146,11 +146,11 @@ impl Machine {
                     let instance = vmi_of(pod, draft.snapshot).map(|vmi| vmi.key.clone());
                     let look = Action::LookAtPod { pod: pod.key.clone(), uid: pod.uid.clone(), instance };
                     draft.actions.push(look);
-                    ask.state = AskState::Looking { doubt: doubt.clone() };
+                    ask.state = AskState::Looking { block: block.clone() };
                 }
-                Some(Decided::Blocked(doubt.block))
+                Some(Decided::Blocked(block))
             }
-            AskState::Looking { doubt } => Some(Decided::Blocked(doubt.block.clone())),
+            AskState::Looking { block } => Some(Decided::Blocked(block.clone())),
         }
     }
 }
@@ -158,11 +158,10 @@ impl Machine {
 /// What the caches do not show in time becomes doubtful; what they have shown and show no more has ended.
 fn settle(ask: &mut Ask, pod: &Pod, draft: &Draft<'_>) {
     let now = draft.now;
-    let doubtful = |was_marked| AskState::Lost { at: now, doubt: Doubt { block: nothing_shows(), was_marked } };
     match ask.state {
-        AskState::Accepted { at } if later(at, SHOWS_WITHIN) <= now => ask.state = doubtful(false),
-        AskState::Marked { at } if later(at, SHOWS_WITHIN) <= now => ask.state = doubtful(true),
-        AskState::Evacuating => ask.state = AskState::Withdrawn,
+        AskState::Accepted { at } | AskState::Marked { at } if ask.doubtful_at(at) <= now => {
+            ask.state = AskState::Lost { at: now, block: nothing_shows() };
+        }
         AskState::Migrating { at, shown } => {
             // The caches of migrations may be ahead of those of VMIs, which are to show that it has moved.
             let at = if shown { now } else { at };
@@ -171,7 +170,7 @@ fn settle(ask: &mut Ask, pod: &Pod, draft: &Draft<'_>) {
             if let Some(failed) = failed.filter(|failed| ask.failed_before.as_ref() != Some(&failed.uid)) {
                 let reason = failed.failure_reason.as_deref().unwrap_or("KubeVirt gives no reason");
                 ask.migration_failed(&format!("migration {} failed: {reason}", failed.key), now);
-            } else if later(at, SHOWS_WITHIN) <= now {
+            } else if ask.doubtful_at(at) <= now {
                 ask.migration_failed("the migration that was made for it is not there any more", now);
             }
         }

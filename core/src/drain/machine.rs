@@ -291,10 +291,12 @@ impl Machine {
             if is_work_left(&verdict) {
                 self.had_to_leave.insert(pod.uid.clone());
             }
+            // Also while the node does not answer: a mark that comes and goes meanwhile was taken back.
+            let motion = self.observe(pod, &verdict, draft.snapshot);
             let decided = match (&verdict, unreachable) {
                 (Verdict::Skip(reason), _) => Decided::State(WorkloadState::Skipped(*reason)),
                 (_, Some(block)) => Decided::Blocked(block.clone()),
-                (verdict, None) => self.decide(pod, verdict, draft),
+                (verdict, None) => self.decide(pod, verdict, motion, draft),
             };
             let index = draft.workloads.len();
             let state = match decided {

@@ -5,7 +5,7 @@ use std::{fmt::Display, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{duration::GoDuration, selector::PodSelector};
+use crate::{duration::GoDuration, schema::without_description, selector::PodSelector};
 
 /// The options as somebody writes them (`spec.drain` of a `NodeMaintenance`, the body of a request): what is left out
 /// takes the default of the operation ([`DrainSpec::for_maintenance`], [`DrainSpec::for_drain`]).
@@ -78,7 +78,7 @@ pub struct DrainOptions {
 
 /// What becomes of a pod that is lost with the node's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum EvictOrBlock {
     /// It is evicted.
     Evict,
@@ -88,7 +88,7 @@ pub enum EvictOrBlock {
 
 /// What becomes of a VM that cannot go in a good way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum ShutDownOrBlock {
     /// It is shut down.
     ShutDown,
@@ -98,7 +98,7 @@ pub enum ShutDownOrBlock {
 
 /// What becomes of a VM that says nothing about how it wants to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum ShutDownOrMigrate {
     /// It is shut down, and starts again elsewhere.
     ShutDown,
@@ -108,7 +108,7 @@ pub enum ShutDownOrMigrate {
 
 /// What becomes of running migrations when a drain is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum LeaveOrAbort {
     /// They run to their end.
     Leave,

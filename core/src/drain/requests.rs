@@ -1,6 +1,6 @@
 //! Carries out what the machine asks for: one request each, with a time-out.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use k8s_openapi::{
     api::{core::v1, policy::v1::Eviction},
@@ -13,16 +13,13 @@ use kube::{
 
 use super::{Action, Answer, Evict, Outcome, Seen};
 use crate::{
+    answer::REQUEST_TIMEOUT,
     cluster::Cluster,
     metrics::AnswerLabels,
     migration::{self, MigrationName, RequestError},
-    model::{NodeName, ObjectKey, Pod, Uid, virtual_machine::VirtualMachineInstance},
+    model::{NodeName, ObjectKey, Pod, Uid},
     node::{self, Actor, Record, RecordReading},
 };
-
-/// Well below the time by which a leader that cannot renew its Lease has stopped, and above the ten seconds that the API
-/// server gives a webhook.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Asked before this program's own pod is evicted: whether another replica takes over and evicts it. `true`: it does.
 pub type HandOver = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -130,17 +127,14 @@ impl Requests {
             return Seen::Terminating;
         }
         let Some(instance) = instance else { return Seen::Unchanged };
-        match self.look_at_instance(instance).await {
-            Some(vmi) if vmi.evacuation_node.as_ref() == Some(&self.node) => Seen::Marked,
-            Some(_) => Seen::Unchanged,
-            None => Seen::Unknown,
+        // Its VM has moved, and the pod stays behind.
+        if found.is_finished() {
+            return Seen::Gone;
         }
-    }
-
-    async fn look_at_instance(&self, instance: &ObjectKey) -> Option<VirtualMachineInstance> {
         match in_time(migration::get_instance(self.client(), instance)).await {
-            Ok(Ok(vmi)) => vmi,
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Ok(Some(vmi))) if vmi.evacuation_node.as_ref() == Some(&self.node) => Seen::Marked,
+            Ok(Ok(_)) => Seen::Unchanged,
+            Ok(Err(_)) | Err(_) => Seen::Unknown,
         }
     }
 

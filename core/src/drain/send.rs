@@ -98,7 +98,7 @@ impl Machine {
             self.turns.sent(budget, pod);
         }
         let ask = self.ask(&pod.uid);
-        ask.deletes = matches!(action, Action::DeletePod { .. });
+        ask.deletes = matches!(action, Action::DeletePod { .. } | Action::DeleteInstance { .. });
         ask.state = AskState::InFlight { budget: budget.map(|budget| budget.key.clone()) };
         draft.workloads[candidate.index].state = WorkloadState::Asked;
         draft.actions.push(action);
@@ -113,7 +113,9 @@ impl Machine {
             BudgetRule::One(budget) => match self.turns.may_go(&budget, draft.snapshot, draft.now) {
                 Ok(()) => Ok(Some(budget)),
                 Err((block, until)) => {
-                    until.into_iter().for_each(|until| draft.wake(until));
+                    if let Some(until) = until {
+                        draft.wake(until);
+                    }
                     Err(block)
                 }
             },

@@ -73,12 +73,10 @@ impl Turns {
                     return Err((first.block(budget), Some(*until)));
                 }
             }
-            Some(Turn::Refused { version, until, block }) => {
-                if budget.resource_version == *version && now < *until {
-                    return Err((block.clone(), Some(*until)));
-                }
+            Some(Turn::Refused { version, until, block }) if budget.resource_version == *version && now < *until => {
+                return Err((block.clone(), Some(*until)));
             }
-            None => {}
+            Some(Turn::Refused { .. }) | None => {}
         }
         self.budgets.remove(&budget.key);
         budget_obstacle(budget).map_or(Ok(()), |block| Err((block, None)))

@@ -9,12 +9,14 @@
 //! | `controller` | stands for election and leads |
 //! | `supervisor` | who works on what |
 //! | `worker`, `stop` | one accepted maintenance, from its start to its end |
+//! | `cancel` | takes back what was asked of KubeVirt |
 //! | `report` | how a maintenance tells people how it is doing |
 //! | `orphans` | records on nodes whose maintenance is gone |
 //! | `news` | Kubernetes Events |
 //! | `requests`, `overlay`, `context` | writes to the resource, what was just written, what all parts need |
 
 mod accept;
+mod cancel;
 mod context;
 mod controller;
 mod intent;

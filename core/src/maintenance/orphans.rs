@@ -5,9 +5,11 @@ use kube::{
     api::{ApiResource, DynamicObject},
 };
 
-use super::{NodeMaintenance, context::Context, news::News};
+use super::{NodeMaintenance, cancel::take_back, context::Context, news::News};
 use crate::{
+    answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
+    drain::DrainSpec,
     lease::NodeLease,
     model::{Node, Uid},
     node::{self, ActorKind, Record, RecordReading},
@@ -63,6 +65,12 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
     let lease = lease.map_err(|error| error.to_string())?;
     let key = &context.settings.drain_taint_key;
+    // The options went with the object; without them nothing is aborted that runs.
+    let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
+    let left = take_back(context, &node.name, record, &options).await;
+    if !left.is_empty() {
+        context.publisher.of_node(node, News::LeftBehind(left.join("; ")));
+    }
     let cleared =
         node::set_conditions(client, node, None, context.clock.now()).await.map_err(|error| error.to_string())?;
     let node = cleared.as_ref().unwrap_or(node);
@@ -96,14 +104,15 @@ pub(super) fn left_behind(
 pub(super) async fn is_gone(client: &Client, record: &Record) -> Result<bool, String> {
     // Not decoded as a NodeMaintenance: one that cannot be read lives all the same.
     let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<NodeMaintenance>(&()));
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(12), api.get(&record.actor.name)).await;
-    match asked.map_err(|_| "no answer from the API server".to_owned())? {
-        Ok(object) => Ok(object.metadata.uid.as_deref() != Some(record.actor.uid.as_str())),
-        Err(kube::Error::Api(status)) if status.is_not_found() => {
+    match Answer::within(REQUEST_TIMEOUT, api.get(&record.actor.name)).await {
+        Answer::Done(object) => Ok(object.metadata.uid.as_deref() != Some(record.actor.uid.as_str())),
+        Answer::Refused(status) if status.is_not_found() => {
             let names_it = status.details.as_ref().is_some_and(|details| details.name == record.actor.name);
             if names_it { Ok(true) } else { Err("the API server does not serve NodeMaintenances".to_owned()) }
         }
-        Err(error) => Err(error.to_string()),
+        Answer::Refused(status) => Err(status.message),
+        Answer::Unavailable(error) => Err(error.to_string()),
+        Answer::TimedOut => Err("no answer from the API server".to_owned()),
     }
 }
 

@@ -16,6 +16,9 @@ use crate::drain::Progress;
 
 /// At most one status write in this time for each resource.
 const STATUS_PERIOD: Duration = Duration::from_secs(2);
+/// Mere progress is gathered for so long: pods end in bursts, and a write at the first of them would keep the news that
+/// the last has gone back for two seconds.
+const GATHER: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Writes the status if it says something new and it is time to; returns when it has to be written else.
@@ -36,10 +39,18 @@ impl Worker {
             stopping: object.metadata.deletion_timestamp.is_some(),
         };
         let wanted = status::of_accepted(&object, &known, now);
-        let patch = status::patch(object.status.as_ref(), &wanted, now)?;
-        if let Some(due) = self.status_due.filter(|due| *due > now) {
+        let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else {
+            self.unshown_since = None;
+            return None;
+        };
+        let mut due = self.status_due.unwrap_or(now);
+        if object.status.as_ref().is_some_and(|shown| status::differs_in_progress_only(shown, &wanted)) {
+            due = due.max(*self.unshown_since.get_or_insert(now) + GATHER);
+        }
+        if due > now {
             return Some(due);
         }
+        self.unshown_since = None;
         self.status_due = Some(now + STATUS_PERIOD);
         let from = self.cached_object_version();
         match requests::write_status(self.context.cluster.client(), &object, patch).await {

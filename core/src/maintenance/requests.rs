@@ -1,7 +1,5 @@
 //! The writes to a `NodeMaintenance`.
 
-use std::time::Duration;
-
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -9,9 +7,10 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::NodeMaintenance;
-use crate::names::{FIELD_MANAGER, FINALIZER};
-
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
+use crate::{
+    answer::{Answer, REQUEST_TIMEOUT},
+    names::{FIELD_MANAGER, FINALIZER},
+};
 
 /// Why a `NodeMaintenance` was not written.
 #[derive(Debug, thiserror::Error)]
@@ -94,14 +93,12 @@ async fn write(
             Part::Status => api.patch_status(&name, &params, &patch).await,
         }
     };
-    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Ok(Ok(object)) => Ok(object),
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() || status.is_conflict() => {
-            Err(WriteError::Changed(name))
-        }
-        Ok(Err(kube::Error::Api(status))) => Err(WriteError::Failed { name, message: status.message }),
-        Ok(Err(error)) => Err(WriteError::Failed { name, message: error.to_string() }),
-        Err(_) => {
+    match Answer::within(REQUEST_TIMEOUT, request).await {
+        Answer::Done(object) => Ok(object),
+        Answer::Refused(status) if status.is_not_found() || status.is_conflict() => Err(WriteError::Changed(name)),
+        Answer::Refused(status) => Err(WriteError::Failed { name, message: status.message }),
+        Answer::Unavailable(error) => Err(WriteError::Failed { name, message: error.to_string() }),
+        Answer::TimedOut => {
             let message = format!("no answer in {} s", REQUEST_TIMEOUT.as_secs());
             Err(WriteError::Failed { name, message })
         }

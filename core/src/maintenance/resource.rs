@@ -17,6 +17,7 @@ use crate::{
     model::{InvalidNodeName, NodeName},
     node::Record,
     plan::{BlockClass, BlockReason},
+    schema::without_description,
 };
 
 /// What is wanted: a node out of service, for as long as this object exists.
@@ -126,7 +127,7 @@ pub struct NodeMaintenanceStatus {
 
 /// The well-known phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum Phase {
     /// The node is being drained.
     Running,

@@ -112,7 +112,9 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
         }),
         ..old
     };
-    if let Some((_, progress)) = known.drain {
+    if let Some((phase, progress)) = known.drain
+        && *phase != DrainPhase::NodeGone
+    {
         show_progress(&mut status, progress, known.total_pods);
     }
     let mut conditions = Conditions::of(&mut status, maintenance, now);
@@ -267,6 +269,16 @@ impl<'a> Conditions<'a> {
         self.list.push(condition);
         self.list.sort_by(|a, b| a.type_.cmp(&b.type_));
     }
+}
+
+/// Whether two statuses say the same but for how many workloads are left and what they wait for.
+#[must_use]
+pub fn differs_in_progress_only(one: &NodeMaintenanceStatus, other: &NodeMaintenanceStatus) -> bool {
+    let state = |status: &NodeMaintenanceStatus| -> Vec<(String, String, String)> {
+        let conditions = status.conditions.iter();
+        conditions.map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone())).collect()
+    };
+    one.phase == other.phase && one.record == other.record && state(one) == state(other)
 }
 
 /// The merge patch that turns one status into another; `None` if they say the same. The time of the change is set here.

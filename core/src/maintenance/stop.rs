@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     NodeMaintenance,
+    cancel::take_back,
     intent::to_restore,
     news::News,
     requests::{self, WriteError, has_finalizer},
@@ -15,18 +16,11 @@ use super::{
 };
 use crate::{
     cluster::Snapshot,
-    drain::DrainOptions,
-    migration::{self, CancelStep, Outcome, RequestError, next_cancel_steps},
-    model::{NodeName, Uid},
     node::{self, Record},
 };
 
-/// Taking evacuations back is tried for so long; then the rest is reported, and the node restored all the same.
-const CANCEL_FOR: Duration = Duration::from_secs(30);
 /// A watch shows a change within this time.
 const SHOWS_WITHIN: Duration = Duration::from_secs(5);
-/// KubeVirt shows the effect of a cancel in milliseconds.
-const CANCEL_PAUSE: Duration = Duration::from_millis(500);
 
 impl Worker {
     /// Restores the node and lets the object go.
@@ -127,93 +121,9 @@ impl Worker {
     }
 
     async fn cancel_evacuations(&self, object: &NodeMaintenance, record: &Record) {
-        let cancel = Cancel {
-            worker: self,
-            node: &self.accepted.node,
-            evacuations: &record.evacuations,
-            actor: &self.uid,
-            options: &self.accepted.options,
-        };
-        let left = cancel.run().await;
+        let left = take_back(&self.context, &self.accepted.node, record, &self.accepted.options).await;
         if !left.is_empty() {
             self.context.publisher.of_maintenance(object, News::LeftBehind(left.join("; ")));
         }
-    }
-}
-
-/// Takes back what a maintenance has asked of KubeVirt.
-struct Cancel<'a> {
-    worker: &'a Worker,
-    node: &'a NodeName,
-    evacuations: &'a [Uid],
-    actor: &'a Uid,
-    options: &'a DrainOptions,
-}
-
-impl Cancel<'_> {
-    /// Works until nothing is left to take back, or for half a minute; returns what is left, in sentences.
-    async fn run(&self) -> Vec<String> {
-        let deadline = self.worker.now() + CANCEL_FOR;
-        let mut refused = Vec::new();
-        let mut given_up: Vec<CancelStep> = Vec::new();
-        loop {
-            let snapshot = self.look().await;
-            let mut cancellation = next_cancel_steps(self.node, self.evacuations, self.actor, &snapshot, self.options);
-            cancellation.next.retain(|step| !given_up.contains(step));
-            if cancellation.next.is_empty() {
-                let left = cancellation.left.into_iter();
-                refused.extend(left.map(|left| {
-                    format!("migration {} of VMI {} goes on ({:?})", left.migration, left.vmi, left.reason)
-                }));
-                return refused;
-            }
-            for step in cancellation.next {
-                match self.perform(&step).await {
-                    Ok(_) => {}
-                    Err(error) if error.is_worth_repeating() && self.worker.now() < deadline => {
-                        tracing::warn!(%error, "cancelling is tried again");
-                    }
-                    Err(error) => {
-                        refused.push(error.to_string());
-                        given_up.push(step);
-                    }
-                }
-            }
-            if self.worker.now() >= deadline {
-                refused.push(format!("KubeVirt did not take everything back within {} s", CANCEL_FOR.as_secs()));
-                return refused;
-            }
-            tokio::time::sleep(CANCEL_PAUSE).await;
-        }
-    }
-
-    /// The cluster, with the VMIs that we asked to leave as the API server has them now: the mark of an eviction that
-    /// was answered just before may not be in the cache yet.
-    async fn look(&self) -> Snapshot {
-        let cluster = &self.worker.context.cluster;
-        let mut snapshot = cluster.snapshot();
-        let asked = snapshot.virtual_machine_instances_on(self.node);
-        let asked: Vec<_> =
-            asked.filter(|vmi| self.evacuations.contains(&vmi.uid)).map(|vmi| vmi.key.clone()).collect();
-        for key in asked {
-            match migration::get_instance(cluster.client(), &key).await {
-                Ok(Some(vmi)) => {
-                    snapshot.put(vmi);
-                }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(vmi = %key, %error, "the VMI cannot be read; what the cache shows counts"),
-            }
-        }
-        snapshot
-    }
-
-    async fn perform(&self, step: &CancelStep) -> Result<Outcome, RequestError> {
-        let client = self.worker.context.cluster.client();
-        let outcome = match step {
-            CancelStep::CancelEvacuation { vmi } => migration::cancel_evacuation(client, vmi, self.node).await,
-            CancelStep::DeleteMigration { key, uid } => migration::delete_migration(client, key, uid).await,
-        };
-        tracing::info!(node = %self.node, ?step, ?outcome, "took back");
-        outcome
     }
 }

@@ -47,12 +47,15 @@ pub(super) struct Worker {
     pub(super) drained_at: Option<Timestamp>,
     retry: Retry,
     pub(super) status_due: Option<Timestamp>,
+    /// Since when there is progress that the status does not show yet.
+    pub(super) unshown_since: Option<Timestamp>,
     own_object: Overlay<NodeMaintenance>,
     own_node: Overlay<Node>,
 }
 
 /// The node Lease, while we have it.
 pub(super) struct HeldNode {
+    node_uid: Uid,
     pub(super) lease: NodeLease,
     state: watch::Receiver<NodeLeaseState>,
 }
@@ -97,6 +100,7 @@ impl Worker {
             drained_at: None,
             retry: Retry::default(),
             status_due: None,
+            unshown_since: None,
             own_object: Overlay::default(),
             own_node: Overlay::default(),
         }
@@ -242,6 +246,10 @@ impl Worker {
 
     /// The node Lease: nobody else acts on the node while we do.
     pub(super) async fn hold_node(&mut self, node: &Node) -> Result<(), Trouble> {
+        if self.lease.take_if(|held| held.node_uid != node.uid).is_some() {
+            // The node has left and come back: its Lease went with it, and what was asked of its pods means nothing.
+            self.drain = None;
+        }
         let state = self.lease.as_mut().map(|held| held.state.borrow_and_update().clone());
         match state {
             Some(NodeLeaseState::Held { until }) if tokio::time::Instant::now() < until => return Ok(()),
@@ -258,7 +266,7 @@ impl Worker {
         let holder = self.actor().lease_holder();
         match NodeLease::acquire(client, self.context.clock, &node.name, &node.uid, holder).await {
             Ok(lease) => {
-                self.lease = Some(HeldNode { state: lease.state(), lease });
+                self.lease = Some(HeldNode { node_uid: node.uid.clone(), state: lease.state(), lease });
                 Ok(())
             }
             Err(error) => {
@@ -372,7 +380,9 @@ impl Worker {
             RecordReading::Absent | RecordReading::Unreadable(_) => return None,
         };
         if self.drain.is_none() {
-            let started = object.status.as_ref().and_then(|status| status.started_at).unwrap_or(record.since);
+            let status = object.status.as_ref();
+            // What arrives on a node that was drained has the whole time of the options.
+            let started = status.and_then(|status| status.drained_at.or(status.started_at)).unwrap_or(record.since);
             let machine = Machine::new(
                 self.accepted.node.clone(),
                 self.accepted.options.clone(),

@@ -1,6 +1,6 @@
 //! The calls to KubeVirt's API. Each ends within [`REQUEST_TIMEOUT`]; repeating one is harmless.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use http::{Request as HttpRequest, header};
 use kube::{
@@ -12,13 +12,10 @@ use serde_json::json;
 
 use super::answer::{Outcome, Request, RequestError};
 use crate::{
+    answer::REQUEST_TIMEOUT,
     model::{NodeName, ObjectKey, Uid, virtual_machine::VirtualMachineInstance},
     names::{ACTOR_LABEL, FIELD_MANAGER},
 };
-
-/// How long an answer is waited for: well below the time in which a Lease can pass on, and longer than an API server
-/// waits for a webhook (10 s).
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
 
 const MIGRATION: &str = "VirtualMachineInstanceMigration";
 const INSTANCE: &str = "VirtualMachineInstance";

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::schema::without_description;
+
 use super::taint::TaintEffect;
 use crate::{
     model::{Node, NodeName, Uid},
@@ -49,7 +51,7 @@ pub struct Actor {
 
 /// What kind of operation acts on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum ActorKind {
     /// A `NodeMaintenance`.
     Maintenance,

@@ -15,13 +15,11 @@ use super::{
     patch::Refused,
 };
 use crate::{
-    answer::Answer,
+    answer::{Answer, REQUEST_TIMEOUT},
     model::{Node, NodeName, Uid},
     names::FIELD_MANAGER,
 };
 
-/// Well below the 15 s by which a leader stops before its Lease can pass on.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(12);
 const ATTEMPTS: u32 = 5;
 /// Doubles with each conflict: 20, 40, 80, 160 ms.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

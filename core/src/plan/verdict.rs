@@ -5,7 +5,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ObjectKey, Uid};
+use crate::{
+    model::{ObjectKey, Uid},
+    schema::without_description,
+};
 
 /// A pod or a VM on a node. A VM and its launcher pod are one workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +67,7 @@ pub enum Verdict {
 
 /// Why a workload stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum SkipReason {
     /// A DaemonSet runs it on every node and tolerates the cordon.
     DaemonSet,
@@ -78,7 +81,7 @@ pub enum SkipReason {
 
 /// Who migrates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum MigrateBy {
     /// Evicting the launcher pod makes KubeVirt's evacuation migrate it, by its queue and limits.
     Evacuation,
@@ -88,7 +91,7 @@ pub enum MigrateBy {
 
 /// How a VM is shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum ShutDownBy {
     /// Its launcher pod is evicted.
     Eviction,
@@ -116,7 +119,7 @@ pub struct Block {
 
 /// Whether waiting can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum BlockClass {
     /// Only a change can help.
     Stuck,
@@ -126,7 +129,7 @@ pub enum BlockClass {
 
 /// The kinds of obstacles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[schemars(inline)]
+#[schemars(inline, transform = without_description)]
 pub enum BlockReason {
     /// Stuck: more than one budget covers the pod; the eviction API does not support that.
     SeveralBudgets,

@@ -69,12 +69,7 @@ impl KubeVirt {
             cluster.apply(definition).await;
         }
         for kind in [kinds::VM, kinds::VMI, kinds::MIGRATION, kinds::KUBEVIRT] {
-            let name = format!("{}.kubevirt.io", kind.plural());
-            soon(&format!("{name} is served"), async || {
-                let definition = cluster.get(kinds::CUSTOM_RESOURCE_DEFINITION, CLUSTER, &name).await;
-                check(condition(&definition, "Established") == "True", || definition["status"].to_string())
-            })
-            .await;
+            cluster.until_served(kind).await;
         }
         let (port, ca_bundle) = server::start(cluster.clone()).await;
         let kubevirt = Self { cluster: cluster.clone(), port, ca_bundle };

@@ -110,6 +110,7 @@ fn a_migration_that_was_deleted_is_made_again_after_a_while() {
     drill.snapshot.take::<Migration>(&ours(0, MigrationPhase::Running).key);
     drill.rests(60.0);
     assert_eq!(drill.wakes(), Some(70.0), "first the caches of VMIs have time to show that it moved");
+    drill.rests(65.0);
     drill.rests(70.0);
     assert_eq!(drill.state(DB), "Waits MigrationBackoff");
     assert_eq!(drill.wakes(), Some(90.0));

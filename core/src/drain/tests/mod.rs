@@ -2,16 +2,19 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `pods`, `budgets`, `answers`, `vms`, `migrations`, `course` | scenarios |
+//! | `pods`, `budgets`, `answers`, `vms`, `evacuations`, `migrations`, `course` | scenarios |
 //! | `properties` | what holds in every history |
 //! | `world` | the model of a cluster that the histories happen in |
 
 mod answers;
 mod budgets;
 mod course;
+mod evacuations;
 mod migrations;
 mod pods;
+mod properties;
 mod vms;
+mod world;
 
 use std::time::Duration;
 

@@ -165,7 +165,8 @@ fn an_accepted_eviction_of_which_nothing_shows_is_looked_at_and_not_repeated() {
     drill.shows(10.1, "web-1", Seen::Terminating);
     drill.rests(10.1);
     assert_eq!(drill.state("web-1"), "Asked");
-    assert_eq!(drill.does(20.1), ["look at web-1"]);
+    drill.rests(30.0);
+    assert_eq!(drill.does(30.1), ["look at web-1"], "and ever less often");
 }
 
 #[test]

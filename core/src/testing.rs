@@ -112,11 +112,11 @@ pub(crate) struct Logged {
     /// `LIST`, `WATCH` or the method, the path, and the selectors if there are any.
     pub(crate) what: String,
     pub(crate) user_agent: String,
-    pub(crate) body: Value,
+    pub(crate) at: tokio::time::Instant,
 }
 
 impl Logged {
-    fn of(head: &http::request::Parts, body: &Value) -> Self {
+    fn of(head: &http::request::Parts) -> Self {
         let path = head.uri.path();
         let selectors = collections::selectors(&head.uri).map(|(key, value)| format!(" {key}={value}"));
         let verb = match (&head.method, Collection::of(&head.uri)) {
@@ -129,7 +129,7 @@ impl Logged {
             method: head.method.to_string(),
             what: format!("{verb} {path}{}", selectors.collect::<String>()),
             user_agent: user_agent.unwrap_or_default().to_owned(),
-            body: body.clone(),
+            at: tokio::time::Instant::now(),
         }
     }
 }
@@ -273,7 +273,7 @@ impl FakeServer {
             .is_some_and(|type_| type_.to_str().unwrap().starts_with("application/strategic-merge-patch"));
         let (mood, refusal) = {
             let mut link = self.link();
-            let logged = Logged::of(&head, &body);
+            let logged = Logged::of(&head);
             let refused = |(what, _): &&(String, u16)| match what.strip_suffix('$') {
                 Some(exactly) => logged.what == exactly,
                 None => logged.what.starts_with(what.as_str()),
@@ -284,13 +284,12 @@ impl FakeServer {
         };
         let handle = |body| self.store().handle(&head.method, &head.uri, body, strategic);
         match (mood, refusal) {
-            (_, Some(code)) => refused(code).into_response(),
+            (_, Some(code)) | (Mood::Refuse(code), _) => refused(code).into_response(),
             (Mood::Hang, _) => std::future::pending().await,
             (Mood::LoseAnswers, _) => {
                 handle(body);
                 std::future::pending().await
             }
-            (Mood::Refuse(code), _) => refused(code).into_response(),
             (Mood::ConflictOnWrite, _) if head.method != Method::GET => {
                 failure(409, "Conflict", "conflict").into_response()
             }

@@ -237,7 +237,9 @@ impl Kept for VirtualMachineInstance {
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
         let old = snapshot.vmis.insert(self.key.clone(), self.clone());
-        old.iter().chain([&self]).for_each(|vmi| concern_nodes_of(vmi, concerned));
+        for vmi in old.iter().chain([&self]) {
+            concern_nodes_of(vmi, concerned);
+        }
         let old_node = old.as_ref().and_then(|old| old.node.as_ref());
         let new = self.node.as_ref().map(|node| (node, self.clone()));
         reindex(&mut snapshot.vmis_by_node, &self.key, old_node, new);
@@ -276,7 +278,9 @@ impl Kept for Migration {
         let old = snapshot.migrations.insert(self.key.clone(), self.clone());
         // One that was deleted and made anew under its name may be of another VMI.
         let old_vmi = old.map(|old| ObjectKey::new(&old.key.namespace, &old.vmi_name));
-        old_vmi.iter().for_each(|vmi| concern_vmi(snapshot, vmi, concerned));
+        if let Some(old_vmi) = &old_vmi {
+            concern_vmi(snapshot, old_vmi, concerned);
+        }
         let key = self.key.clone();
         reindex(&mut snapshot.migrations_by_vmi, &key, old_vmi.as_ref(), Some((&vmi, self)));
     }

@@ -199,7 +199,9 @@ async fn follow_optional_kinds(client: Client, shared: Arc<Shared>) {
             Err(error) => {
                 let failure = sentence(&error);
                 if code(&error) == Some(403) && !known {
-                    OptionalKind::ALL.into_iter().for_each(|kind| watches.start(kind, Need::IfServed));
+                    for kind in OptionalKind::ALL {
+                        watches.start(kind, Need::IfServed);
+                    }
                     known = true;
                 } else if !known {
                     watches.all_are_failing(&failure);

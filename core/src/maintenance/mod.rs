@@ -39,3 +39,6 @@ pub use resource::{
     Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Phase, Ticket, custom_resource_definition,
 };
 pub use status::condition;
+
+#[cfg(test)]
+mod tests;

@@ -163,10 +163,7 @@ impl Store {
     pub(super) fn serves(&self, path: &str) -> bool {
         let Some((group, segments)) = split(path) else { return true };
         let group = group.trim_start_matches("/apis/").split('/').next().unwrap_or_default().to_owned();
-        let plural = match segments.as_slice() {
-            ["namespaces", _, plural, ..] | [plural, ..] => plural,
-            [] => return true,
-        };
+        let (["namespaces", _, plural, ..] | [plural, ..]) = segments.as_slice() else { return true };
         !group.ends_with("kubevirt.io") || self.objects.contains_key(&format!("{DEFINITIONS}/{plural}.{group}"))
     }
 

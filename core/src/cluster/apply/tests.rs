@@ -30,6 +30,7 @@ enum Op<K: Kept> {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a history has some dozens")]
 enum AnyOp {
     Node(Op<Node>),
     Pod(Op<Pod>),
@@ -207,7 +208,7 @@ fn pods() -> impl Strategy<Value = Pod> {
     (key(), prop::option::of(a_node()), version(), prop::bool::ANY).prop_map(|(key, node, uid, labelled)| {
         let pod = pod(&key.namespace, &key.name);
         let pod = if labelled { pod.label("app", "web") } else { pod };
-        Pod { node, uid, ..pod }
+        Pod { uid, node, ..pod }
     })
 }
 
@@ -215,7 +216,7 @@ fn vmis() -> impl Strategy<Value = VirtualMachineInstance> {
     (key(), prop::option::of(a_node()), prop::option::of(a_node()), version()).prop_map(|(key, node, target, uid)| {
         let migration_state =
             target.map(|target| MigrationState { target_node: Some(target.to_string()), ..MigrationState::default() });
-        VirtualMachineInstance { node, uid, migration_state, ..vmi(&key.namespace, &key.name) }
+        VirtualMachineInstance { uid, node, migration_state, ..vmi(&key.namespace, &key.name) }
     })
 }
 

@@ -13,7 +13,7 @@ use crate::{
 
 const NODES: &str = "/api/v1/nodes";
 
-fn put_node(server: &FakeServer, name: &str, labels: Value) {
+fn put_node(server: &FakeServer, name: &str, labels: &Value) {
     let ready = json!([{ "type": "Ready", "status": "True" }]);
     let metadata = json!({ "name": name, "uid": format!("uid-{name}"), "labels": labels });
     server.put(&format!("{NODES}/{name}"), json!({ "metadata": metadata, "status": { "conditions": ready } }));
@@ -57,12 +57,12 @@ fn expected(kinds: &[&str]) -> BTreeSet<String> {
 /// A worker with two pods, in a cluster of so many other nodes with pods of as many other namespaces.
 fn cluster_of(others: usize) -> FakeServer {
     let server = FakeServer::default();
-    put_node(&server, "node02", json!({}));
+    put_node(&server, "node02", &json!({}));
     put_pod(&server, "shop", "web-1", "node02");
     put_pod(&server, "shop", "web-2", "node02");
     put_budget(&server, "shop");
     for number in 0..others {
-        put_node(&server, &format!("other{number}"), json!({}));
+        put_node(&server, &format!("other{number}"), &json!({}));
         put_pod(&server, &format!("tenant{number}"), &format!("pod{number}"), &format!("other{number}"));
         put_budget(&server, &format!("tenant{number}"));
     }
@@ -164,7 +164,7 @@ fn control_plane() -> FakeServer {
     let server = cluster_of(1);
     for number in 1..=3 {
         let name = format!("cp{number}");
-        put_node(&server, &name, json!({ "node-role.kubernetes.io/control-plane": "" }));
+        put_node(&server, &name, &json!({ "node-role.kubernetes.io/control-plane": "" }));
         put_etcd(&server, &name);
     }
     server

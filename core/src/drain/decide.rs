@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{
     Action, Machine, WorkloadState,
     ask::{Ask, AskState, Mark},
@@ -83,8 +85,8 @@ impl Machine {
     }
 
     /// Whether the caches show the VM on its way. What was asked for it and had not shown yet is settled then.
-    pub(super) fn observe(&mut self, pod: &Pod, verdict: &Verdict, snapshot: &Snapshot) -> Motion {
-        let motion = motion(pod, verdict, &self.node, snapshot);
+    pub(super) fn observe(&mut self, pod: &Pod, verdict: &Verdict, snapshot: &Snapshot, now: Timestamp) -> Motion {
+        let motion = motion(pod, verdict, &self.node, snapshot, now);
         let moves = !matches!(motion, Motion::Still);
         let vmi = vmi_of(pod, snapshot);
         let is_marked = |vmi: &VirtualMachineInstance| vmi.evacuation_node.as_ref() == Some(&self.node);

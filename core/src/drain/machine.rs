@@ -292,7 +292,7 @@ impl Machine {
                 self.had_to_leave.insert(pod.uid.clone());
             }
             // Also while the node does not answer: a mark that comes and goes meanwhile was taken back.
-            let motion = self.observe(pod, &verdict, draft.snapshot);
+            let motion = self.observe(pod, &verdict, draft.snapshot, draft.now);
             let decided = match (&verdict, unreachable) {
                 (Verdict::Skip(reason), _) => Decided::State(WorkloadState::Skipped(*reason)),
                 (_, Some(block)) => Decided::Blocked(block.clone()),

@@ -1,7 +1,10 @@
 //! Whether a VM is on its way already: KubeVirt's mark and its migrations, as the caches show them.
 
+use jiff::Timestamp;
+
 use crate::{
     cluster::Snapshot,
+    migration::{Queue, migration_progress},
     model::{
         NodeName, Pod,
         virtual_machine::{Migration, MigrationPhase, VirtualMachineInstance},
@@ -20,7 +23,7 @@ pub(super) enum Motion {
 }
 
 /// What the VM of a launcher pod does; ordinary pods are still.
-pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, snapshot: &Snapshot) -> Motion {
+pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, snapshot: &Snapshot, now: Timestamp) -> Motion {
     let Some(vmi) = vmi_of(pod, snapshot) else { return Motion::Still };
     match verdict {
         Verdict::Migrate(_) if is_moving(vmi, node, snapshot) => {}
@@ -32,17 +35,14 @@ pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, snapshot: &S
         if vmi.node.as_ref().is_some_and(|runs_on| runs_on != node) {
             return Motion::Moving { migration: None };
         }
-        return Motion::Waits(
-            last_failed(vmi, snapshot).map_or_else(|| not_begun(vmi), |failed| backing_off(failed, "again")),
-        );
+        return Motion::Waits(last_failed(vmi, snapshot).map_or_else(|| not_begun(vmi), backing_off));
     };
-    if migration.phase != MigrationPhase::Pending {
-        return Motion::Moving { migration: Some(migration.key.name.clone()) };
+    let obstacle =
+        migration_progress(vmi, &Queue::of(snapshot), snapshot, now).and_then(|progress| progress.obstacle());
+    match obstacle {
+        Some(block) => Motion::Waits(block),
+        None => Motion::Moving { migration: Some(migration.key.name.clone()) },
     }
-    Motion::Waits(last_failed(vmi, snapshot).map_or_else(
-        || queued(migration, snapshot),
-        |failed| backing_off(failed, &format!("migration {}", migration.key)),
-    ))
 }
 
 /// The last migration that is over, if it failed: KubeVirt waits the longer, the more have failed in a row.
@@ -58,19 +58,8 @@ fn not_begun(vmi: &VirtualMachineInstance) -> Block {
     Block::new(BlockReason::MigrationQueued, message)
 }
 
-fn queued(migration: &Migration, snapshot: &Snapshot) -> Block {
-    let waiting = snapshot.migrations().filter(|m| m.phase == MigrationPhase::Pending).count();
-    let running = snapshot.migrations().filter(|m| !m.is_finished()).count() - waiting;
-    let limits = snapshot.kubevirt();
-    let message = format!(
-        "migration {} waits for a place: {running} run and {waiting} wait in the cluster, and KubeVirt allows {} at once, {} from one node",
-        migration.key, limits.parallel_migrations_per_cluster, limits.parallel_outbound_migrations_per_node
-    );
-    Block::new(BlockReason::MigrationQueued, message)
-}
-
-fn backing_off(failed: &Migration, next: &str) -> Block {
+fn backing_off(failed: &Migration) -> Block {
     let reason = failed.failure_reason.as_deref().unwrap_or("KubeVirt gives no reason");
-    let message = format!("migration {} failed ({reason}); KubeVirt tries {next} after a while", failed.key);
+    let message = format!("migration {} failed ({reason}); KubeVirt tries again after a while", failed.key);
     Block::new(BlockReason::MigrationBackoff, message)
 }

@@ -8,7 +8,8 @@
 //! | `status` | what its status says; pure |
 //! | `controller` | stands for election and leads |
 //! | `supervisor` | who works on what |
-//! | `worker`, `stop` | one accepted maintenance, from its start to its end |
+//! | `worker` | one accepted maintenance, from its start to its end |
+//! | `steps`, `stop` | how its node goes out of service, and comes back |
 //! | `cancel` | takes back what was asked of KubeVirt |
 //! | `report` | how a maintenance tells people how it is doing |
 //! | `orphans` | records on nodes whose maintenance is gone |
@@ -27,6 +28,7 @@ mod report;
 mod requests;
 mod resource;
 mod status;
+mod steps;
 mod stop;
 mod supervisor;
 mod worker;

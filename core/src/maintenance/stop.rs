@@ -12,7 +12,8 @@ use super::{
     news::News,
     requests::{self, WriteError, has_finalizer},
     status::Trouble,
-    worker::{Ended, Worker, trouble_with_node},
+    steps::trouble_with_node,
+    worker::{Ended, Worker},
 };
 use crate::{
     cluster::Snapshot,

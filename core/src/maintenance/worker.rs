@@ -9,19 +9,16 @@ use super::{
     NodeMaintenance,
     accept::{Accepted, actor, understand},
     context::Context,
-    intent::intent,
-    news::News,
-    orphans,
     overlay::Overlay,
-    requests::{self, WriteError, has_finalizer},
-    status::{self, Trouble},
+    status::Trouble,
+    steps::Progressed,
 };
 use crate::{
     cluster::Snapshot,
     drain::{Drain, DrainPhase, Machine, Progress},
-    lease::{NodeLease, NodeLeaseError, NodeLeaseState},
+    lease::{NodeLease, NodeLeaseState},
     model::{Node, Uid},
-    node::{self, Actor, DrainStage, Lifecycle, Record, RecordReading},
+    node::{self, Actor, Record, RecordReading},
 };
 
 /// Waits after something went wrong: from one second, doubling, to 30 seconds.
@@ -45,7 +42,7 @@ pub(super) struct Worker {
     pub(super) last: Option<(DrainPhase, Progress)>,
     /// Since when it has been drained, as this worker saw it.
     pub(super) drained_at: Option<Timestamp>,
-    retry: Retry,
+    pub(super) retry: Retry,
     pub(super) status_due: Option<Timestamp>,
     /// Since when there is progress that the status does not show yet.
     pub(super) unshown_since: Option<Timestamp>,
@@ -55,24 +52,16 @@ pub(super) struct Worker {
 
 /// The node Lease, while we have it.
 pub(super) struct HeldNode {
-    node_uid: Uid,
+    pub(super) node_uid: Uid,
     pub(super) lease: NodeLease,
-    state: watch::Receiver<NodeLeaseState>,
+    pub(super) state: watch::Receiver<NodeLeaseState>,
 }
 
 /// When something that went wrong is tried again.
 #[derive(Default)]
-struct Retry {
+pub(super) struct Retry {
     failures: u32,
-    at: Option<Timestamp>,
-}
-
-/// How a step went.
-enum Progressed {
-    /// It is done; the next may begin.
-    Done,
-    /// It has to be waited for.
-    Waits,
+    pub(super) at: Option<Timestamp>,
 }
 
 /// Why a worker ended.
@@ -225,151 +214,6 @@ impl Worker {
         self.drain_on(object)
     }
 
-    /// The finalizer makes sure that the node is restored before the object goes.
-    async fn hold_object(&mut self, object: &NodeMaintenance) -> Result<Progressed, Trouble> {
-        if has_finalizer(object) {
-            return Ok(Progressed::Done);
-        }
-        let from = self.cached_object_version();
-        match requests::add_finalizer(self.context.cluster.client(), object).await {
-            Ok(written) => {
-                if let Some(written) = written {
-                    self.wrote_object(&from, written);
-                }
-                self.context.publisher.of_maintenance(object, News::BeginMaintenance);
-                Ok(Progressed::Done)
-            }
-            Err(WriteError::Changed(_)) => Ok(Progressed::Waits),
-            Err(error) => Err(Trouble::new("ApiServerUnavailable", error.to_string())),
-        }
-    }
-
-    /// The node Lease: nobody else acts on the node while we do.
-    pub(super) async fn hold_node(&mut self, node: &Node) -> Result<(), Trouble> {
-        if self.lease.take_if(|held| held.node_uid != node.uid).is_some() {
-            // The node has left and come back: its Lease went with it, and what was asked of its pods means nothing.
-            self.drain = None;
-        }
-        let state = self.lease.as_mut().map(|held| held.state.borrow_and_update().clone());
-        match state {
-            Some(NodeLeaseState::Held { until }) if tokio::time::Instant::now() < until => return Ok(()),
-            Some(NodeLeaseState::Unconfirmed { error }) => {
-                return Err(Trouble::new("NodeLeaseUnconfirmed", error.to_string()));
-            }
-            Some(NodeLeaseState::Lost { .. } | NodeLeaseState::Held { .. }) => {
-                self.lease = None;
-                self.drain = None;
-            }
-            None => {}
-        }
-        let client = self.context.cluster.client().clone();
-        let holder = self.actor().lease_holder();
-        match NodeLease::acquire(client, self.context.clock, &node.name, &node.uid, holder).await {
-            Ok(lease) => {
-                self.lease = Some(HeldNode { node_uid: node.uid.clone(), state: lease.state(), lease });
-                Ok(())
-            }
-            Err(error) => {
-                let reason = match &error {
-                    NodeLeaseError::HeldBy { .. } => {
-                        // It is looked at again and again; that is found once.
-                        if self.trouble.as_ref().is_none_or(|trouble| trouble.reason != "NodeLeaseHeld") {
-                            self.lease_errors = self.lease_errors.saturating_add(1);
-                        }
-                        "NodeLeaseHeld"
-                    }
-                    NodeLeaseError::NamespaceMissing { .. } => "NamespaceMissing",
-                    NodeLeaseError::Forbidden { .. } => "Forbidden",
-                    NodeLeaseError::Request { .. } => "ApiServerUnavailable",
-                };
-                Err(Trouble::new(reason, error.to_string()))
-            }
-        }
-    }
-
-    /// Record, cordon and taint, in one write; again whenever somebody undoes them.
-    async fn take_out(
-        &mut self,
-        object: &NodeMaintenance,
-        node: &Node,
-        snapshot: &Snapshot,
-    ) -> Result<Progressed, Trouble> {
-        let settings = &self.context.settings;
-        let now = self.now();
-        let (key, kubevirt_key) = (settings.drain_taint_key.clone(), snapshot.kubevirt().node_drain_taint_key.clone());
-        if let Some(left_behind) = orphans::left_behind(object, node, snapshot, &key)
-            && orphans::is_gone(self.context.cluster.client(), &left_behind).await.unwrap_or(false)
-        {
-            self.inherit(node, left_behind).await?;
-            return Ok(Progressed::Waits);
-        }
-        let wanted = intent(object, node, &key, now)?;
-        let was_out = matches!(Record::read(node), RecordReading::Present(_)) || wanted.mended.is_some();
-        let patch = |node: &Node| match intent(object, node, &key, now) {
-            Ok(intent) => node::take_out(node, &intent.record, &key, &kubevirt_key),
-            Err(_) => Ok(None),
-        };
-        let from = self.cached_node_version();
-        let written = node::change(self.context.cluster.client(), node, patch).await;
-        let written = written.map_err(|error| trouble_with_node(&error))?;
-        if let Some(written) = written {
-            tracing::info!(node = %written.name, maintenance = self.name, "cordoned, tainted and recorded");
-            if was_out {
-                let undone = format!(
-                    "node {} was uncordoned or changed during its maintenance, and is taken out again",
-                    written.name
-                );
-                let news = News::NodeTakenOutAgain(wanted.mended.unwrap_or(undone));
-                self.context.publisher.of_maintenance(object, news);
-            }
-            self.wrote_node(&from, written);
-        }
-        Ok(Progressed::Done)
-    }
-
-    /// The record of a maintenance that was removed by force becomes ours: it says what the node was like before either.
-    async fn inherit(&mut self, node: &Node, left_behind: Record) -> Result<(), Trouble> {
-        tracing::warn!(node = %node.name, from = left_behind.actor.name, to = self.name, "takes the node over");
-        let old = left_behind.actor.clone();
-        let inherited = Record { actor: self.actor(), ..left_behind };
-        let from = self.cached_node_version();
-        let written = node::change(self.context.cluster.client(), node, |node| match Record::read(node) {
-            RecordReading::Present(found) if found.actor == old => Ok(node::write_record(node, &inherited)),
-            _ => Ok(None),
-        });
-        if let Some(written) = written.await.map_err(|error| trouble_with_node(&error))? {
-            self.wrote_node(&from, written);
-        }
-        self.retry.at = Some(self.now());
-        Ok(())
-    }
-
-    /// The node conditions.
-    async fn say(&mut self) -> Result<Progressed, Trouble> {
-        let (snapshot, object) = self.look();
-        let Some(object) = object else { return Ok(Progressed::Waits) };
-        let last = self.last.as_ref().map(|(phase, progress)| (phase, progress));
-        let stage = match last {
-            last if status::is_drained(&object, last) => DrainStage::Completed,
-            Some((DrainPhase::TimedOut, _)) => DrainStage::Ended,
-            _ => DrainStage::InProgress,
-        };
-        let Some(node) = snapshot.node(&self.accepted.node).cloned() else { return Ok(Progressed::Waits) };
-        let actor = self.actor();
-        let wanted = Lifecycle { actor: &actor, drain: stage };
-        let from = self.cached_node_version();
-        let client = self.context.cluster.client();
-        match node::set_conditions(client, &node, Some(&wanted), self.now()).await {
-            Ok(written) => {
-                if let Some(written) = written {
-                    self.wrote_node(&from, written);
-                }
-                Ok(Progressed::Done)
-            }
-            Err(error) => Err(trouble_with_node(&error)),
-        }
-    }
-
     /// Drains, and goes on watching when that is done.
     fn drain_on(&mut self, object: &NodeMaintenance) -> Option<Timestamp> {
         let now = self.now();
@@ -439,13 +283,13 @@ impl Worker {
         }
     }
 
-    fn cached_node_version(&self) -> String {
+    pub(super) fn cached_node_version(&self) -> String {
         let cached = self.context.cluster.snapshot().node(&self.accepted.node).cloned();
         cached.map(|cached| cached.resource_version.clone()).unwrap_or_default()
     }
 
     /// As [`Self::wrote_object`], for the node.
-    fn wrote_node(&mut self, from: &str, written: Node) {
+    pub(super) fn wrote_node(&mut self, from: &str, written: Node) {
         if self.cached_node_version() == from {
             let version = written.resource_version.clone();
             self.own_node.wrote(from, &version, written);
@@ -466,18 +310,6 @@ enum Step {
     HoldNode,
     TakeOut,
     SayInProgress,
-}
-
-pub(super) fn trouble_with_node(error: &node::NodeError) -> Trouble {
-    let reason = match error {
-        node::NodeError::Forbidden { .. } => "Forbidden",
-        node::NodeError::Refused(_) | node::NodeError::Rejected { .. } => "NodeNotChanged",
-        node::NodeError::Gone { .. } | node::NodeError::Replaced { .. } => "NodeGone",
-        node::NodeError::Timeout { .. } | node::NodeError::Unreachable { .. } | node::NodeError::Contended { .. } => {
-            "ApiServerUnavailable"
-        }
-    };
-    Trouble::new(reason, error.to_string())
 }
 
 async fn next_outcome(drain: &mut Option<Drain>) -> crate::drain::Outcome {

@@ -199,19 +199,23 @@ impl MigrationProgress {
     /// What it waits for, as an obstacle of the workload.
     #[must_use]
     pub fn obstacle(&self) -> Option<Block> {
-        let waits_for = self.waits_for.as_ref()?;
+        let (waits_for, migration) = (self.waits_for.as_ref()?, self.migration.as_ref()?);
         Some(match waits_for {
             WaitsFor::Backoff { until } => {
                 let times = if self.failures == 1 { "once".to_owned() } else { format!("{} times", self.failures) };
                 let why = self.last_failure.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
                 let until = until.map(|until| format!(" at about {until}")).unwrap_or_default();
-                let message = format!("its migration failed {times}{why}; KubeVirt tries again{until}");
+                let message = format!("its migration failed {times}{why}; KubeVirt tries {migration}{until}");
                 Block::new(BlockReason::MigrationBackoff, message)
             }
-            WaitsFor::Queue(place) => Block::new(BlockReason::MigrationQueued, place.to_string()),
-            WaitsFor::UnknownQueue => {
-                Block::new(BlockReason::MigrationQueued, "its migration waits for a place in KubeVirt's queue")
-            }
+            WaitsFor::Queue(place) => Block::new(
+                BlockReason::MigrationQueued,
+                format!("migration {migration} waits for a place in KubeVirt's queue: {place}"),
+            ),
+            WaitsFor::UnknownQueue => Block::new(
+                BlockReason::MigrationQueued,
+                format!("migration {migration} waits for a place in KubeVirt's queue"),
+            ),
         })
     }
 }
@@ -220,7 +224,7 @@ impl std::fmt::Display for QueuePlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "its migration waits for a place in KubeVirt's queue: {} of {} migrations run in the cluster, {} of {} from its node, {} were asked for before it",
+            "{} of {} migrations run in the cluster, {} of {} from its node, {} were asked for before it",
             self.running, self.running_limit, self.running_from_node, self.running_from_node_limit, self.ahead
         )
     }
@@ -290,7 +294,7 @@ mod tests {
         let until = at(120);
         assert_eq!(
             block.message,
-            format!("its migration failed once (out of patience); KubeVirt tries again at about {until}")
+            format!("its migration failed once (out of patience); KubeVirt tries shop/m4 at about {until}")
         );
         let twice = vec![failed(2), failed(3), attempt(4)];
         let progress = progress_of(&db().with_migration_state(ended), twice).unwrap();
@@ -323,7 +327,7 @@ mod tests {
         assert_eq!(progress.waits_for, Some(WaitsFor::Queue(expected)));
         assert_eq!(
             progress.obstacle().unwrap().message,
-            "its migration waits for a place in KubeVirt's queue: 3 of 5 migrations run in the cluster, 2 of 2 from its node, 1 were asked for before it"
+            "migration shop/m5 waits for a place in KubeVirt's queue: 3 of 5 migrations run in the cluster, 2 of 2 from its node, 1 were asked for before it"
         );
         let narrow = Snapshot::of(View::Nodes).with(db()).with(attempt(5));
         let progress = migration_progress(&db(), &Queue::of(&narrow), &narrow, at(9)).unwrap();

@@ -154,7 +154,9 @@ fn is_going(node: &Node, snapshot: &Snapshot) -> bool {
 
 fn lost(node: &NodeName, members: &Members, left: usize, needed: usize) -> String {
     if members.list.len() == 1 {
-        return format!("node {node} is the single control plane: without it the cluster's API stops");
+        return format!(
+            "node {node} is the single control plane: without it the cluster's API stops; add control-plane nodes first"
+        );
     }
     let missing: Vec<String> = members
         .others(node)

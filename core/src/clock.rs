@@ -11,25 +11,33 @@ use tokio::time::Instant;
 pub struct Clock {
     wall: Timestamp,
     start: Instant,
+    is_system: bool,
 }
 
 impl Clock {
     /// A clock that starts at the present.
     #[must_use]
     pub fn system() -> Self {
-        Self::starting_at(Timestamp::now())
+        Self { is_system: true, ..Self::starting_at(Timestamp::now()) }
     }
 
     /// A clock that starts at that time.
     #[must_use]
     pub fn starting_at(wall: Timestamp) -> Self {
-        Self { wall, start: Instant::now() }
+        Self { wall, start: Instant::now(), is_system: false }
     }
 
     /// The present time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.wall.checked_add(self.start.elapsed()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// What hosts compare with each other (the times in Leases): the system's wall clock, which is corrected while the
+    /// process runs, and may go back.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        if self.is_system { Timestamp::now() } else { self.now() }
     }
 
     /// Waits until that time; returns at once if it has passed.

@@ -8,9 +8,16 @@ use kube::{
     client::{Body, ClientBuilder},
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-use tower::{BoxError, Service, util::MapRequestLayer};
+use tower::{
+    BoxError, Service,
+    util::{MapErrLayer, MapRequestLayer},
+};
 
-use super::{answer_timeout::AnswerTimeout, count_requests::CountRequests};
+use super::{
+    answer_timeout::AnswerTimeout,
+    count_requests::CountRequests,
+    discreet::{discreet, without_secrets},
+};
 use crate::metrics::Metrics;
 
 /// Where the cluster is.
@@ -76,8 +83,10 @@ impl Connection {
         // kube's own retry hides 429 (a budget that refuses) for minutes; who asks decides here when to ask again.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        let builder = ClientBuilder::try_from(config)
-            .map_err(|error| ConnectError::Client { server: server.clone(), message: error.to_string() })?;
+        let builder = ClientBuilder::try_from(config).map_err(|error| {
+            let message = without_secrets(&error).unwrap_or_else(|| error.to_string());
+            ConnectError::Client { server: server.clone(), message }
+        })?;
         let client = client_of(builder, metrics);
         match tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await {
             Ok(Ok(_)) => Ok(client),
@@ -135,7 +144,10 @@ fn reason(error: &KubeconfigError) -> String {
 }
 
 /// The innermost cause says what happened; those around it say where.
-fn innermost(error: &dyn std::error::Error) -> String {
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(sentence) = without_secrets(error) {
+        return sentence;
+    }
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -165,7 +177,8 @@ where
     B::Error: Into<BoxError>,
 {
     let count = CountRequests::new(metrics.clone());
-    builder.with_layer(&user_agent()).with_layer(&AnswerTimeout).with_layer(&count).build()
+    let discreet = MapErrLayer::new(discreet as fn(BoxError) -> BoxError);
+    builder.with_layer(&user_agent()).with_layer(&AnswerTimeout).with_layer(&discreet).with_layer(&count).build()
 }
 
 /// Every request says who sends it.

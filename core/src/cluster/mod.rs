@@ -16,6 +16,7 @@ mod answer_timeout;
 mod apply;
 mod connect;
 mod count_requests;
+mod discreet;
 mod failures;
 mod kept;
 mod nodes;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{PoisonError, RwLock},
 };
 
@@ -50,6 +51,18 @@ impl WatchState {
     /// Whether there is nothing more to wait for.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self, Self::Synced | Self::NotServed | Self::NotAllowed { .. })
+    }
+}
+
+impl fmt::Display for WatchState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syncing => f.write_str("its first list has not come yet"),
+            Self::Synced => f.write_str("it is known"),
+            Self::Failing { error } => f.write_str(error),
+            Self::NotServed => f.write_str("it is not installed"),
+            Self::NotAllowed { error } => write!(f, "it may not be read: {error}"),
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Ask {
     pub(super) failed_before: Option<Uid>,
     /// Since when the VMI has been seen to be deleted, by whomever.
     pub(super) instance_deleted: Option<Timestamp>,
+    /// Since when the VM has been seen to have left, while its launcher pod has not ended.
+    pub(super) left_since: Option<Timestamp>,
     /// How many times the API server was asked what became of what was accepted, and knew.
     looks: u32,
     /// Failures in a row; the next try waits the longer.

@@ -9,7 +9,7 @@ use super::{
     ask::{Ask, AskState, Mark},
     machine::Draft,
     motion::{Motion, motion},
-    obstacles::{deletion_overdue, evacuation_withdrawn, nothing_shows, termination_overdue},
+    obstacles::{deletion_overdue, evacuation_withdrawn, launcher_overdue, nothing_shows, termination_overdue},
 };
 use crate::{
     clock::later,
@@ -61,6 +61,15 @@ impl Machine {
         }
         match motion {
             Motion::Still => {}
+            Motion::Moving { migration: None } => {
+                let since = *self.ask(&pod.uid).left_since.get_or_insert(now);
+                let overdue_at = later(since, OVERDUE_AFTER);
+                if overdue_at <= now {
+                    return Decided::Blocked(launcher_overdue(pod));
+                }
+                draft.wake(overdue_at);
+                return Decided::State(WorkloadState::Migrating { migration: None });
+            }
             Motion::Moving { migration } => return Decided::State(WorkloadState::Migrating { migration }),
             Motion::Waits(block) => return Decided::Blocked(block),
         }

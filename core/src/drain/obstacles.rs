@@ -57,6 +57,12 @@ pub(super) fn deletion_overdue(vmi: &ObjectKey) -> Block {
     Block::new(BlockReason::TerminationOverdue, message)
 }
 
+pub(super) fn launcher_overdue(pod: &Pod) -> Block {
+    let message =
+        format!("the VM of pod {} has left the node, and the pod does not end: look at its virt-launcher", pod.key);
+    Block::new(BlockReason::TerminationOverdue, message)
+}
+
 pub(super) fn nothing_shows() -> Block {
     let message = "the API server accepted the request, and nothing shows of it: it is asked again";
     Block::new(BlockReason::ApiServerUnavailable, message)

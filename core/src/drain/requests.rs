@@ -131,10 +131,10 @@ impl Requests {
         if found.is_finished() {
             return Seen::Gone;
         }
-        match in_time(migration::get_instance(self.client(), instance)).await {
-            Ok(Ok(Some(vmi))) if vmi.evacuation_node.as_ref() == Some(&self.node) => Seen::Marked,
-            Ok(Ok(_)) => Seen::Unchanged,
-            Ok(Err(_)) | Err(_) => Seen::Unknown,
+        match migration::get_instance(self.client(), instance).await {
+            Ok(Some(vmi)) if vmi.evacuation_node.as_ref() == Some(&self.node) => Seen::Marked,
+            Ok(_) => Seen::Unchanged,
+            Err(_) => Seen::Unknown,
         }
     }
 

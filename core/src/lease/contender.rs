@@ -91,7 +91,7 @@ impl Contender {
             self.stale = true;
             let known = match how {
                 GiveAway::Vacate => {
-                    let vacated = fields::vacated(&known.lease, self.clock.now());
+                    let vacated = fields::vacated(&known.lease, self.clock.wall());
                     self.requests.replace(&vacated).await?.map(Some)
                 }
                 GiveAway::Delete => self.requests.delete(&known.lease).await?.map(|()| None),
@@ -133,7 +133,7 @@ impl Contender {
         match expiry {
             Expiry::Observed => decide(self.known.as_ref(), me, Instant::now()),
             Expiry::ByWallClock => {
-                decide_by_wall_clock(self.known.as_ref().map(|known| &known.lease), me, self.clock.now())
+                decide_by_wall_clock(self.known.as_ref().map(|known| &known.lease), me, self.clock.wall())
             }
             Expiry::Never => match self.holder() {
                 Some(holder) if holder != me => {
@@ -147,7 +147,7 @@ impl Contender {
     /// `false` if somebody else came before.
     async fn claim(&mut self) -> Result<bool, LeaseError> {
         self.stale = true;
-        let now = self.clock.now();
+        let now = self.clock.wall();
         let written = if let Some(known) = &self.known {
             self.requests.replace(&self.claimant.claimed(&known.lease, now)).await?
         } else {

@@ -27,6 +27,18 @@ pub struct Accepted {
     pub node: NodeName,
     /// How it is drained.
     pub options: DrainOptions,
+    /// Where the options come from.
+    pub origin: OptionsOrigin,
+}
+
+/// Where the options of an accepted maintenance come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionsOrigin {
+    /// From its spec, now or when that could last be understood.
+    Spec,
+    /// Its spec was spoilt after it had been accepted, and nobody remembers what it said: the node is held, and nothing
+    /// is drained by options that nobody wrote.
+    Unknown,
 }
 
 /// Why a maintenance is not accepted.
@@ -47,7 +59,7 @@ pub fn understand(maintenance: &NodeMaintenance) -> Result<Accepted, Refused> {
     let node = maintenance.node().map_err(|error| invalid(format!("spec.{error}")))?;
     let spec = maintenance.spec.drain.clone().unwrap_or_default();
     let options = spec.for_maintenance().map_err(|error| invalid(error.to_string()))?;
-    Ok(Accepted { node, options })
+    Ok(Accepted { node, options, origin: OptionsOrigin::Spec })
 }
 
 /// Decides.
@@ -57,20 +69,26 @@ pub fn decide(maintenance: &NodeMaintenance, snapshot: &Snapshot) -> Decision {
         Ok(accepted) => accepted,
         Err(refused) => return Decision::Refused(refused),
     };
-    let finalizers = maintenance.metadata.finalizers.iter().flatten();
-    let foreign = finalizers
-        .into_iter()
-        .find(|finalizer| *finalizer != FINALIZER && !KUBERNETES_FINALIZERS.contains(&finalizer.as_str()));
-    if let Some(foreign) = foreign {
-        let message = format!(
-            "another controller acts on this object (finalizer {foreign}): stop that controller, or create another NodeMaintenance"
-        );
-        return Decision::Refused(Refused { reason: "ManagedByAnother", message });
+    if let Some(refused) = managed_by_another(maintenance) {
+        return Decision::Refused(refused);
     }
     match may_go(&accepted.node, Some(&actor(maintenance).uid), snapshot, &accepted.options) {
         Ok(()) => Decision::Accepted(accepted),
         Err(refusal) => Decision::Refused(Refused { reason: refusal.reason(), message: refusal.to_string() }),
     }
+}
+
+/// Another controller's finalizer says that it acts on this object.
+#[must_use]
+pub fn managed_by_another(maintenance: &NodeMaintenance) -> Option<Refused> {
+    let finalizers = maintenance.metadata.finalizers.iter().flatten();
+    let is_foreign =
+        |finalizer: &&String| *finalizer != FINALIZER && !KUBERNETES_FINALIZERS.contains(&finalizer.as_str());
+    let foreign = finalizers.into_iter().find(is_foreign)?;
+    let message = format!(
+        "another controller acts on this object (finalizer {foreign}): stop that controller, or create another NodeMaintenance"
+    );
+    Some(Refused { reason: "ManagedByAnother", message })
 }
 
 /// Who acts on the node for that maintenance.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+use tokio::time::{Instant, sleep, timeout_at};
+
 use super::context::Context;
 use crate::{
     cluster::Snapshot,
     drain::DrainOptions,
-    migration::{self, CancelStep, Outcome, RequestError, next_cancel_steps},
+    migration::{self, CancelStep, Left, Outcome, RequestError, next_cancel_steps},
     model::NodeName,
     node::Record,
 };
@@ -23,27 +26,27 @@ pub(super) async fn take_back(
     record: &Record,
     options: &DrainOptions,
 ) -> Vec<String> {
-    let now = || context.clock.now();
-    let deadline = now() + CANCEL_FOR;
+    let deadline = Instant::now() + CANCEL_FOR;
     let mut refused = Vec::new();
     let mut given_up: Vec<CancelStep> = Vec::new();
+    let mut snapshot = look(context, node, record, deadline).await;
     loop {
-        let snapshot = look(context, node, record).await;
         let mut cancellation = next_cancel_steps(node, &record.evacuations, &record.actor.uid, &snapshot, options);
         cancellation.next.retain(|step| !given_up.contains(step));
         if cancellation.next.is_empty() {
-            let left = cancellation.left.into_iter();
-            refused.extend(
-                left.map(|left| {
-                    format!("migration {} of VMI {} goes on ({:?})", left.migration, left.vmi, left.reason)
-                }),
-            );
+            refused.extend(cancellation.left.iter().map(goes_on));
             return refused;
         }
-        for step in cancellation.next {
-            match perform(context, node, &step).await {
+        // One after the other would keep the node cordoned for as long as each VM's request takes.
+        let steps = join_all(cancellation.next.iter().map(|step| perform(context, node, step)));
+        let Ok(outcomes) = timeout_at(deadline, steps).await else {
+            refused.push(format!("KubeVirt did not take everything back within {} s", CANCEL_FOR.as_secs()));
+            return refused;
+        };
+        for (step, outcome) in cancellation.next.into_iter().zip(outcomes) {
+            match outcome {
                 Ok(_) => {}
-                Err(error) if error.is_worth_repeating() && now() < deadline => {
+                Err(error) if error.is_worth_repeating() && Instant::now() + CANCEL_PAUSE < deadline => {
                     tracing::warn!(%error, "cancelling is tried again");
                 }
                 Err(error) => {
@@ -52,28 +55,30 @@ pub(super) async fn take_back(
                 }
             }
         }
-        if now() >= deadline {
-            refused.push(format!("KubeVirt did not take everything back within {} s", CANCEL_FOR.as_secs()));
-            return refused;
-        }
-        tokio::time::sleep(CANCEL_PAUSE).await;
+        sleep(CANCEL_PAUSE).await;
+        snapshot = context.cluster.snapshot();
     }
+}
+
+fn goes_on(left: &Left) -> String {
+    format!("migration {} of VirtualMachineInstance {} goes on ({:?})", left.migration, left.vmi, left.reason)
 }
 
 /// The cluster, with the VMIs that were asked to leave as the API server has them now: the mark of an eviction that was
 /// answered just before may not be in the cache yet.
-async fn look(context: &Context, node: &NodeName, record: &Record) -> Snapshot {
+async fn look(context: &Context, node: &NodeName, record: &Record, deadline: Instant) -> Snapshot {
     let cluster = &context.cluster;
     let mut snapshot = cluster.snapshot();
-    let asked = snapshot.virtual_machine_instances_on(node);
-    let asked: Vec<_> = asked.filter(|vmi| record.evacuations.contains(&vmi.uid)).map(|vmi| vmi.key.clone()).collect();
-    for key in asked {
-        match migration::get_instance(cluster.client(), &key).await {
+    let asked = snapshot.virtual_machine_instances_on(node).filter(|vmi| record.evacuations.contains(&vmi.uid));
+    let asked: Vec<_> = asked.map(|vmi| vmi.key.clone()).collect();
+    let reads = join_all(asked.iter().map(|key| migration::get_instance(cluster.client(), key)));
+    for found in timeout_at(deadline, reads).await.unwrap_or_default() {
+        match found {
             Ok(Some(vmi)) => {
                 snapshot.put(vmi);
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(vmi = %key, %error, "the VMI cannot be read; what the cache shows counts"),
+            Err(error) => tracing::warn!(%node, %error, "a VMI cannot be read; what the cache shows counts"),
         }
     }
     snapshot

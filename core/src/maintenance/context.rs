@@ -87,7 +87,7 @@ impl BlockedGauges {
             // A reason in both is seen twice; the second time the gauge is set to the same.
             let total: i64 = all.values().filter_map(|reasons| reasons.get(reason)).sum();
             if change != 0 {
-                let labels = ReasonLabels { reason: format!("{reason:?}") };
+                let labels = ReasonLabels { reason: reason.to_string() };
                 metrics.blocked_workloads.get_or_create(&labels).set(total);
             }
         }
@@ -97,7 +97,7 @@ impl BlockedGauges {
     pub(super) fn clear(&self, metrics: &Metrics) {
         let all = std::mem::take(&mut *self.by_maintenance.lock().unwrap_or_else(PoisonError::into_inner));
         for reason in all.into_values().flat_map(BTreeMap::into_keys) {
-            let labels = ReasonLabels { reason: format!("{reason:?}") };
+            let labels = ReasonLabels { reason: reason.to_string() };
             metrics.blocked_workloads.get_or_create(&labels).set(0);
         }
     }

@@ -81,6 +81,12 @@ pub fn to_restore(maintenance: &NodeMaintenance, node: &Node) -> Option<Record> 
     }
 }
 
+/// Key of the taint that was added, as the status vouches for it: the server's setting may have changed since.
+#[must_use]
+pub fn drain_taint_key(maintenance: &NodeMaintenance, node: &Node, setting: &str) -> String {
+    mirrored(maintenance, node).and_then(|copy| copy.added_taint.clone()).unwrap_or_else(|| setting.to_owned())
+}
+
 /// The copy of the record in the status, if it is about this very node.
 fn mirrored<'a>(maintenance: &'a NodeMaintenance, node: &Node) -> Option<&'a Record> {
     let copy = maintenance.status.as_ref()?.record.as_ref()?;

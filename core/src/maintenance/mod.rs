@@ -33,7 +33,7 @@ mod stop;
 mod supervisor;
 mod worker;
 
-pub use accept::{Accepted, Decision, Refused, actor, decide, understand};
+pub use accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, managed_by_another, understand};
 pub use context::Settings;
 pub use controller::Controller;
 pub use news::News;

@@ -65,6 +65,12 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
     let lease = lease.map_err(|error| error.to_string())?;
     let key = &context.settings.drain_taint_key;
+    let node = &node::read(client, node).await.map_err(|error| error.to_string())?;
+    let record = match Record::read(node) {
+        RecordReading::Present(found) if found.actor == record.actor => &found.clone(),
+        _ => return Ok(()),
+    };
+    record.check(node, key).map_err(|error| error.to_string())?;
     // The options went with the object; without them nothing is aborted that runs.
     let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
     let left = take_back(context, &node.name, record, &options).await;
@@ -81,7 +87,9 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     let restored = restored.await.map_err(|error| error.to_string())?;
     if let Some(restored) = restored {
         tracing::warn!(node = %restored.name, maintenance = record.actor.name, "restored: its maintenance was removed by force");
-        context.publisher.of_node(&restored, News::UncordonNode);
+        if !record.was_unschedulable {
+            context.publisher.of_node(&restored, News::UncordonNode);
+        }
     }
     lease.release().await.map_err(|error| error.to_string())
 }

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::{
     NodeMaintenance, NodeMaintenanceStatus, Phase,
+    accept::Refused,
     intent::to_restore,
     news::News,
-    requests::{self, WriteError},
+    requests::{self, WriteError, has_finalizer},
     status::{self, Known},
     worker::Worker,
 };
@@ -26,6 +27,10 @@ impl Worker {
         let now = self.now();
         let (snapshot, object) = self.look();
         let object = object?;
+        if !has_finalizer(&object) && self.trouble.is_none() {
+            // Nothing is promised before the object is held.
+            return None;
+        }
         // Not simply the one on the node: whoever may patch nodes/status can write annotations.
         let record = snapshot.node(&self.accepted.node).and_then(|node| to_restore(&object, node));
         let record = record.or_else(|| object.status.as_ref().and_then(|status| status.record.clone()));
@@ -55,6 +60,7 @@ impl Worker {
         let from = self.cached_object_version();
         match requests::write_status(self.context.cluster.client(), &object, patch).await {
             Ok(written) => {
+                self.status_failures = 0;
                 self.tell(&object, &wanted);
                 self.wrote_object(&from, written);
                 None
@@ -62,7 +68,27 @@ impl Worker {
             Err(WriteError::Changed(_)) => self.status_due,
             Err(error) => {
                 tracing::warn!(maintenance = self.name, %error, "the status could not be written");
+                let wait = STATUS_PERIOD.saturating_mul(1 << self.status_failures.min(5));
+                self.status_failures = self.status_failures.saturating_add(1);
+                self.status_due = Some(now + wait);
                 self.status_due
+            }
+        }
+    }
+
+    /// Takes the acceptance back; whether that is written.
+    pub(super) async fn refuse(&mut self, object: &NodeMaintenance, refused: &Refused) -> bool {
+        let now = self.now();
+        let wanted = status::of_refused(object, refused, now);
+        let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else { return true };
+        match requests::write_status(self.context.cluster.client(), object, patch).await {
+            Ok(_) => {
+                self.context.publisher.of_maintenance(object, News::FailedMaintenance(refused.message.clone()));
+                true
+            }
+            Err(error) => {
+                self.failed(error.into());
+                false
             }
         }
     }

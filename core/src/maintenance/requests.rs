@@ -6,7 +6,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::NodeMaintenance;
+use super::{NodeMaintenance, status::Trouble};
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
     names::{FIELD_MANAGER, FINALIZER},
@@ -18,9 +18,23 @@ pub(super) enum WriteError {
     /// It has gone, or was replaced, or changed meanwhile: what the watch brings next decides.
     #[error("the NodeMaintenance {0} changed or went meanwhile")]
     Changed(String),
+    /// The right is missing.
+    #[error("not allowed to patch the NodeMaintenance {name}: grant that right ({message})")]
+    Forbidden { name: String, message: String },
     /// The API server does not take it, or cannot be reached.
     #[error("cannot write the NodeMaintenance {name}: {message}")]
     Failed { name: String, message: String },
+}
+
+impl From<WriteError> for Trouble {
+    fn from(error: WriteError) -> Self {
+        let reason = match error {
+            WriteError::Changed(_) => "Contended",
+            WriteError::Forbidden { .. } => "Forbidden",
+            WriteError::Failed { .. } => "ApiServerUnavailable",
+        };
+        Self::new(reason, error.to_string())
+    }
 }
 
 /// Adds Careen's finalizer; the object as it is then, or `None` if it has it.
@@ -96,6 +110,7 @@ async fn write(
     match Answer::within(REQUEST_TIMEOUT, request).await {
         Answer::Done(object) => Ok(object),
         Answer::Refused(status) if status.is_not_found() || status.is_conflict() => Err(WriteError::Changed(name)),
+        Answer::Refused(status) if status.code == 403 => Err(WriteError::Forbidden { name, message: status.message }),
         Answer::Refused(status) => Err(WriteError::Failed { name, message: status.message }),
         Answer::Unavailable(error) => Err(WriteError::Failed { name, message: error.to_string() }),
         Answer::TimedOut => {

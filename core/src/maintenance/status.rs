@@ -1,5 +1,7 @@
 //! What the resource's status says: a pure function of what is known.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::{Map, Value};
@@ -8,7 +10,7 @@ use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase, accept::Ref
 use crate::{
     drain::{DrainPhase, Progress},
     node::Record,
-    plan::{Block, BlockClass},
+    plan::BlockClass,
 };
 
 /// So many workloads are listed in `blocking`; the rest is counted.
@@ -112,15 +114,20 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
         }),
         ..old
     };
-    if let Some((phase, progress)) = known.drain
-        && *phase != DrainPhase::NodeGone
-    {
-        show_progress(&mut status, progress, known.total_pods);
+    match known.drain {
+        // What was on it went with it; how far it had got stays as it was.
+        Some((DrainPhase::NodeGone, _)) => {
+            status.blocked = status.blocked.map(|_| 0);
+            status.blocking.clear();
+            status.pending_pods.clear();
+        }
+        Some((_, progress)) => show_progress(&mut status, progress, known.total_pods),
+        None => {}
     }
     let mut conditions = Conditions::of(&mut status, maintenance, now);
     conditions.set(condition::ACCEPTED, true, "Accepted", "the node goes out of service");
     if known.drain.is_some() || known.stopping || !conditions.has(condition::DRAINING) {
-        conditions.set(condition::DRAINING, draining, reason, &message);
+        conditions.set(condition::DRAINING, draining, &reason, &message);
     }
     let empty = if drained { "nothing is left on the node that has to leave" } else { "the node is not empty yet" };
     conditions.set(condition::DRAINED, drained, if drained { "Drained" } else { "NotDrained" }, empty);
@@ -155,40 +162,34 @@ fn was_said(maintenance: &NodeMaintenance, type_: &str) -> bool {
     maintenance.condition(type_).is_some_and(|condition| condition.status == "True")
 }
 
-fn draining(known: &Known<'_>, drained: bool) -> (bool, &'static str, String) {
+fn draining(known: &Known<'_>, drained: bool) -> (bool, Cow<'static, str>, String) {
     if known.stopping {
-        return (false, "Stopping", "the maintenance ends: the node is being restored".to_owned());
+        return (false, "Stopping".into(), "the maintenance ends: the node is being restored".to_owned());
     }
     if drained {
-        return (false, "Drained", "nothing is left to drain".to_owned());
+        return (false, "Drained".into(), "nothing is left to drain".to_owned());
     }
     match known.drain {
-        None => (false, "NotStarted", "the node is not cordoned yet".to_owned()),
+        None => (false, "NotStarted".into(), "the node is not cordoned yet".to_owned()),
         Some((DrainPhase::Draining, progress)) => {
             let (left, blocked) = (progress.left().count(), progress.blocked().len());
-            (true, "Draining", format!("{left} workloads have still to leave, {blocked} of them are blocked"))
+            (true, "Draining".into(), format!("{left} workloads have still to leave, {blocked} of them are blocked"))
         }
-        Some((DrainPhase::Waiting(block), _)) => (true, reason_name(block), block.message.clone()),
+        Some((DrainPhase::Waiting(block), _)) => (true, block.reason.to_string().into(), block.message.clone()),
         Some((DrainPhase::TimedOut, progress)) => {
             let left = progress.left().count();
             (
                 false,
-                "TimedOut",
+                "TimedOut".into(),
                 format!(
                     "spec.drain.timeout is over and {left} workloads are left: the node stays cordoned; change spec.drain to try again"
                 ),
             )
         }
-        Some((DrainPhase::NodeGone, _)) => (false, "NodeGone", "the node is not in the cluster".to_owned()),
-        Some((DrainPhase::Drained | DrainPhase::Stopped, _)) => (false, "Stopping", "the drain was stopped".to_owned()),
-    }
-}
-
-fn reason_name(block: &Block) -> &'static str {
-    match block.reason {
-        crate::plan::BlockReason::NodeUnreachable => "NodeUnreachable",
-        crate::plan::BlockReason::MigrationIncoming => "MigrationIncoming",
-        _ => "ApiServerUnavailable",
+        Some((DrainPhase::NodeGone, _)) => (false, "NodeGone".into(), "the node is not in the cluster".to_owned()),
+        Some((DrainPhase::Drained | DrainPhase::Stopped, _)) => {
+            (false, "Stopping".into(), "the drain was stopped".to_owned())
+        }
     }
 }
 
@@ -230,7 +231,7 @@ fn first_stuck(progress: &Progress) -> Option<(String, String)> {
         0 => String::new(),
         n => format!(" (and {n} more workloads)"),
     };
-    Some((format!("{:?}", block.reason), format!("{kind} {key}: {}{others}", block.message)))
+    Some((block.reason.to_string(), format!("{kind} {key}: {}{others}", block.message)))
 }
 
 fn to_i32(count: usize) -> i32 {

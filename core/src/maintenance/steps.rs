@@ -2,7 +2,7 @@
 
 use super::{
     NodeMaintenance,
-    intent::intent,
+    intent::{drain_taint_key, intent},
     news::News,
     orphans,
     requests::{self, WriteError, has_finalizer},
@@ -41,7 +41,7 @@ impl Worker {
                 Ok(Progressed::Done)
             }
             Err(WriteError::Changed(_)) => Ok(Progressed::Waits),
-            Err(error) => Err(Trouble::new("ApiServerUnavailable", error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -99,7 +99,8 @@ impl Worker {
     ) -> Result<Progressed, Trouble> {
         let settings = &self.context.settings;
         let now = self.now();
-        let (key, kubevirt_key) = (settings.drain_taint_key.clone(), snapshot.kubevirt().node_drain_taint_key.clone());
+        let key = drain_taint_key(object, node, &settings.drain_taint_key);
+        let kubevirt_key = snapshot.kubevirt().node_drain_taint_key.clone();
         if let Some(left_behind) = orphans::left_behind(object, node, snapshot, &key)
             && orphans::is_gone(self.context.cluster.client(), &left_behind).await.unwrap_or(false)
         {

@@ -8,15 +8,16 @@ use tokio::sync::{Notify, watch};
 use super::{
     NodeMaintenance,
     cancel::take_back,
-    intent::to_restore,
+    intent::{drain_taint_key, to_restore},
     news::News,
-    requests::{self, WriteError, has_finalizer},
+    requests::{self, has_finalizer},
     status::Trouble,
     steps::trouble_with_node,
     worker::{Ended, Worker},
 };
 use crate::{
     cluster::Snapshot,
+    model::Node,
     node::{self, Record},
 };
 
@@ -80,6 +81,13 @@ impl Worker {
         {
             // Others may act on the node by now: they would not expect it to change.
             self.hold_node(&node).await?;
+            // The VMIs that were asked to leave a moment ago are on the node; its watch may be behind.
+            let node = match node::read(self.context.cluster.client(), &node).await {
+                Ok(node) => node,
+                Err(node::NodeError::Gone { .. } | node::NodeError::Replaced { .. }) => Node::clone(&node),
+                Err(error) => return Err(trouble_with_node(&error)),
+            };
+            let record = to_restore(object, &node).unwrap_or(record);
             if !*cancelled {
                 self.cancel_evacuations(object, &record).await;
                 *cancelled = true;
@@ -96,8 +104,7 @@ impl Worker {
                 self.context.publisher.of_maintenance(object, News::RemovedMaintenance);
                 Ok(())
             }
-            Err(WriteError::Changed(message)) => Err(Trouble::new("Contended", message)),
-            Err(error) => Err(Trouble::new("ApiServerUnavailable", error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -105,7 +112,7 @@ impl Worker {
         let (snapshot, _) = self.look();
         let Some(node) = snapshot.node(&self.accepted.node).cloned() else { return Ok(()) };
         let client = self.context.cluster.client().clone();
-        let key = self.context.settings.drain_taint_key.clone();
+        let key = drain_taint_key(object, &node, &self.context.settings.drain_taint_key);
         let restored = node::set_conditions(&client, &node, None, self.now()).await;
         let node = restored.map_err(|error| trouble_with_node(&error))?.unwrap_or_else(|| (*node).clone());
         // The record goes last: what is not done before it goes would never be done.

@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     NodeMaintenance, Phase,
-    accept::{Accepted, Decision, Refused, decide, understand},
+    accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, understand},
     context::Context,
     news::News,
     orphans::{self, Finding},
@@ -22,6 +22,7 @@ use crate::{
     cluster::{Concerned, Snapshot},
     metrics::{MaintenancePhase, Metrics, PhaseLabels},
     model::{NodeName, Uid},
+    node,
 };
 
 /// What failed is looked at again after this time.
@@ -128,7 +129,7 @@ impl Supervisor {
             if self.workers.contains_key(&uid) {
                 continue;
             }
-            match standing(&object) {
+            match standing(&object, &snapshot) {
                 Standing::Accepted => match accepted_before(&object) {
                     Ok(accepted) => self.employ(&object, accepted, stopping),
                     Err(refused) => {
@@ -221,6 +222,11 @@ impl Supervisor {
                 }
             }
         }
+        let failed = self.records.values().filter_map(|(_, state)| match state {
+            RecordState::Failed(at) if *at > now => Some(*at),
+            _ => None,
+        });
+        self.retry_at = failed.chain(self.retry_at).min();
     }
 
     fn take_up_done(&mut self, done: Result<Done, JoinError>) -> Concerned {
@@ -292,19 +298,28 @@ enum Standing {
     Open,
 }
 
-fn standing(object: &NodeMaintenance) -> Standing {
+/// Careen's finalizer alone proves nothing: it comes back with an object that is restored from a copy.
+fn standing(object: &NodeMaintenance, snapshot: &Snapshot) -> Standing {
     let condition = object.condition(status::condition::ACCEPTED);
     let is_accepted = condition.is_some_and(|condition| condition.status == "True");
-    if has_finalizer(object) || (is_accepted && object.metadata.deletion_timestamp.is_none()) {
+    let is_going = object.metadata.deletion_timestamp.is_some();
+    if has_finalizer(object) && (is_going || is_accepted || is_recorded(object, snapshot)) {
         return Standing::Accepted;
     }
-    if object.metadata.deletion_timestamp.is_some() {
-        return Standing::Going;
-    }
     match condition {
+        _ if is_going => Standing::Going,
+        _ if is_accepted => Standing::Accepted,
         Some(condition) if condition.observed_generation == object.metadata.generation => Standing::Refused,
         _ => Standing::Open,
     }
+}
+
+/// Whether its node says that it was taken out of service for it.
+fn is_recorded(object: &NodeMaintenance, snapshot: &Snapshot) -> bool {
+    let node = object.node().ok().and_then(|name| snapshot.node(&name).cloned());
+    node.is_some_and(
+        |node| matches!(node::Record::read(&node), node::RecordReading::Present(found) if found.actor == actor(object)),
+    )
 }
 
 /// An accepted one whose spec was spoilt afterwards is still understood as far as its node goes: it must be restored.
@@ -312,7 +327,8 @@ fn accepted_before(object: &NodeMaintenance) -> Result<Accepted, Refused> {
     understand(object).or_else(|refused| {
         let mut plain = object.clone();
         plain.spec.drain = None;
-        understand(&plain).map_err(|_| refused)
+        let accepted = understand(&plain).map_err(|_| refused)?;
+        Ok(Accepted { origin: OptionsOrigin::Unknown, ..accepted })
     })
 }
 
@@ -330,7 +346,7 @@ fn uid_of(object: &NodeMaintenance) -> Uid {
 mod tests {
     use super::*;
     use crate::{
-        model::testing::{at, maintenance},
+        model::testing::{self, at, maintenance},
         names::FINALIZER,
     };
 
@@ -352,8 +368,10 @@ mod tests {
     fn a_maintenance_stands_where_its_finalizer_and_its_condition_say() {
         let cases = [
             ("new", fresh(), Standing::Open),
-            ("its object is held, whatever its status says", held(fresh()), Standing::Accepted),
-            ("somebody has wiped its status", held(fresh().decided(false)), Standing::Accepted),
+            ("restored from a copy, finalizer and all", held(fresh()), Standing::Open),
+            ("refused, and restored from a copy", held(fresh().decided(false)), Standing::Refused),
+            ("deleted with a finalizer that came from a copy", held(fresh()).stopping(at(1)), Standing::Accepted),
+            ("held", held(fresh().decided(true)), Standing::Accepted),
             ("accepted", fresh().decided(true), Standing::Accepted),
             ("accepted, its spec was changed", changed(fresh().decided(true)), Standing::Accepted),
             ("refused", fresh().decided(false), Standing::Refused),
@@ -364,8 +382,16 @@ mod tests {
             ("its finalizer was removed by force", fresh().decided(true).stopping(at(1)), Standing::Going),
         ];
         for (what, object, expected) in cases {
-            assert_eq!(standing(&object), expected, "{what}");
+            assert_eq!(standing(&object, &Snapshot::default()), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_maintenance_whose_status_was_wiped_is_known_by_the_record_on_its_node() {
+        let object = held(fresh());
+        let record = node::Record::begin(&actor(&object), &testing::node("node02"), None, at(0));
+        let snapshot = Snapshot::default().with(testing::node("node02").with_record(&record));
+        assert_eq!(standing(&object, &snapshot), Standing::Accepted);
     }
 
     #[test]

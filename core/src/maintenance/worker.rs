@@ -7,10 +7,11 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     NodeMaintenance,
-    accept::{Accepted, actor, understand},
+    accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
     context::Context,
     overlay::Overlay,
-    status::Trouble,
+    requests::has_finalizer,
+    status::{Trouble, condition},
     steps::Progressed,
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(super) struct Worker {
     pub(super) drained_at: Option<Timestamp>,
     pub(super) retry: Retry,
     pub(super) status_due: Option<Timestamp>,
+    /// Status writes that failed in a row.
+    pub(super) status_failures: u32,
     /// Since when there is progress that the status does not show yet.
     pub(super) unshown_since: Option<Timestamp>,
     own_object: Overlay<NodeMaintenance>,
@@ -89,6 +92,7 @@ impl Worker {
             drained_at: None,
             retry: Retry::default(),
             status_due: None,
+            status_failures: 0,
             unshown_since: None,
             own_object: Overlay::default(),
             own_node: Overlay::default(),
@@ -111,6 +115,14 @@ impl Worker {
             };
             if object.metadata.deletion_timestamp.is_some() {
                 return self.stop(&wake, &mut stopping).await;
+            }
+            if !has_finalizer(&object)
+                && let Some(refused) = managed_by_another(&object)
+            {
+                // Another controller was faster.
+                if self.refuse(&object, &refused).await {
+                    return Ended::Gone;
+                }
             }
             self.take_up_spec(&object);
             let wake_at = self.proceed(&object, &snapshot).await;
@@ -165,6 +177,7 @@ impl Worker {
     fn take_up_spec(&mut self, object: &NodeMaintenance) {
         match understand(object) {
             Ok(accepted) => {
+                self.accepted.origin = accepted.origin;
                 if self.accepted.options != accepted.options {
                     self.accepted.options = accepted.options.clone();
                     self.retry = Retry::default();
@@ -187,6 +200,7 @@ impl Worker {
             self.last = Some((DrainPhase::NodeGone, Progress::default()));
             self.drain = None;
             self.lease = None;
+            self.show_blocked(None);
             let message = format!(
                 "node {} is not in the cluster: it is taken out of service when it comes back",
                 self.accepted.node
@@ -210,6 +224,15 @@ impl Worker {
         if self.trouble.as_ref().is_some_and(|trouble| trouble.reason != "InvalidSpec") {
             self.trouble = None;
         }
+        // Options that nobody wrote drain nothing; the condition Degraded says why.
+        if self.accepted.origin == OptionsOrigin::Unknown {
+            return None;
+        }
+        // A kind that came late (KubeVirt) and is not listed yet would look as if there were no VMs.
+        if let Some((kind, state)) = self.context.cluster.not_ready().into_iter().next() {
+            let message = format!("nothing is asked to leave before every {kind} is known: {state}");
+            return Some(self.failed(Trouble::new("CachesNotFilled", message)));
+        }
         self.retry = Retry::default();
         self.drain_on(object)
     }
@@ -224,9 +247,7 @@ impl Worker {
             RecordReading::Absent | RecordReading::Unreadable(_) => return None,
         };
         if self.drain.is_none() {
-            let status = object.status.as_ref();
-            // What arrives on a node that was drained has the whole time of the options.
-            let started = status.and_then(|status| status.drained_at.or(status.started_at)).unwrap_or(record.since);
+            let started = drain_began(object, &record, now);
             let machine = Machine::new(
                 self.accepted.node.clone(),
                 self.accepted.options.clone(),
@@ -302,6 +323,19 @@ impl Worker {
             drain.settle().await;
         }
     }
+}
+
+/// When the drain began, for what its options count from then: not before the node was taken out of service, and on a
+/// node that had been drained when something arrived.
+fn drain_began(object: &NodeMaintenance, record: &Record, now: Timestamp) -> Timestamp {
+    let status = object.status.as_ref();
+    let began = if status.is_none_or(|status| status.drained_at.is_none()) {
+        status.and_then(|status| status.started_at).unwrap_or(record.since)
+    } else {
+        let drained = object.condition(condition::DRAINED).filter(|condition| condition.status == "False");
+        drained.map_or(now, |condition| condition.last_transition_time.0)
+    };
+    began.max(record.since)
 }
 
 #[derive(Clone, Copy)]

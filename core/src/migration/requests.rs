@@ -113,7 +113,10 @@ pub async fn cancel_evacuation(client: &Client, vmi: &ObjectKey, node: &NodeName
 
 /// Reads a VMI as it is now; `None` if there is none.
 pub async fn get_instance(client: &Client, key: &ObjectKey) -> Result<Option<VirtualMachineInstance>, kube::Error> {
-    Ok(api(client, INSTANCE, &key.namespace).get_opt(&key.name).await?.map(VirtualMachineInstance::from))
+    let api = api(client, INSTANCE, &key.namespace);
+    let late = |_| kube::Error::Service(format!("no answer in {} s", REQUEST_TIMEOUT.as_secs()).into());
+    let found = tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(&key.name)).await.map_err(late)??;
+    Ok(found.map(VirtualMachineInstance::from))
 }
 
 fn api(client: &Client, kind: &str, namespace: &str) -> Api<DynamicObject> {

@@ -13,4 +13,4 @@ pub use conditions::{DRAIN_IN_PROGRESS, DRAINED, DrainStage, Lifecycle, MAINTENA
 pub use patch::{Refused, add_taint, cordon, forget_record, remove_taint, restore, take_out, uncordon, write_record};
 pub use record::{Actor, ActorKind, Record, RecordFault, RecordReading, UnreadableRecord};
 pub use taint::TaintEffect;
-pub use write::{NodeError, change, set_conditions};
+pub use write::{NodeError, change, read, set_conditions};

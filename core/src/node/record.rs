@@ -178,11 +178,12 @@ impl Record {
     /// Whether this record may be obeyed where nothing but the annotation vouches for it (its maintenance is gone).
     pub fn check(&self, node: &Node, drain_taint_key: &str) -> Result<(), RecordFault> {
         self.check_subject(node, drain_taint_key)?;
-        match &self.added_taint {
-            Some(taint) if !node.has_taint(taint, TaintEffect::NoSchedule.as_str()) => {
-                Err(RecordFault::TaintMissing { node: node.name.clone(), taint: taint.clone() })
-            }
-            _ => Ok(()),
+        // A genuine record without an added taint exists only where the taint was there before.
+        let taint = self.added_taint.as_deref().unwrap_or(drain_taint_key);
+        if node.has_taint(taint, TaintEffect::NoSchedule.as_str()) {
+            Ok(())
+        } else {
+            Err(RecordFault::TaintMissing { node: node.name.clone(), taint: taint.to_owned() })
         }
     }
 
@@ -269,7 +270,10 @@ mod tests {
         }
 
         let untainted = Record { added_taint: None, ..record() };
-        assert_eq!(untainted.check(&testing::node(), DRAIN_TAINT_KEY), Ok(()));
+        assert_eq!(untainted.check(&tainted, DRAIN_TAINT_KEY), Ok(()));
+        // Else whoever may only write annotations could have a node uncordoned that somebody else has cordoned.
+        let forged = untainted.check(&testing::node(), DRAIN_TAINT_KEY);
+        assert!(matches!(forged, Err(RecordFault::TaintMissing { .. })));
     }
 
     #[test]

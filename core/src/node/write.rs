@@ -107,6 +107,11 @@ where
     Writer { api: Api::all(client.clone()), part: Part::Node }.change(node, patch).await
 }
 
+/// Reads a node as it is now. An error if it has gone, or is another of that name.
+pub async fn read(client: &Client, node: &Node) -> Result<Node, NodeError> {
+    Writer { api: Api::all(client.clone()), part: Part::Node }.read(node).await
+}
+
 /// Makes the node conditions say this, or removes Careen's own; as [`change`], on `nodes/status`.
 pub async fn set_conditions(
     client: &Client,

@@ -2,6 +2,8 @@
 //!
 //! These names are the same in the resource's status, JSON, GraphQL, Python, logs, metrics and docs.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -187,6 +189,13 @@ pub enum BlockReason {
     ApiServerUnavailable,
 }
 
+/// Its name, the same everywhere.
+impl fmt::Display for BlockReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
 impl BlockReason {
     /// Whether waiting can help.
     #[must_use]
@@ -239,5 +248,17 @@ impl Block {
 impl From<Block> for Verdict {
     fn from(block: Block) -> Self {
         Self::Blocked(block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_has_the_same_name_in_sentences_and_in_json() {
+        for reason in [BlockReason::SeveralBudgets, BlockReason::NodeUnreachable, BlockReason::MigrationIncoming] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.to_string());
+        }
     }
 }

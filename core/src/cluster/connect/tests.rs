@@ -140,3 +140,19 @@ async fn an_api_server_that_answers_but_not_as_hoped_is_told_from_one_that_is_aw
     let error = error_of(File::new("html", &kubeconfig(&server)).connection()).await;
     assert!(error.starts_with(&format!("the API server {server} does not answer")), "{error}");
 }
+
+#[tokio::test]
+async fn what_an_exec_plugin_prints_is_not_repeated() {
+    for (name, script, expected) in [
+        ("fails", "echo top-secret; exit 1", "the kubeconfig's exec plugin failed (exit status: 1)"),
+        ("rubbish", "echo '{token: top-secret'", "the kubeconfig's exec plugin printed no credential that can be read"),
+    ] {
+        let exec = format!(
+            "{{exec: {{apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, \
+             args: [-c, \"{script}\"], env: [{{name: A, value: top-secret}}]}}}}"
+        );
+        let text = kubeconfig("https://127.0.0.1:1").replace("{token: top-secret}", &exec);
+        let error = error_of(File::new(name, &text).connection()).await;
+        assert!(error.ends_with(expected), "{error}");
+    }
+}

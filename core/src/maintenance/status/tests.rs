@@ -9,7 +9,7 @@ use crate::{
         testing::{at, maintenance, node},
     },
     names::DRAIN_TAINT_KEY,
-    plan::{BlockReason, SkipReason, Workload, WorkloadKind},
+    plan::{Block, BlockReason, SkipReason, Workload, WorkloadKind},
 };
 
 fn fresh() -> NodeMaintenance {

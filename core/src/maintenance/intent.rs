@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::{
         maintenance::NodeMaintenanceStatus,
-        model::testing::{at, maintenance, node},
+        model::testing::{self, at, maintenance, node},
         names::DRAIN_TAINT_KEY,
     };
 
@@ -149,6 +149,14 @@ mod tests {
             ("another".into(), true, None)
         );
         assert_eq!(to_restore(&maintenance, &new), None);
+    }
+
+    #[test]
+    fn a_setting_that_changed_since_does_not_keep_a_node_from_being_restored() {
+        let (maintenance, _) = begun();
+        assert_eq!(drain_taint_key(&maintenance, &node("node02"), "example.com/new"), DRAIN_TAINT_KEY);
+        let fresh = testing::maintenance("m", "node02");
+        assert_eq!(drain_taint_key(&fresh, &node("node02"), "example.com/new"), "example.com/new");
     }
 
     #[test]

@@ -363,3 +363,36 @@ async fn lease_changed(held: Option<&mut HeldNode>) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        maintenance::{NodeMaintenanceStatus, status},
+        model::testing::{at, maintenance, node},
+    };
+
+    #[test]
+    fn options_count_their_time_from_when_there_was_something_to_drain() {
+        let mut object = maintenance("m", "node02");
+        let record = Record { since: at(5), ..Record::begin(&actor(&object), &node("node02"), None, at(5)) };
+        assert_eq!(drain_began(&object, &record, at(100)), at(5), "nothing is said yet");
+        object.status = Some(NodeMaintenanceStatus { started_at: Some(at(0)), ..Default::default() });
+        assert_eq!(drain_began(&object, &record, at(100)), at(5), "the node Lease was held by another at first");
+
+        let known = status::Known {
+            drain: Some((&DrainPhase::Drained, &Progress::default())),
+            drained_at: Some(at(30)),
+            ..Default::default()
+        };
+        object.status = Some(status::of_accepted(&object, &known, at(30)));
+        assert_eq!(
+            drain_began(&object, &record, at(100)),
+            at(100),
+            "it was drained, and nothing has arrived that is known of"
+        );
+        let known = status::Known { drain: Some((&DrainPhase::Draining, &Progress::default())), ..Default::default() };
+        object.status = Some(status::of_accepted(&object, &known, at(70)));
+        assert_eq!(drain_began(&object, &record, at(100)), at(70), "something arrived then");
+    }
+}

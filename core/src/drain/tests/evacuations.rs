@@ -56,6 +56,18 @@ fn a_vm_that_is_on_its_way_is_shown_and_not_evicted_again() {
 }
 
 #[test]
+fn a_launcher_that_does_not_end_after_its_vm_has_left_is_said_to_be_overdue() {
+    let mut drill = marked();
+    drill.see(evacuation("m1", MigrationPhase::Succeeded));
+    drill.see(live_migrate().on("node03"));
+    drill.rests(4.0);
+    assert_eq!(drill.state(DB), "Migrating");
+    assert!(drill.wakes().is_some_and(|at| at <= 34.0), "{:?}", drill.wakes());
+    drill.rests(35.0);
+    assert_eq!(drill.state(DB), "Waits TerminationOverdue");
+}
+
+#[test]
 fn kubevirt_tries_a_failed_migration_again_and_the_vm_is_not_evicted_again() {
     let mut drill = marked();
     drill.see(evacuation("m1", MigrationPhase::Running));

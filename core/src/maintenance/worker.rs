@@ -368,8 +368,13 @@ async fn lease_changed(held: Option<&mut HeldNode>) {
 mod tests {
     use super::*;
     use crate::{
+        drain::{WorkloadProgress, WorkloadState},
         maintenance::{NodeMaintenanceStatus, status},
-        model::testing::{at, maintenance, node},
+        model::{
+            ObjectKey,
+            testing::{at, maintenance, node},
+        },
+        plan::{Workload, WorkloadKind},
     };
 
     #[test]
@@ -391,7 +396,10 @@ mod tests {
             at(100),
             "it was drained, and nothing has arrived that is known of"
         );
-        let known = status::Known { drain: Some((&DrainPhase::Draining, &Progress::default())), ..Default::default() };
+        let workload = Workload { kind: WorkloadKind::Pod, pod: ObjectKey::new("shop", "late"), uid: "late".into() };
+        let arrived = WorkloadProgress { workload, state: WorkloadState::Next };
+        let progress = Progress { workloads: vec![arrived], had_to_leave: 1 };
+        let known = status::Known { drain: Some((&DrainPhase::Draining, &progress)), ..Default::default() };
         object.status = Some(status::of_accepted(&object, &known, at(70)));
         assert_eq!(drain_began(&object, &record, at(100)), at(70), "something arrived then");
     }

@@ -17,9 +17,9 @@ use crate::drain::Progress;
 
 /// At most one status write in this time for each resource.
 const STATUS_PERIOD: Duration = Duration::from_secs(2);
-/// Mere progress is gathered for so long: pods end in bursts, and a write at the first of them would keep the news that
-/// the last has gone back for two seconds.
-const GATHER: Duration = Duration::from_secs(1);
+/// Mere progress is gathered for so long: pods end in bursts (110 with a grace of 30 s within two seconds or so), and a
+/// write in the middle would keep the news that the last has gone back for two more.
+const GATHER: Duration = Duration::from_secs(3);
 
 impl Worker {
     /// Writes the status if it says something new and it is time to; returns when it has to be written else.

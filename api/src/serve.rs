@@ -94,7 +94,12 @@ impl Parts {
         let result = tokio::select! {
             biased;
             () = shutdown.requested() => Ok(()),
-            Some(ended) = self.tasks.join_next() => Err(self.fault(ended)),
+            Some(ended) = self.tasks.join_next() => {
+                // Asked for just now, on another thread, and a part was quick.
+                let in_order = ended.is_ok() && shutdown.is_requested();
+                let fault = self.fault(ended);
+                if in_order { Ok(()) } else { Err(fault) }
+            }
         };
         shutdown.request();
         let stopped = timeout(STOP_WITHIN, self.stopped()).await;

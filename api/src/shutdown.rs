@@ -36,6 +36,11 @@ impl Shutdown {
         self.requested.send_replace(true);
     }
 
+    /// Whether somebody has asked for it.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.requested.borrow()
+    }
+
     /// Waits until somebody has asked for it.
     pub(crate) fn requested(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut requested = self.requested.subscribe();

@@ -97,7 +97,9 @@ async fn it_says_what_is_missing_and_stops_when_it_is_told_to() {
     let told = Instant::now();
     careen.terminate();
     careen.says("stopped");
-    assert!(careen.process.wait().unwrap().success());
+    let status = careen.process.wait().unwrap();
+    careen.log.read_to_string(&mut careen.seen).unwrap();
+    assert!(status.success(), "{status}: {}", careen.seen);
     assert!(told.elapsed() < Duration::from_secs(15), "it took {:?}", told.elapsed());
     assert!(!careen.seen.contains("secret"), "{}", careen.seen);
 }

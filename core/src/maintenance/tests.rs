@@ -188,6 +188,40 @@ async fn another_leader_goes_on_and_writes_nothing_that_was_written() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_spec_that_was_spoilt_drains_nothing_after_a_restart_and_the_node_is_held_and_restored() {
+    let world = World::new(0).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    let world = world.stop().await;
+    world.server.edit(MAINTENANCE, |object| object["spec"]["drain"] = json!({"podSelector": "app in"}));
+    put_pod(&world.server, "left-out", "node02");
+    let world = world.start();
+    sleep(Duration::from_secs(120)).await;
+    assert!(world.server.evicted().is_empty(), "nobody wrote that it may be evicted");
+    assert_eq!(world.condition("Degraded")["reason"], "InvalidSpec");
+    assert!(is_out(&world.node()));
+    world.server.edit(MAINTENANCE, |object| object["spec"]["drain"] = json!({}));
+    world.until("it goes on", |world| world.server.evicted().len() == 1).await;
+    world.server.delete(MAINTENANCE);
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    assert!(!is_out(&world.node()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_restored_by_the_taint_that_was_added_whatever_the_setting_says_now() {
+    let world = World::new(0).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    let mut world = world.stop().await;
+    world.drain_taint_key = "example.com/new".to_owned();
+    let world = world.start();
+    world.server.delete(MAINTENANCE);
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    assert!(!is_out(&world.node()));
+    assert!(world.node()["spec"]["taints"].is_null(), "{}", world.node());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_is_told_why_and_nothing_is_touched() {
     let world = World::new(1).start();
     world.begin("m", "node99");

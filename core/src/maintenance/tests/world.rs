@@ -29,6 +29,8 @@ const BUDGET: &str = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets/web";
 pub(super) struct World {
     pub(super) server: FakeServer,
     pub(super) clock: Clock,
+    /// A setting of the controllers that are started from now on.
+    pub(super) drain_taint_key: String,
     running: Option<Running>,
 }
 
@@ -53,7 +55,7 @@ impl World {
             put_pod(&server, &format!("web-{number}"), "node02");
         }
         put_budget(&server, 100);
-        Self { server, clock: Clock::starting_at(at(0)), running: None }
+        Self { server, clock: Clock::starting_at(at(0)), drain_taint_key: DRAIN_TAINT_KEY.to_owned(), running: None }
     }
 
     /// Starts a controller.
@@ -64,7 +66,7 @@ impl World {
         let settings = Settings {
             identity: format!("replica-{}", self.clock.now()),
             namespace: "careen".to_owned(),
-            drain_taint_key: DRAIN_TAINT_KEY.to_owned(),
+            drain_taint_key: self.drain_taint_key.clone(),
             own_pod: None,
         };
         let (stop, stopped) = oneshot::channel();

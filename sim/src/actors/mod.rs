@@ -5,6 +5,26 @@
 //! |---|---|
 //! | [`view`] | what an actor sees: the watched objects |
 //! | [`actor`] | what an actor decides: writes, and when to look again |
+//! | [`driver`] | runs actors on an API server |
+//! | [`rules`] | how long things take, and what goes wrong: the table of settings |
+//! | [`scheduler`] | a node for each pod |
+//! | [`kubelet`] | nodes and the pods on them |
+//! | [`kubevirt`] | virtual machines: virt-controller, virt-handler, virt-api |
+//! | [`scheduling`] | which pods a node takes |
+//! | [`kinds`], [`object`], [`quantity`] | kinds of Kubernetes; reading and writing objects as JSON; `500m`, `16Gi` |
 
 pub mod actor;
+pub mod driver;
+pub mod kinds;
+pub mod kubelet;
+pub mod kubevirt;
+mod mirror;
+pub mod object;
+pub mod quantity;
+pub mod rules;
+pub mod scheduler;
+pub mod scheduling;
 pub mod view;
+
+#[cfg(test)]
+mod world;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::{
     kinds::Kinds,
+    protobuf,
     refusal::{Cause, Refusal},
     request::Request,
     resource_type::ResourceType,
@@ -16,7 +17,7 @@ fn unsupported_media_type() -> Refusal {
         415,
         "UnsupportedMediaType",
         "the body of the request was in an unknown format - accepted media types include: application/json, \
-         application/yaml",
+         application/yaml, application/vnd.kubernetes.protobuf",
     )
 }
 
@@ -34,6 +35,7 @@ pub(in super::super) fn any(request: &Request) -> Result<Option<Value>, Refusal>
                 .map(Some)
                 .map_err(|error| Refusal::bad_request(format!("error converting YAML to JSON: {error}")))
         }
+        protobuf::MEDIA_TYPE => Ok(Some(protobuf::decode(&request.body)?)),
         _ => Err(unsupported_media_type()),
     }
 }

@@ -112,9 +112,12 @@ pub(in super::super) fn replace(
     store: &mut Store,
     resource: &Arc<ResourceType>,
     old: &Arc<Value>,
-    mut new: Value,
+    new: Value,
     options: Options,
 ) -> Result<Answer, Refusal> {
+    // From here on its fields have the types that they should have.
+    let decoded = schema::decode(resource, new, options.validation)?;
+    let mut new = decoded.object;
     let name = old["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if create::has_version(&new) && new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"] {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
@@ -125,8 +128,7 @@ pub(in super::super) fn replace(
     keep_metadata(resource, &seen, &mut new)?;
     new["apiVersion"] = seen["apiVersion"].clone();
     new["kind"] = seen["kind"].clone();
-    let admitted = schema::admit_change(resource, &seen, new, options.validation)?;
-    let mut new = admitted.object;
+    let mut new = schema::admit_change(resource, &seen, new, FieldValidation::Ignore)?.object;
     bump_generation(resource, &seen, &mut new, options.part);
     if resource.group == "events.k8s.io" {
         new = event::to_core(&new);
@@ -140,7 +142,7 @@ pub(in super::super) fn replace(
         effects::put_or_let_go(store, &stored_as, old, new)
     };
     let reply = Reply::Object { code: 200, resource: resource.clone(), object };
-    Ok(Answer { reply, warnings: admitted.warnings })
+    Ok(Answer { reply, warnings: decoded.warnings })
 }
 
 /// Whether nothing has changed. What is written then makes no new version.

@@ -31,7 +31,7 @@ pub(super) fn answer(server: &ApiServer, request: &Request) -> Result<Reply, Ref
         ["version"] => version(),
         ["livez" | "readyz" | "healthz", ..] => return Ok(Reply::Text { code: 200, body: "ok".into() }),
         ["api"] if wants_aggregated_discovery(accept) => {
-            return Ok(aggregated(&Groups::of(server, &kinds), |group| group.is_empty()));
+            return Ok(aggregated(&Groups::of(server, &kinds), str::is_empty));
         }
         ["apis"] if wants_aggregated_discovery(accept) => {
             return Ok(aggregated(&Groups::of(server, &kinds), |group| !group.is_empty()));

@@ -31,7 +31,7 @@ pub(super) async fn answer(
     let write = Write { request, target, resource: &resource };
     match (request.method.as_str(), target.subresource.as_str()) {
         ("POST", "eviction") if resource.has(Subresource::Eviction) => {
-            return eviction::evict(server, &write).await.map(Answer::from);
+            return eviction::evict(server, &write).await;
         }
         ("POST", _) if builtin::is_review(&resource) => return review::answer(server, &write),
         _ => {}

@@ -53,11 +53,17 @@ fn parse_error(body: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
+/// As Go prints what is not even the beginning of an object.
+fn hexadecimal(body: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    body.iter().take(512).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 fn malformed(body: &[u8], error: &serde_json::Error, kind: Option<&str>) -> Refusal {
     let text = match body {
         [] => Cow::Borrowed("<empty>"),
         [b'{', ..] => String::from_utf8_lossy(&body[..body.len().min(1024)]),
-        other => Cow::Owned(other.iter().take(512).map(|byte| format!("{byte:02x}")).collect()),
+        other => Cow::Owned(hexadecimal(other)),
     };
     let kind = kind.map(|kind| format!(" (must be of type {kind})")).unwrap_or_default();
     let error = parse_error(body, error);
@@ -80,7 +86,7 @@ pub(in super::super) fn object(request: &Request, resource: &ResourceType, kinds
             Value::Number(_) => "number",
             _ => "bool",
         };
-        let hex: String = request.body.iter().take(512).map(|byte| format!("{byte:02x}")).collect();
+        let hex = hexadecimal(&request.body);
         return Err(Refusal::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
              json: cannot unmarshal {what} into Go value of type struct {{ APIVersion string \

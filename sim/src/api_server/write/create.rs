@@ -27,6 +27,7 @@ const OF_THE_SERVER: &[&str] = &[
     "deletionTimestamp",
     "generation",
     "managedFields",
+    "resourceVersion",
     "selfLink",
     "uid",
 ];
@@ -124,8 +125,9 @@ fn set_name(store: &mut Store, object: &mut Value, resource: &ResourceType) -> R
 /// What the server sets, and the status that new objects have.
 pub(in super::super) fn prepare(store: &mut Store, resource: &ResourceType, object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        OF_THE_SERVER.iter().for_each(|field| drop(metadata.remove(*field)));
-        metadata.remove("resourceVersion");
+        for field in OF_THE_SERVER {
+            metadata.remove(*field);
+        }
     }
     object["metadata"]["uid"] = store.new_uid().into();
     object["metadata"]["creationTimestamp"] = seconds(store.now()).into();

@@ -261,7 +261,8 @@ fn bump_generation(resource: &ResourceType, old: &Value, new: &mut Value, part: 
     let counted = |object: &Value| -> Vec<(String, Value)> {
         let fields = object.as_object().into_iter().flatten();
         let fields = fields.filter(|(field, _)| {
-            !matches!(field.as_str(), "metadata" | "apiVersion" | "kind") && !(has_status && *field == "status")
+            let is_counted = *field != "status" || !has_status;
+            is_counted && !matches!(field.as_str(), "metadata" | "apiVersion" | "kind")
         });
         fields.map(|(field, value)| (field.clone(), value.clone())).collect()
     };

@@ -48,6 +48,9 @@ fn parse_error(body: &[u8], error: &serde_json::Error) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     match line.chars().nth(error.column().saturating_sub(1)) {
+        Some(character) if error.to_string().starts_with("key must be a string") => {
+            format!("invalid character {character:?} looking for beginning of object key string")
+        }
         Some(character) => format!("invalid character {character:?} looking for beginning of value"),
         None => error.to_string(),
     }
@@ -119,6 +122,7 @@ pub(in super::super) fn check_kind(object: &Value, resource: &ResourceType, kind
     if kind == resource.kind && version == expected {
         return Ok(());
     }
+    let (_, only_version) = version.split_once('/').unwrap_or(("", version));
     let known = kinds.all().find(|known| known.kind == kind && known.api_version() == version);
     let why = match known {
         Some(known) => {
@@ -133,7 +137,10 @@ pub(in super::super) fn check_kind(object: &Value, resource: &ResourceType, kind
             format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"")
         }
     };
-    Err(Refusal::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", resource.kind)))
+    Err(Refusal::bad_request(format!(
+        "{kind} in version {only_version:?} cannot be handled as a {}: {why}",
+        resource.kind
+    )))
 }
 
 fn check_custom(

@@ -60,10 +60,9 @@ pub(in super::super) fn check_name(object: &Value, write: &Write) -> Result<(), 
         )));
     }
     if !own("namespace").is_empty() && own("namespace") != namespace {
-        return Err(Refusal::bad_request(format!(
-            "the namespace of the object ({}) does not match the namespace on the URL ({namespace})",
-            own("namespace")
-        )));
+        return Err(Refusal::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }
@@ -205,6 +204,18 @@ fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Resul
         let message = format!("Invalid value: {uid:?}: field is immutable");
         let cause = Cause { reason: "FieldValueInvalid", message, field: "metadata.uid".into() };
         return Err(Refusal::invalid(resource, name, &[cause]));
+    }
+    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if !metadata[field].is_null() && metadata[field] != old_metadata[field] {
+            let why = if field == "deletionGracePeriodSeconds" {
+                "field is immutable; may only be changed via deletion"
+            } else {
+                "field is immutable"
+            };
+            let message = format!("Invalid value: {}: {why}", metadata[field]);
+            let cause = Cause { reason: "FieldValueInvalid", message, field: format!("metadata.{field}") };
+            return Err(Refusal::invalid(resource, name, &[cause]));
+        }
     }
     if !old_metadata["deletionTimestamp"].is_null() {
         let list = |metadata: &Value| metadata["finalizers"].as_array().cloned().unwrap_or_default();

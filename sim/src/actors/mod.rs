@@ -9,20 +9,28 @@
 //! | [`rules`] | how long things take, and what goes wrong: the table of settings |
 //! | [`scheduler`] | a node for each pod |
 //! | [`kubelet`] | nodes and the pods on them |
+//! | [`node_lifecycle`] | taints and evictions as nodes' conditions say |
+//! | [`workloads`] | ReplicaSets, Deployments, DaemonSets, StatefulSets, Jobs |
+//! | [`disruption`] | what PodDisruptionBudgets allow |
+//! | [`garbage`] | what goes with its owner |
 //! | [`scheduling`] | which pods a node takes |
 //! | [`kinds`], [`object`], [`quantity`] | kinds of Kubernetes; reading and writing objects as JSON; `500m`, `16Gi` |
 
 pub mod actor;
+pub mod disruption;
 pub mod driver;
+pub mod garbage;
 pub mod kinds;
 pub mod kubelet;
 mod mirror;
+pub mod node_lifecycle;
 pub mod object;
 pub mod quantity;
 pub mod rules;
 pub mod scheduler;
 pub mod scheduling;
 pub mod view;
+pub mod workloads;
 
 #[cfg(test)]
 mod world;

@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode};
 
+use axum::http::uri::Authority;
 use careen_core::names;
 use clap::{Parser, ValueEnum, builder::NonEmptyStringValueParser, error::ErrorKind};
 
@@ -36,6 +37,16 @@ pub(crate) struct ServeArgs {
     /// Where to answer HTTP; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS", env = "CAREEN_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
+    /// A name by which this server is called, as in `https://NAME/`; can be given several times. Loopback always is one.
+    /// Without any, a server that listens on the network is called as one likes.
+    #[arg(
+        long = "allowed-host",
+        value_name = "NAME",
+        env = "CAREEN_ALLOWED_HOSTS",
+        value_delimiter = ',',
+        value_parser = host_name
+    )]
+    pub(crate) allowed_hosts: Vec<String>,
     /// The namespace of Careen's own objects, such as the leader Lease.
     #[arg(long, value_name = "NAME", env = "CAREEN_NAMESPACE", default_value = "careen", value_parser = namespace)]
     pub(crate) namespace: String,
@@ -101,6 +112,11 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an address is an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
+fn host_name(text: &str) -> Result<String, &'static str> {
+    let is_name = text.parse::<Authority>().is_ok_and(|authority| authority.host() == text);
+    if is_name { Ok(text.to_owned()) } else { Err("a host is named without scheme and port, such as careen.example.com") }
+}
+
 fn namespace(text: &str) -> Result<String, String> {
     let characters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if (1..=63).contains(&text.len()) && characters && !text.starts_with('-') && !text.ends_with('-') {
@@ -153,6 +169,16 @@ mod tests {
             assert!(drain_taint_key(bad).unwrap_err().contains("medik8s.io/drain"), "{bad}");
         }
         assert!(drain_taint_key("kubevirt.io/drain").unwrap_err().contains("KubeVirt's own"));
+    }
+
+    #[test]
+    fn a_host_is_named_without_scheme_and_port() {
+        for good in ["careen.example.com", "careen", "10.1.2.3", "[2001:db8::1]"] {
+            assert_eq!(host_name(good).unwrap(), good);
+        }
+        for bad in ["", "careen:8080", "https://careen", "me@careen", "a b", "careen/"] {
+            host_name(bad).unwrap_err();
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! | `args` | the command line and its environment variables |
 //! | `error` | how a command fails: one line, and an exit status |
 //! | `crd` | `careen crd` |
-//! | `serve` | `careen serve`: what runs, and how it ends |
+//! | `serve` | `careen serve`: the service on the cluster of a kubeconfig |
+//! | `service`, `parts` | what the service is, and how what runs in it ends |
+//! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
 //! | `health` | `/livez`, `/readyz`, `/metrics` |
 //! | `prerequisites` | says what the cluster lacks, and the command that adds it |
@@ -15,10 +17,13 @@
 mod args;
 mod crd;
 mod error;
+pub mod guard;
 pub mod health;
 mod identity;
+mod parts;
 mod prerequisites;
 mod serve;
+mod service;
 mod shutdown;
 mod telemetry;
 

@@ -75,8 +75,13 @@ impl Drop for Careen {
 }
 
 fn get(address: SocketAddr, path: &str) -> String {
+    get_as(&address.to_string(), address, path)
+}
+
+/// Called by that name.
+fn get_as(host: &str, address: SocketAddr, path: &str) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
-    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    write!(connection, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     answer
@@ -91,6 +96,11 @@ async fn it_says_what_is_missing_and_stops_when_it_is_told_to() {
     careen.says("ready");
     assert!(get(address, "/readyz").ends_with("\r\n\r\nok\n"));
     assert!(get(address, "/livez").starts_with("HTTP/1.0 200"));
+
+    // A web page whose owner has pointed its name at 127.0.0.1 reads nothing.
+    for path in ["/readyz", "/metrics", "/nothing"] {
+        assert!(get_as("evil.example:8080", address, path).starts_with("HTTP/1.0 403"), "{path}");
+    }
 
     // A connection that nobody uses does not hold up the end.
     let _idle = TcpStream::connect(address).unwrap();

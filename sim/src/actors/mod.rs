@@ -10,9 +10,10 @@
 //! | [`scheduler`] | a node for each pod |
 //! | [`kubelet`] | nodes and the pods on them |
 //! | [`node_lifecycle`] | taints and evictions as nodes' conditions say |
-//! | [`workloads`] | ReplicaSets, Deployments, DaemonSets, StatefulSets, Jobs |
-//! | [`disruption`] | what PodDisruptionBudgets allow |
+//! | [`workloads`] | `ReplicaSet`s, Deployments, `DaemonSet`s, `StatefulSet`s, Jobs |
+//! | [`disruption`] | what `PodDisruptionBudget`s allow |
 //! | [`garbage`] | what goes with its owner |
+//! | [`kubevirt`] | virtual machines: virt-controller, virt-handler, virt-api |
 //! | [`scheduling`] | which pods a node takes |
 //! | [`kinds`], [`object`], [`quantity`] | kinds of Kubernetes; reading and writing objects as JSON; `500m`, `16Gi` |
 
@@ -22,6 +23,7 @@ pub mod driver;
 pub mod garbage;
 pub mod kinds;
 pub mod kubelet;
+pub mod kubevirt;
 mod mirror;
 pub mod node_lifecycle;
 pub mod object;

@@ -1,4 +1,4 @@
-//! Plays the controller of DaemonSets: a pod on each node that may have one. It keeps no `ControllerRevision`s, and a
+//! Plays the controller of `DaemonSet`s: a pod on each node that may have one. It keeps no `ControllerRevision`s, and a
 //! rolling update has no `maxSurge`.
 
 use std::{cmp::Reverse, collections::BTreeMap};
@@ -21,7 +21,7 @@ use crate::actors::{
 /// How long until a daemon that has failed is started again: the real controller doubles this each time.
 const AFTER_FAILURE: SignedDuration = SignedDuration::from_secs(1);
 
-/// Plays the controller of DaemonSets.
+/// Plays the controller of `DaemonSet`s.
 #[derive(Debug, Default)]
 pub struct DaemonSets {
     /// When pods were first seen to have failed, by UID.

@@ -21,7 +21,7 @@ use crate::actors::{
     view::{Kind, View, key_of},
 };
 
-/// The label by which ReplicaSets of one Deployment tell their pods apart.
+/// The label by which `ReplicaSet`s of one Deployment tell their pods apart.
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
@@ -52,7 +52,7 @@ impl Actor for Deployments {
     }
 }
 
-/// The ReplicaSets of a Deployment.
+/// The `ReplicaSet`s of a Deployment.
 struct Sets<'a> {
     /// The one of the present template.
     new: Option<&'a Value>,

@@ -2,10 +2,10 @@
 //!
 //! | module | plays the controller of |
 //! |---|---|
-//! | [`replica_set`] | ReplicaSets |
+//! | [`replica_set`] | `ReplicaSet`s |
 //! | [`deployment`] | Deployments: rolling updates and re-creation, history, progress |
-//! | [`daemon_set`] | DaemonSets |
-//! | [`stateful_set`] | StatefulSets |
+//! | [`daemon_set`] | `DaemonSet`s |
+//! | [`stateful_set`] | `StatefulSet`s |
 //! | [`job`] | Jobs |
 //! | [`owned`] | what they share: pods of an owner, pods from a template, statuses |
 

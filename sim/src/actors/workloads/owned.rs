@@ -11,7 +11,7 @@ use crate::actors::{
     view::{Kind, View, key_of},
 };
 
-/// The label by which revisions of DaemonSets and StatefulSets tell their pods apart.
+/// The label by which revisions of `DaemonSet`s and `StatefulSet`s tell their pods apart.
 pub const REVISION_HASH: &str = "controller-revision-hash";
 
 /// The objects of a kind, by the UID of who controls them; each list in the order of names.

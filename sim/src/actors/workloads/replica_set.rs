@@ -1,4 +1,4 @@
-//! Plays the controller of ReplicaSets: as many pods as wanted.
+//! Plays the controller of `ReplicaSet`s: as many pods as wanted.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::actors::{
     view::{Kind, View},
 };
 
-/// Plays the controller of ReplicaSets.
+/// Plays the controller of `ReplicaSet`s.
 #[derive(Debug, Default)]
 pub struct ReplicaSets(());
 

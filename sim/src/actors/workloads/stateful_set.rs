@@ -1,4 +1,4 @@
-//! Plays the controller of StatefulSets: pods with names that stay, one after the other. It keeps no `ControllerRevision`s.
+//! Plays the controller of `StatefulSet`s: pods with names that stay, one after the other. It keeps no `ControllerRevision`s.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::actors::{
     view::{Kind, View},
 };
 
-/// Plays the controller of StatefulSets.
+/// Plays the controller of `StatefulSet`s.
 #[derive(Debug, Default)]
 pub struct StatefulSets(());
 

@@ -5,6 +5,7 @@
 //! | `kubeconfig` | the kubeconfig that leads `kubectl` there |
 //! | `story` | node02 goes into maintenance and comes back |
 
+mod cluster;
 mod kubeconfig;
 mod story;
 

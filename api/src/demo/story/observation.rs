@@ -144,10 +144,14 @@ fn standing(workload: &Workload, verdict: Verdict, queue: &Queue, snapshot: &Sna
         return Standing::Stays(reason);
     }
     let Some(pod) = snapshot.pod(&workload.pod) else { return Standing::Next(verdict) };
+    let vmi = vmi_of(pod, snapshot);
+    if let Some(target) = vmi.and_then(|vmi| vmi.node.as_ref()).filter(|on| pod.node.as_ref() != Some(on)) {
+        return Standing::Migrates { phase: MigrationPhase::Succeeded, target: Some(target.to_string()) };
+    }
     if let Some(deletion) = pod.deletion {
         return Standing::Ends { deadline: deletion.deadline };
     }
-    let migration = vmi_of(pod, snapshot).and_then(|vmi| migration_progress(vmi, queue, snapshot, now));
+    let migration = vmi.and_then(|vmi| migration_progress(vmi, queue, snapshot, now));
     if let Some(migration) = migration {
         if let Some(block) = migration.obstacle() {
             return Standing::Waits(block);

@@ -52,9 +52,11 @@ impl Stage {
         }
     }
 
-    /// Shows what goes on.
+    /// Shows what goes on; nothing, if nothing does.
     pub(super) fn show(&mut self, bars: &Bars, node: &str) {
-        if let Self::Terminal(terminal) = self {
+        if bars.workloads.is_empty() {
+            self.clear();
+        } else if let Self::Terminal(terminal) = self {
             terminal.show(bars, node);
         }
     }

@@ -14,6 +14,9 @@ use jiff::Timestamp;
 
 use super::observation::{Instance, Looks, Name, Observation, Standing};
 
+/// A workload that waits so long is said to.
+const WORTH_A_LINE: Duration = Duration::from_secs(1);
+
 /// Tells the story of one node.
 #[derive(Clone, Debug)]
 pub(super) struct Teller {
@@ -24,6 +27,8 @@ pub(super) struct Teller {
     guests: BTreeMap<ObjectKey, Instance>,
     /// What was said of whom, so that it is said once.
     said: BTreeSet<(Name, Said)>,
+    /// What each workload waits for, and since when. A wait that is over at once is not worth a line.
+    waiting: BTreeMap<Name, (BlockReason, Duration)>,
     had_to_leave: usize,
 }
 
@@ -75,6 +80,7 @@ impl Teller {
             node: node.to_owned(),
             guests: guests.map(|(key, instance)| (key.clone(), instance.clone())).collect(),
             said: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             had_to_leave: leaving(&first).count(),
             last: first,
         }
@@ -90,7 +96,7 @@ impl Teller {
     pub(super) fn tell(&mut self, at: Duration, now: Timestamp, seen: Observation) -> Vec<Line> {
         let mut texts = self.about_node(&seen);
         for (name, standing) in &seen.workloads {
-            if self.last.workloads.get(name) != Some(standing)
+            if self.has_lasted(name, standing, at)
                 && let Some((what, text)) = news(standing, now)
                 && self.said.insert((name.clone(), what))
             {
@@ -115,6 +121,19 @@ impl Teller {
             had_to_leave: self.had_to_leave,
             workloads: workloads.map(|(name, standing)| (name.clone(), bar(standing, now))).collect(),
         }
+    }
+
+    /// Whether it stands so for long enough to be told.
+    fn has_lasted(&mut self, name: &Name, standing: &Standing, at: Duration) -> bool {
+        let Standing::Waits(block) = standing else {
+            self.waiting.remove(name);
+            return true;
+        };
+        let waiting = self.waiting.entry(name.clone()).or_insert((block.reason, at));
+        if waiting.0 != block.reason {
+            *waiting = (block.reason, at);
+        }
+        at.saturating_sub(waiting.1) >= WORTH_A_LINE
     }
 
     fn about_node(&self, seen: &Observation) -> Vec<(String, String)> {

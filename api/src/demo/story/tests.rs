@@ -100,9 +100,14 @@ fn waits(reason: BlockReason) -> Standing {
     Standing::Waits(Block::new(reason, "budget shop/web needs 2 healthy pods and has 2"))
 }
 
-/// What is said when this is seen, one after the other, as `about: text`.
+/// What is said when this is seen, one after the other within a second, as `about: text`.
 fn said(teller: &mut Teller, seen: impl IntoIterator<Item = Observation>) -> Vec<String> {
-    let lines = seen.into_iter().flat_map(|seen| teller.tell(Duration::from_secs(3), now(), seen));
+    said_at(teller, seen.into_iter().map(|seen| (3.0, seen)))
+}
+
+/// What is said when this is seen at these seconds.
+fn said_at(teller: &mut Teller, seen: impl IntoIterator<Item = (f64, Observation)>) -> Vec<String> {
+    let lines = seen.into_iter().flat_map(|(at, seen)| teller.tell(Duration::from_secs_f64(at), now(), seen));
     lines.map(|line| format!("{}: {}", line.about, line.text)).collect()
 }
 
@@ -125,16 +130,24 @@ fn the_plan_names_every_workload() {
 #[test]
 fn what_has_changed_is_said_once() {
     let mut teller = Teller::begin("node02", quiet());
-    let waiting = quiet().standing("pod", "web-1", waits(BlockReason::BudgetExhausted));
-    let next = quiet();
-    assert_eq!(
-        said(&mut teller, [waiting.clone(), next, waiting.clone(), waiting]),
-        ["pod shop/web-1: waits (BudgetExhausted): budget shop/web needs 2 healthy pods and has 2"]
-    );
     let ends = quiet().standing("pod", "web-1", Standing::Ends { deadline: now() + Duration::from_millis(4200) });
     assert_eq!(
         said(&mut teller, [ends.clone(), ends, quiet().without("pod", "web-1")]),
         ["pod shop/web-1: is told to end, and has 5 s for it", "pod shop/web-1: has left"]
+    );
+}
+
+#[test]
+fn a_wait_is_told_once_when_it_has_lasted() {
+    let waiting = || quiet().standing("pod", "web-1", waits(BlockReason::BudgetExhausted));
+    let shared = || quiet().standing("pod", "web-1", waits(BlockReason::BudgetShared));
+    let flickering = [(1.0, waiting()), (1.5, shared()), (2.2, waiting()), (3.0, quiet()), (3.5, waiting())];
+    assert_eq!(said_at(&mut Teller::begin("node02", quiet()), flickering), [""; 0]);
+    let lasting =
+        [(1.0, waiting()), (2.0, waiting()), (5.0, waiting()), (6.0, quiet()), (7.0, waiting()), (9.0, waiting())];
+    assert_eq!(
+        said_at(&mut Teller::begin("node02", quiet()), lasting),
+        ["pod shop/web-1: waits (BudgetExhausted): budget shop/web needs 2 healthy pods and has 2"]
     );
 }
 

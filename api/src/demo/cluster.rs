@@ -4,7 +4,13 @@
 //! less than a minute and each wait can be seen.
 
 use careen_core::{
-    cluster::Snapshot, maintenance::custom_resource_definition, model::virtual_machine::VmiPhase, names,
+    cluster::Snapshot,
+    maintenance::custom_resource_definition,
+    model::{
+        Budget, ObjectKey,
+        virtual_machine::{LiveMigratable, VirtualMachineInstance, VmiPhase},
+    },
+    names,
 };
 use kube::Client;
 use serde_json::{Value, json};
@@ -23,20 +29,18 @@ struct Made {
 }
 
 /// What is there once the cluster has settled.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
     pods: usize,
     instances: usize,
-    budgets: usize,
+    budgets: Vec<ObjectKey>,
 }
 
 /// Creates everything.
-pub(super) async fn fill(client: &Client, namespace: &str) -> Result<Expected, Error> {
+pub(super) async fn fill(client: &Client, careens_namespace: &str) -> Result<Expected, Error> {
     let mut expected = Expected::default();
-    for made in everything(namespace)? {
-        expected.pods += made.pods;
-        expected.instances += usize::from(made.object["kind"] == "VirtualMachine");
-        expected.budgets += usize::from(made.object["kind"] == "PodDisruptionBudget");
+    for made in everything(careens_namespace)? {
+        expected.add(&made);
         create(client, &made).await.map_err(|message| Error::Demo { what: "fill its cluster", message })?;
     }
     Ok(expected)
@@ -51,19 +55,39 @@ async fn create(client: &Client, made: &Made) -> Result<(), String> {
 }
 
 impl Expected {
-    /// Whether everything runs that shall.
-    pub(super) fn is_there(self, snapshot: &Snapshot) -> bool {
-        let count_of_budgets = snapshot.pods().filter_map(|pod| snapshot.budgets_covering(pod).next());
-        let budgets: std::collections::BTreeSet<_> = count_of_budgets.map(|budget| budget.key.clone()).collect();
-        let all_current = snapshot.pods().flat_map(|pod| snapshot.budgets_covering(pod)).all(|budget| {
-            budget.is_current() && budget.current_healthy >= budget.expected_pods && budget.expected_pods > 0
-        });
-        snapshot.nodes().filter(|node| node.is_ready()).count() == NODES.len()
-            && snapshot.pods().filter(|pod| pod.ready || pod.is_finished()).count() >= self.pods
-            && snapshot.virtual_machine_instances().filter(|vmi| vmi.phase == VmiPhase::Running).count()
-                >= self.instances
-            && budgets.len() >= self.budgets
-            && all_current
+    fn add(&mut self, made: &Made) {
+        let name = |field: &str| made.object["metadata"][field].as_str().unwrap_or_default();
+        self.pods += made.pods;
+        match made.object["kind"].as_str() {
+            Some("VirtualMachine") => self.instances += 1,
+            Some("PodDisruptionBudget") => self.budgets.push(ObjectKey::new(name("namespace"), name("name"))),
+            _ => {}
+        }
+    }
+
+    /// What is still to come, in words; `None` once everything is there.
+    pub(super) fn missing(&self, snapshot: &Snapshot) -> Option<String> {
+        let nodes = snapshot.nodes().filter(|node| node.is_ready()).count();
+        let pods = snapshot.pods().filter(|pod| pod.ready || pod.is_finished()).count();
+        let runs = |vmi: &VirtualMachineInstance| {
+            vmi.phase == VmiPhase::Running && vmi.live_migratable != LiveMigratable::NotKnownYet
+        };
+        let instances = snapshot.virtual_machine_instances().filter(|vmi| runs(vmi)).count();
+        let is_full = |budget: &Budget| budget.is_current() && budget.current_healthy >= budget.expected_pods;
+        let budgets =
+            self.budgets.iter().filter_map(|key| snapshot.budget(key)).filter(|budget| is_full(budget)).count();
+        let counts = [
+            (nodes, NODES.len(), "nodes"),
+            (pods, self.pods, "pods"),
+            (instances, self.instances, "virtual machines"),
+            (budgets, self.budgets.len(), "budgets"),
+        ];
+        let missing: Vec<String> = counts
+            .into_iter()
+            .filter(|(there, all, _)| there < all)
+            .map(|(there, all, what)| format!("{there} of {all} {what} are ready"))
+            .collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
     }
 }
 

@@ -2,22 +2,27 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `embedded` | the cluster in memory |
+//! | `cluster` | what is in it |
 //! | `kubeconfig` | the kubeconfig that leads `kubectl` there |
 //! | `story` | node02 goes into maintenance and comes back |
 
 mod cluster;
+mod embedded;
 mod kubeconfig;
 mod story;
 
 use std::{
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
-use careen_core::{maintenance::Settings, metrics::Metrics, names};
+use careen_core::{cluster::Cluster, maintenance::Settings, metrics::Metrics, names};
 pub(crate) use story::Unproven;
+use tokio::time::timeout;
 
-use self::kubeconfig::Kubeconfig;
+use self::{cluster::Expected, embedded::Embedded, kubeconfig::Kubeconfig};
 use crate::{
     args::DemoArgs,
     error::Error,
@@ -27,6 +32,11 @@ use crate::{
     shutdown::Shutdown,
 };
 
+/// The namespace of Careen's own objects.
+const NAMESPACE: &str = "careen";
+/// The cluster is full within a few seconds; what takes longer does not come.
+const FULL_WITHIN: Duration = Duration::from_secs(60);
+
 /// Runs until a signal ends it, until it cannot go on, or until the story has been told.
 pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
     let DemoArgs { listen, no_story, exit_after_story } = args;
@@ -35,34 +45,53 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
     let kubernetes = Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), []).await?;
     let kubeconfig = Kubeconfig::write(kubernetes.address)?;
     let metrics = Metrics::default();
-    let client = careen_core::cluster::Connection::default().client(&metrics).await?;
+    let embedded = Embedded::start();
+    let client = embedded.client(&metrics);
+    let expected = cluster::fill(&client, NAMESPACE).await?;
+    say(&greeting(door.address, &kubeconfig))?;
+
     let settings = Settings {
         identity: identity::of_this_replica(),
-        namespace: "careen".to_owned(),
+        namespace: NAMESPACE.to_owned(),
         drain_taint_key: names::DRAIN_TAINT_KEY.to_owned(),
         own_pod: None,
     };
     let mut parts = Parts::default();
-    say(&greeting(door.address, &kubeconfig))?;
+    // A watch has no end: it is cut off at once.
+    parts.start("Kubernetes API", kubernetes.answer(embedded.router(), shutdown.clone(), Duration::ZERO));
     let cluster = Service { client, metrics, settings, door }.start(&mut parts, &shutdown);
-    let stop = shutdown.clone();
     let running = parts.run(shutdown.clone());
     if no_story {
         return running.await;
     }
     let story = async {
         let told = tokio::select! {
-            told = story::tell(&cluster) => told,
+            told = tell(&cluster, &expected) => told,
             () = shutdown.requested() => return Ok(()),
         };
         if exit_after_story || told.is_err() {
-            stop.request();
+            shutdown.request();
             return told?.map_err(Error::Story);
         }
         say(&farewell(told?, &kubeconfig))
     };
     let (told, ran) = tokio::join!(story, running);
     told.and(ran)
+}
+
+/// The story begins when everything is there that it is about.
+async fn tell(cluster: &Cluster, expected: &Expected) -> Result<Result<(), Unproven>, Error> {
+    let full = async {
+        let mut changes = cluster.changes();
+        while expected.missing(&cluster.snapshot()).is_some() {
+            changes.next().await;
+        }
+    };
+    if timeout(FULL_WITHIN, full).await.is_err() {
+        let message = expected.missing(&cluster.snapshot()).unwrap_or_default();
+        return Err(Error::Demo { what: "fill its cluster", message });
+    }
+    story::tell(cluster).await
 }
 
 fn greeting(service: SocketAddr, kubeconfig: &Kubeconfig) -> String {

@@ -1,6 +1,6 @@
 //! Whether the story came out as it should: what `--exit-after-story` answers for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use careen_core::{
     maintenance::Phase,
@@ -18,10 +18,16 @@ pub(super) struct Proof {
     before: Option<Looks>,
     /// The VMs that the plan said would migrate.
     migrating: BTreeMap<ObjectKey, Uid>,
-    was_begun: bool,
-    was_cordoned: bool,
-    was_tainted: bool,
-    was_drained: bool,
+    shown: BTreeSet<Step>,
+}
+
+/// What the node and its maintenance have been seen to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Begun,
+    Cordoned,
+    Tainted,
+    Drained,
 }
 
 /// What was not shown.
@@ -76,30 +82,30 @@ impl Proof {
             node: node.to_owned(),
             before: first.node.clone(),
             migrating: migrating.collect(),
-            was_begun: false,
-            was_cordoned: false,
-            was_tainted: false,
-            was_drained: false,
+            shown: BTreeSet::new(),
         }
     }
 
     /// Takes up what is seen.
     pub(super) fn see(&mut self, seen: &Observation) {
         let taint = format!("{DRAIN_TAINT_KEY}:NoSchedule");
-        self.was_begun |= seen.maintenance.is_some();
-        self.was_cordoned |= seen.node.as_ref().is_some_and(|node| node.unschedulable);
-        self.was_tainted |= seen.node.as_ref().is_some_and(|node| node.taints.contains(&taint));
         let is_empty = !seen.workloads.values().any(Standing::has_to_leave);
-        self.was_drained |= is_empty && seen.maintenance.as_ref().is_some_and(|told| told.is_drained);
+        let steps = [
+            (Step::Begun, seen.maintenance.is_some()),
+            (Step::Cordoned, seen.node.as_ref().is_some_and(|node| node.unschedulable)),
+            (Step::Tainted, seen.node.as_ref().is_some_and(|node| node.taints.contains(&taint))),
+            (Step::Drained, is_empty && seen.maintenance.as_ref().is_some_and(|told| told.is_drained)),
+        ];
+        self.shown.extend(steps.into_iter().filter(|(_, is_so)| *is_so).map(|(step, _)| step));
     }
 
     /// Whether the node is drained; `None` while that may still come.
     pub(super) fn drained(&self, seen: &Observation) -> Option<bool> {
         match &seen.maintenance {
             Some(told) if told.phase == Some(Phase::Failed) => Some(false),
-            Some(_) => self.was_drained.then_some(true),
+            Some(_) => self.shown.contains(&Step::Drained).then_some(true),
             // Somebody has ended it.
-            None => self.was_begun.then_some(false),
+            None => self.shown.contains(&Step::Begun).then_some(false),
         }
     }
 
@@ -115,13 +121,13 @@ impl Proof {
         if self.migrating.is_empty() {
             return Err(Unproven::NoMigration(node()));
         }
-        if !self.was_cordoned {
+        if !self.shown.contains(&Step::Cordoned) {
             return Err(Unproven::NotCordoned(node()));
         }
-        if !self.was_tainted {
+        if !self.shown.contains(&Step::Tainted) {
             return Err(Unproven::NotTainted(node()));
         }
-        if !self.was_drained {
+        if !self.shown.contains(&Step::Drained) {
             let left = last.workloads.iter().filter(|(_, standing)| standing.has_to_leave());
             let left: Vec<String> = left.map(|(name, _)| name.to_string()).collect();
             let left =

@@ -212,7 +212,9 @@ fn bars_show_what_has_still_to_leave() {
 /// What is missing after this was seen; empty if nothing is.
 fn missing(seen: &[Observation]) -> String {
     let mut proof = Proof::begin("node02", &seen[0]);
-    seen.iter().for_each(|seen| proof.see(seen));
+    for seen in seen {
+        proof.see(seen);
+    }
     proof.conclude(&seen[seen.len() - 1]).err().map(|unproven| unproven.to_string()).unwrap_or_default()
 }
 

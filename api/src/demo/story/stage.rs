@@ -64,15 +64,26 @@ impl Stage {
     /// Takes the bars away.
     pub(super) fn clear(&mut self) {
         if let Self::Terminal(terminal) = self {
-            terminal.workloads.clear();
-            terminal.overall = None;
-            // A terminal that cannot be written to any more is told of by whoever says something there.
-            terminal.all.clear().ok();
+            terminal.clear();
         }
     }
 }
 
+/// A story that is broken off leaves no bars behind.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl Terminal {
+    fn clear(&mut self) {
+        self.workloads.clear();
+        self.overall = None;
+        // A terminal that cannot be written to any more is told of by whoever says something there.
+        self.all.clear().ok();
+    }
+
     fn show(&mut self, bars: &Bars, node: &str) {
         let Self { all, overall, workloads } = self;
         let overall = overall.get_or_insert_with(|| {

@@ -157,8 +157,8 @@ async fn secrets_jobs_services_and_pods_are_completed() {
     let (_, secret) = send(&server, "POST", "/api/v1/namespaces/default/secrets", secret).await;
     assert_eq!((&secret["data"], &secret["stringData"]), (&json!({ "a": "Yg==" }), &Value::Null));
     let service = json!({ "metadata": { "name": "s" }, "spec": { "ports": [{ "port": 80 }] } });
-    let (_, service) = send(&server, "POST", "/api/v1/namespaces/default/services", service).await;
-    assert!(service["spec"]["clusterIP"].as_str().unwrap().starts_with("10.96."), "{service}");
+    let (_, made) = send(&server, "POST", "/api/v1/namespaces/default/services", service).await;
+    assert!(made["spec"]["clusterIP"].as_str().unwrap().starts_with("10.96."), "{made}");
     let mut template = pod("x");
     template["spec"]["restartPolicy"] = "Never".into();
     let job = json!({ "metadata": { "name": "j" }, "spec": { "template": { "spec": template["spec"] } } });

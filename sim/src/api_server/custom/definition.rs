@@ -42,10 +42,12 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
         }
         seen.push(name);
         let schema = &version["schema"]["openAPIV3Schema"];
+        // Of a schema that all versions share, Kubernetes speaks by its old name.
+        let schema_path = if versions.len() == 1 { "spec.validation" } else { &format!("{path}.schema") };
         if schema.is_object() {
-            structural(schema, &format!("{path}.schema.openAPIV3Schema"), true, errors);
+            structural(schema, &format!("{schema_path}.openAPIV3Schema"), true, errors);
         } else {
-            errors.required(format!("{path}.schema.openAPIV3Schema"), "schemas are required");
+            errors.required(format!("{path}.schema.openAPIV3Schema"), "");
         }
         let rules = kube_cel::compile_schema(schema);
         for error in rules.compilation_errors() {
@@ -53,13 +55,20 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
             errors.invalid(path, &Value::String(String::new()), &format!("compilation failed: {error}"));
         }
     }
-    for (field, path) in
-        [("plural", "spec.names.plural"), ("kind", "spec.names.kind"), ("listKind", "spec.names.listKind")]
-    {
+    for (field, path) in [
+        ("plural", "spec.names.plural"),
+        ("singular", "spec.names.singular"),
+        ("kind", "spec.names.kind"),
+        ("listKind", "spec.names.listKind"),
+    ] {
         match text(field) {
             "" => errors.required(path, ""),
             given => errors.malformed(path, &given.to_lowercase(), names::dns_1035_label(&given.to_lowercase())),
         }
+    }
+    if definition["status"]["storedVersions"].as_array().is_none_or(Vec::is_empty) {
+        let detail = "must have at least one stored version";
+        errors.invalid("status.storedVersions", &definition["status"]["storedVersions"], detail);
     }
     if let Some(old) = old {
         let established = old["status"]["conditions"].as_array().into_iter().flatten();

@@ -21,6 +21,9 @@ pub mod quantity;
 pub mod types;
 pub mod validate;
 
+#[cfg(test)]
+mod golden;
+
 /// `?fieldValidation=`: what becomes of unknown and repeated fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FieldValidation {

@@ -33,6 +33,12 @@ impl Errors {
         self.0.is_empty()
     }
 
+    /// How many so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     fn push(&mut self, reason: &'static str, field: impl Into<String>, kind: &str, detail: &str) {
         let message = if detail.is_empty() { kind.to_owned() } else { format!("{kind}: {detail}") };
         self.0.push(Cause { reason, message, field: field.into() });
@@ -77,6 +83,16 @@ impl Errors {
     /// It is there twice.
     pub fn duplicate(&mut self, field: impl Into<String>, value: &Value) {
         self.push("FieldValueDuplicate", field, &format!("Duplicate value: {value}"), "");
+    }
+
+    /// It is there twice, and why that matters.
+    pub fn duplicate_because(&mut self, field: impl Into<String>, value: &Value, detail: &str) {
+        self.push("FieldValueDuplicate", field, &format!("Duplicate value: {value}"), detail);
+    }
+
+    /// What it names is not there.
+    pub fn not_found(&mut self, field: impl Into<String>, value: &Value) {
+        self.push("FieldValueNotFound", field, &format!("Not found: {value}"), "");
     }
 
     /// It may not be said here.

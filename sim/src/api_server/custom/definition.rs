@@ -1,7 +1,7 @@
 //! What a CustomResourceDefinition itself must be.
 //! `k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go`
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::schema::validate::{field::Errors, names};
 
@@ -48,11 +48,6 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
             structural(schema, &format!("{schema_path}.openAPIV3Schema"), true, errors);
         } else {
             errors.required(format!("{path}.schema.openAPIV3Schema"), "");
-        }
-        let rules = kube_cel::compile_schema(schema);
-        for error in rules.compilation_errors() {
-            let path = format!("{path}.schema.openAPIV3Schema");
-            errors.invalid(path, &Value::String(String::new()), &format!("compilation failed: {error}"));
         }
     }
     for (field, path) in [
@@ -104,6 +99,7 @@ fn structural(schema: &Value, path: &str, root: bool, errors: &mut Errors) {
     if of == "array" && !schema["items"].is_object() {
         errors.required(format!("{path}.items"), "must be specified");
     }
+    rules(schema, path, errors);
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         structural(property, &format!("{path}.properties[{name}]"), false, errors);
     }
@@ -112,5 +108,16 @@ fn structural(schema: &Value, path: &str, root: bool, errors: &mut Errors) {
     }
     if schema["additionalProperties"].is_object() {
         structural(&schema["additionalProperties"], &format!("{path}.additionalProperties"), false, errors);
+    }
+}
+
+/// The rules of one node of the schema can be compiled.
+fn rules(schema: &Value, path: &str, errors: &mut Errors) {
+    for (index, rule) in schema["x-kubernetes-validations"].as_array().into_iter().flatten().enumerate() {
+        let compiled = kube_cel::compile_schema(&json!({"x-kubernetes-validations": [rule]}));
+        for error in compiled.compilation_errors() {
+            let path = format!("{path}.x-kubernetes-validations[{index}].rule");
+            errors.invalid(path, &rule["rule"], &format!("compilation failed: {error}"));
+        }
     }
 }

@@ -11,7 +11,7 @@
 use serde_json::Value;
 
 use super::{
-    refusal::Refusal,
+    refusal::{Cause, Refusal},
     resource_type::{Definition, ResourceType},
 };
 
@@ -58,6 +58,27 @@ pub fn admit_change(
     validation: FieldValidation,
 ) -> Result<Admitted, Refusal> {
     admit(resource, Some(old), new, validation)
+}
+
+/// Whether an update without a `resourceVersion` is taken for this kind.
+#[must_use]
+pub fn allows_unconditional_update(resource: &ResourceType) -> bool {
+    let conditional = ["PodDisruptionBudget", "Lease", "CustomResourceDefinition"];
+    let webhooks = resource.group == "admissionregistration.k8s.io";
+    matches!(resource.definition, Definition::Builtin) && !conditional.contains(&resource.kind.as_ref()) && !webhooks
+}
+
+/// How an update without a `resourceVersion` is refused where it is needed.
+#[must_use]
+pub fn resource_version_missing(resource: &ResourceType, name: &str) -> Refusal {
+    let cause = Cause {
+        reason: "FieldValueInvalid",
+        message: "Invalid value: 0: must be specified for an update".to_owned(),
+        field: "metadata.resourceVersion".to_owned(),
+    };
+    // The store speaks, which knows the resource and not the kind.
+    let resource = ResourceType { kind: resource.plural.clone(), ..resource.clone() };
+    Refusal::invalid(&resource, name, &[cause])
 }
 
 fn admit(

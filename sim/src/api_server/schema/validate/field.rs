@@ -24,6 +24,11 @@ impl Errors {
                 causes.push(cause);
             }
         }
+        if resource.kind == "Event" {
+            // One strategy serves both groups, and names the older.
+            let resource = ResourceType { group: "".into(), ..resource.clone() };
+            return Err(Refusal::invalid(&resource, name, &causes));
+        }
         Err(Refusal::invalid(resource, name, &causes))
     }
 

@@ -45,7 +45,7 @@ pub(super) fn node(old: Option<&Value>, object: &Value, errors: &mut Errors) {
     }
     let before = old.map(|old| text(&old["spec"]["providerID"])).filter(|provider| !provider.is_empty());
     if before.is_some_and(|before| before != text(&object["spec"]["providerID"])) {
-        errors.forbidden("spec.providerID", "node updates may not change providerID except from \"\" to valid");
+        errors.invalid("spec.providerID", &Value::Null, "field cannot be modified once set");
     }
 }
 
@@ -168,7 +168,7 @@ pub(super) fn binding(namespaced: bool, old: Option<&Value>, object: &Value, err
     for (index, subject) in list(&object["subjects"]).iter().enumerate() {
         let at = |field: &str| format!("subjects[{index}].{field}");
         errors.one_of(at("kind"), &subject["kind"], &["ServiceAccount", "User", "Group"]);
-        if subject["kind"] == "ServiceAccount" && text(&subject["namespace"]).is_empty() {
+        if !namespaced && subject["kind"] == "ServiceAccount" && text(&subject["namespace"]).is_empty() {
             errors.required(at("namespace"), "");
         }
         if text(&subject["name"]).is_empty() {

@@ -13,7 +13,7 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
     let name = definition["metadata"]["name"].as_str().unwrap_or_default();
     let expected = format!("{}.{group}", text("plural"));
     if name != expected {
-        errors.invalid("metadata.name", &name.into(), &format!("must be spec.names.plural+\".\"+spec.group"));
+        errors.invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group");
     }
     if group.is_empty() {
         errors.required("spec.group", "");

@@ -92,7 +92,10 @@ impl Decoder {
         }
         Ok(match (of, value) {
             (GoType::Pointer(to), _) => self.read(to, value, at)?,
-            (GoType::Bool, Value::Bool(_)) | (GoType::String(_), Value::String(_)) | (GoType::Any, _) => value.clone(),
+            (GoType::Bool | GoType::SchemaOrBool, Value::Bool(_))
+            | (GoType::String(_) | GoType::IntOrString, Value::String(_))
+            | (GoType::Float64, Value::Number(_))
+            | (GoType::Any, _) => value.clone(),
             (GoType::Int64, Value::Number(number)) if number.is_i64() => value.clone(),
             (GoType::Int32, Value::Number(number))
                 if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) =>
@@ -100,7 +103,6 @@ impl Decoder {
                 value.clone()
             }
             (GoType::Int32 | GoType::Int64, Value::Number(number)) => self.wrong(&format!("number {number}"), of, at),
-            (GoType::Float64, Value::Number(_)) => value.clone(),
             (GoType::Bytes, Value::String(text)) => {
                 BASE64_STANDARD.decode(text).map_err(|error| illegal_base64(&error))?;
                 value.clone()
@@ -136,18 +138,7 @@ impl Decoder {
             }
             (GoType::Quantity, Value::String(text)) => Quantity::parse(text)?.canonical().into(),
             (GoType::Quantity, other) => Quantity::parse(&other.to_string())?.canonical().into(),
-            (GoType::IntOrString, Value::String(_)) => value.clone(),
-            (GoType::IntOrString, other) => match other.as_i64().and_then(|number| i32::try_from(number).ok()) {
-                Some(_) => value.clone(),
-                None => {
-                    let what = match other {
-                        Value::Number(number) => format!("number {number}"),
-                        other => go_kind(other).to_owned(),
-                    };
-                    self.wrong(&what, &GoType::Int32, at)
-                }
-            },
-            (GoType::SchemaOrBool, Value::Bool(_)) => value.clone(),
+            (GoType::IntOrString, other) => self.read(&GoType::Int32, other, at)?,
             (GoType::SchemaOrArray, Value::Array(items)) => {
                 let of = GoType::Struct(JSON_SCHEMA_PROPS);
                 let mut read = Vec::new();

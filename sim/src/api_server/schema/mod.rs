@@ -138,6 +138,7 @@ pub mod fixtures {
     use crate::api_server::resource_type::Scope;
 
     /// A built-in kind.
+    #[must_use]
     pub fn resource(group: &str, kind: &str) -> ResourceType {
         let cluster =
             ["Namespace", "Node", "PersistentVolume", "CustomResourceDefinition", "PriorityClass", "StorageClass"];

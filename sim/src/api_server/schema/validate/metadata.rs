@@ -38,8 +38,7 @@ pub fn validate(resource: &ResourceType, old: Option<&Value>, object: &Value, er
 #[must_use]
 pub fn name(resource: &ResourceType, name: &str) -> Vec<String> {
     let wrong = match (resource.group.as_ref(), resource.kind.as_ref()) {
-        ("", "Namespace") => names::dns_label(name),
-        ("", "Service") => names::dns_label(name),
+        ("", "Namespace" | "Service") => names::dns_label(name),
         ("rbac.authorization.k8s.io", _) => names::path_segment(name),
         _ => names::dns_subdomain(name),
     };

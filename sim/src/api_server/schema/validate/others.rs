@@ -63,7 +63,7 @@ pub(super) fn namespace(object: &Value, errors: &mut Errors) {
     }
 }
 
-/// The data of a ConfigMap or Secret.
+/// The data of a `ConfigMap` or `Secret`.
 fn data(object: &Value, field: &'static str, errors: &mut Errors) {
     for (key, _) in object[field].as_object().into_iter().flatten() {
         errors.malformed(format!("{field}[{key}]"), key, config_key(key));
@@ -130,7 +130,7 @@ pub(super) fn service(object: &Value, errors: &mut Errors) {
     errors.one_of("spec.type", &spec["type"], &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
 }
 
-/// Of Role and ClusterRole.
+/// Of `Role` and `ClusterRole`.
 pub(super) fn role(namespaced: bool, object: &Value, errors: &mut Errors) {
     for (index, rule) in list(&object["rules"]).iter().enumerate() {
         let at = |field: &str| format!("rules[{index}].{field}");
@@ -157,7 +157,7 @@ pub(super) fn role(namespaced: bool, object: &Value, errors: &mut Errors) {
     }
 }
 
-/// Of RoleBinding and ClusterRoleBinding.
+/// Of `RoleBinding` and `ClusterRoleBinding`.
 pub(super) fn binding(namespaced: bool, old: Option<&Value>, object: &Value, errors: &mut Errors) {
     let role = &object["roleRef"];
     if role["apiGroup"] != "rbac.authorization.k8s.io" {

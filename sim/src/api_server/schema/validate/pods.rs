@@ -41,10 +41,9 @@ pub(super) fn spec(spec: &Value, path: &str, errors: &mut Errors) {
     errors.one_of(at("restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
     errors.one_of(at("dnsPolicy"), &spec["dnsPolicy"], &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
     metadata::labels(&spec["nodeSelector"], &at("nodeSelector"), errors);
-    let named = [("nodeName", "nodeName"), ("serviceAccountName", "serviceAccountName")];
-    for (field, shown) in named.into_iter().chain([("priorityClassName", "priorityClassName")]) {
+    for field in ["nodeName", "serviceAccountName", "priorityClassName"] {
         if !text(&spec[field]).is_empty() {
-            errors.malformed(at(shown), text(&spec[field]), dns_subdomain(text(&spec[field])));
+            errors.malformed(at(field), text(&spec[field]), dns_subdomain(text(&spec[field])));
         }
     }
     if let Some(seconds) = spec["activeDeadlineSeconds"].as_i64()
@@ -146,12 +145,11 @@ fn resources(resources: &Value, path: &str, errors: &mut Errors) {
                 let detail = format!("must be less than or equal to {name} limit of {}", text(limit));
                 errors.invalid(format!("{path}.requests"), amount, &detail);
             }
-            Some(_) => {}
             // Extended resources cannot be overcommitted.
             None if limit.is_null() && name.contains('/') => {
                 errors.required(format!("{path}.limits"), "Limit must be set for non overcommitable resources");
             }
-            None => {}
+            _ => {}
         }
     }
 }

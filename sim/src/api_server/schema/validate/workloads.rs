@@ -164,7 +164,7 @@ fn job_spec(spec: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-/// Of a CronJob.
+/// Of a `CronJob`.
 pub(super) fn cron_job(object: &Value, errors: &mut Errors) {
     let spec = &object["spec"];
     job_spec(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec", errors);

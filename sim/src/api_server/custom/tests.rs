@@ -38,8 +38,7 @@ fn odd_custom_objects_are_answered_as_the_real_api_server_does() {
     let mut wrong = Vec::new();
     for line in include_str!("golden/answers.jsonl").lines() {
         let case: Value = serde_json::from_str(line).unwrap();
-        let validation =
-            if case["validation"] == "Ignore" { FieldValidation::Ignore } else { FieldValidation::Strict };
+        let validation = if case["validation"] == "Ignore" { FieldValidation::Ignore } else { FieldValidation::Strict };
         let (code, answer) = match admit_new(&widgets, case["sent"].clone(), validation) {
             Ok(admitted) => (201, admitted.object),
             Err(refusal) => {
@@ -49,21 +48,24 @@ fn odd_custom_objects_are_answered_as_the_real_api_server_does() {
         };
         let (answer, expected) = (sorted(answer), sorted(case["answer"].clone()));
         if (&json!(code), &answer) != (&case["code"], &expected) {
-            wrong.push(format!("{}\n  expected {} {expected}\n  given    {code} {answer}", case["create"], case["code"]));
+            wrong.push(format!(
+                "{}\n  expected {} {expected}\n  given    {code} {answer}",
+                case["create"], case["code"]
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn widget(spec: Value) -> Value {
+fn widget(spec: &Value) -> Value {
     json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "d"}, "spec": spec})
 }
 
 #[test]
 fn a_rule_sees_what_there_was_before() {
     let widgets = widgets();
-    let old = widget(json!({"color": "red", "size": 60}));
-    let new = widget(json!({"color": "green", "size": 60}));
+    let old = widget(&json!({"color": "red", "size": 60}));
+    let new = widget(&json!({"color": "green", "size": 60}));
     let refusal = admit_change(&widgets, &old, new, FieldValidation::Strict).unwrap_err();
     let expected = "Widget.example.com \"w\" is invalid: [spec: Invalid value: big ones are red, spec.color: Forbidden: color was \
                     red]";
@@ -74,9 +76,12 @@ fn a_rule_sees_what_there_was_before() {
 #[test]
 fn a_definition_says_what_is_served() {
     let widgets = widgets();
-    assert_eq!((widgets.plural.as_ref(), widgets.singular.as_ref(), widgets.scope), ("widgets", "widget", Scope::Namespaced));
+    assert_eq!(
+        (widgets.plural.as_ref(), widgets.singular.as_ref(), widgets.scope),
+        ("widgets", "widget", Scope::Namespaced)
+    );
     assert_eq!(widgets.subresources, [Subresource::Status, Subresource::Scale]);
-    assert!(FieldSelector::parse("spec.color=red", &widgets).unwrap().matches(&widget(json!({"color": "red"}))));
+    assert!(FieldSelector::parse("spec.color=red", &widgets).unwrap().matches(&widget(&json!({"color": "red"}))));
     let refusal = FieldSelector::parse("spec.size=1", &widgets).unwrap_err();
     assert_eq!(refusal.message, "field label not supported: spec.size");
     let refusal = apply(PatchType::StrategicMerge, &widgets, &json!({}), &json!({})).unwrap_err();
@@ -86,14 +91,15 @@ fn a_definition_says_what_is_served() {
 #[test]
 fn columns_show_what_their_paths_find() {
     let now: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
-    let mut object = widget(json!({"color": "red", "size": 60, "tags": ["aa", "bb"]}));
+    let mut object = widget(&json!({"color": "red", "size": 60, "tags": ["aa", "bb"]}));
     object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:59:55Z");
-    object["status"] = json!({"conditions": [{"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]});
+    object["status"] =
+        json!({"conditions": [{"type": "Other", "status": "False"}, {"type": "Ready", "status": "True"}]});
     let shown = table(&widgets(), [&object], IncludeObject::Metadata, now);
     assert_eq!(shown["rows"][0]["cells"], json!(["w", "red", 60, "5s", "aa", "True"]));
     assert_eq!(shown["columnDefinitions"][2]["priority"], 1);
     assert_eq!(shown["rows"][0]["object"]["kind"], "PartialObjectMetadata");
-    let bare = table(&widgets(), [&widget(json!({}))], IncludeObject::None, now);
+    let bare = table(&widgets(), [&widget(&json!({}))], IncludeObject::None, now);
     assert_eq!(bare["rows"][0]["cells"], json!(["w", null, null, null, null, null]));
 }
 

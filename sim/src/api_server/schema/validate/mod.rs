@@ -39,7 +39,9 @@ pub fn object(resource: &ResourceType, old: Option<&Value>, object: &Value, erro
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => others::role(namespaced, object, errors),
         ("rbac.authorization.k8s.io", _) => others::binding(namespaced, old, object, errors),
         ("scheduling.k8s.io", "PriorityClass") => others::priority_class(old, object, errors),
-        ("storage.k8s.io", "StorageClass") if text(&object["provisioner"]).is_empty() => errors.required("provisioner", ""),
+        ("storage.k8s.io", "StorageClass") if text(&object["provisioner"]).is_empty() => {
+            errors.required("provisioner", "");
+        }
         ("admissionregistration.k8s.io", _) => others::webhooks(object, errors),
         ("apiextensions.k8s.io", _) => definition::validate(old, object, errors),
         _ => {}

@@ -5,8 +5,10 @@ use std::{sync::Arc, time::Duration};
 use careen_sim::{
     actors::{
         driver::Driver,
+        garbage::GarbageCollector,
         kubelet::Kubelet,
         kubevirt::{self, timing::Timing},
+        node_lifecycle::NodeLifecycle,
         rules::Rules,
         scheduler::Scheduler,
     },
@@ -43,7 +45,9 @@ async fn cluster(seed: u64) -> Cluster {
     let every_node = LabelSelector::from_json(&json!({})).unwrap();
     let driver = Driver::new(client.clone(), clock, fastrand::Rng::with_seed(seed))
         .with(Scheduler::default())
-        .with(Kubelet::of(every_node, rules.clone()));
+        .with(Kubelet::of(every_node, rules.clone()))
+        .with(NodeLifecycle::new(rules.clone()))
+        .with(GarbageCollector::new(rules.clone()).and(kubevirt::names::KINDS));
     let driver = tokio::spawn(kubevirt::join(driver, Timing::new(rules)).run());
     let cluster = Cluster { server, client, driver };
     for name in ["node-0", "node-1", "node-2"] {

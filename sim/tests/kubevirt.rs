@@ -1,5 +1,7 @@
 //! KubeVirt on the API server in memory, with scheduler and kubelets: all but the guests is real there.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
 use std::{sync::Arc, time::Duration};
 
 use careen_sim::{

@@ -15,7 +15,7 @@ use careen_core::{
     names,
 };
 use careen_sim::{
-    cluster::{ManifestError, SimulatedCluster},
+    cluster::{Builder, SimulatedCluster},
     objects,
 };
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub(super) async fn start(careens_namespace: &str) -> Result<SimulatedCluster, E
     let definition = serde_json::to_value(custom_resource_definition()).map_err(|error| fault(&error))?;
     let builder = SimulatedCluster::builder().seed(SEED).kubevirt(None).nodes(NODES).object(definition);
     let namespaces = [careens_namespace, names::NODE_LEASE_NAMESPACE].map(objects::namespace);
-    namespaces.into_iter().fold(builder, |builder, namespace| builder.object(namespace)).start().await.map_err(refused)
+    namespaces.into_iter().fold(builder, Builder::object).start().await.map_err(|error| fault(&error))
 }
 
 /// Creates the rest once the nodes are ready, and waits until it runs.
@@ -52,7 +52,7 @@ pub(super) async fn fill(simulated: &SimulatedCluster, cluster: &Cluster) -> Res
     until_there(&expected, cluster).await?;
     for object in workloads() {
         expected.add(&object);
-        simulated.create(object).await.map_err(refused)?;
+        simulated.create(object).await.map_err(|error| fault(&error))?;
     }
     until_there(&expected, cluster).await
 }
@@ -66,10 +66,6 @@ async fn until_there(expected: &Expected, cluster: &Cluster) -> Result<(), Error
     };
     let result = timeout(THERE_WITHIN, there).await;
     result.map_err(|_| fault(&expected.missing(&cluster.snapshot()).unwrap_or_default()))
-}
-
-fn refused(error: ManifestError) -> Error {
-    fault(&error)
 }
 
 fn fault(message: &dyn std::fmt::Display) -> Error {

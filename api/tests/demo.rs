@@ -56,8 +56,8 @@ impl Drop for Demo {
 /// The status line of the answer.
 fn ask(address: &str, request: &str, headers: &[&str]) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    write!(connection, "{request} HTTP/1.0\r\n{headers}\r\n").unwrap();
+    let lines = [&[format!("{request} HTTP/1.0").as_str()], headers, &["", ""]].concat();
+    connection.write_all(lines.join("\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     answer.lines().next().unwrap().to_owned()

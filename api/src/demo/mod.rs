@@ -20,7 +20,7 @@ use std::{
 
 use careen_core::{
     cluster::{Cluster, client_on},
-    maintenance::Settings,
+    controller::Settings,
     metrics::Metrics,
     names,
 };

@@ -9,12 +9,14 @@ use std::{
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 /// A demo that ends with the test.
 struct Demo {
     process: Child,
+    /// Kept: who has nobody to talk to ends.
+    _stdout: BufReader<ChildStdout>,
     kubeconfig: PathBuf,
     /// `127.0.0.1:port` of the service, and of the Kubernetes API.
     service: String,
@@ -42,7 +44,7 @@ impl Demo {
         };
         let kubeconfig = said.split_once("KUBECONFIG=").unwrap().1.split(' ').next().unwrap().into();
         let kubernetes = after(&fs::read_to_string(&kubeconfig).unwrap(), "http://");
-        Self { process, kubeconfig, service: after(&said, "http://"), kubernetes }
+        Self { process, _stdout: stdout, kubeconfig, service: after(&said, "http://"), kubernetes }
     }
 }
 
@@ -56,7 +58,8 @@ impl Drop for Demo {
 /// The status line of the answer.
 fn ask(address: &str, request: &str, headers: &[&str]) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
-    let lines = [&[format!("{request} HTTP/1.0").as_str()], headers, &["", ""]].concat();
+    let request = format!("{request} HTTP/1.0");
+    let lines = [&[request.as_str()], headers, &["", ""]].concat();
     connection.write_all(lines.join("\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();

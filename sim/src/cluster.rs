@@ -1,6 +1,5 @@
 //! A whole cluster in memory: API server, kubelets, controllers, and KubeVirt if wanted.
 
-mod kubevirt;
 mod manifests;
 
 use std::{fmt, time::Duration};
@@ -17,6 +16,7 @@ use crate::{
         garbage::GarbageCollector,
         kubelet::Kubelet,
         kubevirt::{
+            self,
             names::{INSTANCE, MIGRATION, VIRTUAL_MACHINE},
             timing::Timing,
         },
@@ -207,8 +207,9 @@ impl Builder {
         let mut driver = controllers(&server, clock, self.seed, &self.rules, self.renews_every);
         if let Some((mut timing, strategy)) = self.kubevirt {
             timing.rules = self.rules.clone();
-            kubevirt::install(&server, &client, strategy.as_deref()).await?;
-            driver = driver.with_all(crate::actors::kubevirt::actors(timing));
+            let refused = |error| ManifestError::Refused { what: "KubeVirt".to_owned(), source: Box::new(error) };
+            kubevirt::install::install(&server, strategy.as_deref()).await.map_err(refused)?;
+            driver = kubevirt::join(driver, timing);
         }
         if let Some(record) = self.record {
             driver = driver.recording(record);

@@ -110,6 +110,7 @@ mod tests {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(entries) => {
+                assert!(entries.values().all(|value| !value.is_null()), "{entries:?}");
                 found.extend(entries.get("$ref").and_then(Value::as_str).map(str::to_owned));
                 entries.values().for_each(|value| references(value, found));
             }

@@ -183,6 +183,9 @@ impl Style {
             Shape::Table => {
                 let mut table = table::table(resource, objects.iter().map(AsRef::as_ref), self.include, now);
                 table["metadata"] = metadata.clone();
+                if let Some(metadata) = table["metadata"].as_object_mut() {
+                    metadata.retain(|field, value| field != "continue" || *value != "");
+                }
                 self.write(&table)
             }
         }

@@ -103,7 +103,7 @@ fn answer_with_store(server: &ApiServer, write: &Write, style: Style) -> Result<
         ("delete", "") => delete::delete(&mut store, write).map(Answer::from),
         (_, "scale") if resource.has(Subresource::Scale) => scale::answer(&mut store, write).map(Answer::from),
         (_, "") => Err(Refusal::method_not_allowed()),
-        (verb, subresource) => Err(other(resource, verb, subresource)),
+        (verb, subresource) => Err(other(resource, &target.name, verb, subresource)),
     }
 }
 
@@ -114,7 +114,7 @@ fn get(store: &super::store::Store, write: &Write) -> Result<Answer, Refusal> {
     Ok(Reply::Object { code: 200, resource: write.resource.clone(), object }.into())
 }
 
-fn other(resource: &ResourceType, verb: &str, subresource: &str) -> Refusal {
+fn other(resource: &ResourceType, name: &str, verb: &str, subresource: &str) -> Refusal {
     let first = subresource.split('/').next().unwrap_or_default();
     let is_served = [
         ("status", Subresource::Status),
@@ -127,6 +127,9 @@ fn other(resource: &ResourceType, verb: &str, subresource: &str) -> Refusal {
     }
     if !resource.is_custom() && builtin::OTHER_SUBRESOURCES.contains(&(resource.plural.as_ref(), first)) {
         return Refusal::not_implemented(format_args!("{verb} of {}/{first}", resource.plural));
+    }
+    if resource.is_custom() && matches!(first, "status" | "scale") {
+        return Refusal::not_found(resource, name);
     }
     Refusal::no_such_resource()
 }

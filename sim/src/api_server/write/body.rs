@@ -77,9 +77,17 @@ fn malformed(body: &[u8], error: &serde_json::Error, kind: Option<&str>) -> Refu
 
 /// The object that a request carries; it is of the resource's kind.
 pub(in super::super) fn object(request: &Request, resource: &ResourceType, kinds: &Kinds) -> Result<Value, Refusal> {
+    let object = object_of(request, &resource.kind)?;
+    check_kind(&object, resource, kinds)?;
+    Ok(with_metadata(object))
+}
+
+/// Some object; where there is none, the refusal says of which kind it should be.
+pub(in super::super) fn object_of(request: &Request, kind: &str) -> Result<Value, Refusal> {
     let object = match request.content_type() {
-        "" | "application/json" => serde_json::from_slice(&request.body)
-            .map_err(|error| malformed(&request.body, &error, Some(&resource.kind)))?,
+        "" | "application/json" => {
+            serde_json::from_slice(&request.body).map_err(|error| malformed(&request.body, &error, Some(kind)))?
+        }
         _ => any(request)?.unwrap_or_default(),
     };
     if !object.is_object() {
@@ -91,14 +99,12 @@ pub(in super::super) fn object(request: &Request, resource: &ResourceType, kinds
         };
         let hex = hexadecimal(&request.body);
         return Err(Refusal::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
+            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
              json: cannot unmarshal {what} into Go value of type struct {{ APIVersion string \
-             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({hex})",
-            resource.kind
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({hex})"
         )));
     }
-    check_kind(&object, resource, kinds)?;
-    Ok(with_metadata(object))
+    Ok(object)
 }
 
 /// An object always has metadata.
@@ -159,13 +165,16 @@ fn check_custom(
             )));
         }
     }
-    let mut causes = Vec::new();
-    for (field, value, expected) in [("apiVersion", version, expected), ("kind", kind, resource.kind.as_ref())] {
-        if value != expected {
-            let message = format!("Invalid value: {value:?}: must be {expected}");
-            causes.push(Cause { reason: "FieldValueInvalid", message, field: field.into() });
-        }
+    if version != expected {
+        return Err(Refusal::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({expected})"
+        )));
     }
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    if causes.is_empty() { Ok(()) } else { Err(Refusal::invalid_kind(&resource.group, kind, name, &causes)) }
+    if kind != resource.kind {
+        let message = format!("Invalid value: {kind:?}: must be {}", resource.kind);
+        let cause = Cause { reason: "FieldValueInvalid", message, field: "kind".into() };
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        return Err(Refusal::invalid_kind(&resource.group, kind, name, &[cause]));
+    }
+    Ok(())
 }

@@ -50,6 +50,7 @@ pub(in super::super) fn create(store: &mut Store, write: &Write) -> Result<Answe
     }
     prepare(store, write.resource, &mut object);
     admission::complete(store, write.resource, &mut object)?;
+    admission::fold_string_data(write.resource, &mut object);
     let mut object = schema::admit_new(write.resource, object, FieldValidation::Ignore)?.object;
     if write.resource.group == "events.k8s.io" {
         object = event::to_core(&object);

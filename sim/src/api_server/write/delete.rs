@@ -170,7 +170,10 @@ pub(in super::super) fn delete_collection(store: &mut Store, write: &Write) -> R
             Err(refusal) => return Err(refusal),
         }
     }
-    let metadata = json!({ "resourceVersion": store.version().to_string() });
+    let mut metadata = json!({ "resourceVersion": store.version().to_string() });
+    if write.resource.is_custom() {
+        metadata["continue"] = "".into();
+    }
     Ok(Reply::List { resource: write.resource.clone(), objects, metadata })
 }
 

@@ -13,7 +13,7 @@ use super::{
         schema::{self, FieldValidation},
         store::Store,
     },
-    Write, body, create, effects,
+    Write, admission, body, create, effects,
 };
 
 /// What of an object a change is about.
@@ -125,6 +125,7 @@ pub(in super::super) fn replace(
     let seen = in_version(resource, old);
     separate_status(resource, &seen, &mut new, options.part);
     keep_metadata(resource, &seen, &mut new)?;
+    admission::fold_string_data(resource, &mut new);
     new["apiVersion"] = seen["apiVersion"].clone();
     new["kind"] = seen["kind"].clone();
     let mut new = schema::admit_change(resource, &seen, new, FieldValidation::Ignore)?.object;

@@ -1,6 +1,5 @@
 //! A whole cluster in memory: API server, kubelets, controllers, and KubeVirt if wanted.
 
-mod kubevirt;
 mod manifests;
 
 use std::{fmt, time::Duration};
@@ -16,10 +15,7 @@ use crate::{
         driver::{Done, Driver},
         garbage::GarbageCollector,
         kubelet::Kubelet,
-        kubevirt::{
-            names::{INSTANCE, MIGRATION, VIRTUAL_MACHINE},
-            timing::Timing,
-        },
+        kubevirt::{self, names, timing::Timing},
         node_lifecycle::NodeLifecycle,
         rules::{Rule, Rules},
         scheduler::Scheduler,
@@ -208,9 +204,10 @@ impl Builder {
         let mut garbage = GarbageCollector::new(self.rules.clone());
         if let Some((mut timing, strategy)) = self.kubevirt {
             timing.rules = self.rules.clone();
-            kubevirt::install(&server, &client, strategy.as_deref()).await?;
-            driver = driver.with_all(crate::actors::kubevirt::actors(timing));
-            garbage = garbage.and([VIRTUAL_MACHINE, INSTANCE, MIGRATION]);
+            let refused = |source| ManifestError::Refused { what: "KubeVirt".to_owned(), source: Box::new(source) };
+            kubevirt::install::install(&server, strategy.as_deref()).await.map_err(refused)?;
+            driver = kubevirt::join(driver, timing);
+            garbage = garbage.and(names::KINDS);
         }
         driver = driver.with(garbage);
         if let Some(record) = self.record {

@@ -15,11 +15,7 @@ use crate::{
         driver::{Done, Driver},
         garbage::GarbageCollector,
         kubelet::Kubelet,
-        kubevirt::{
-            self,
-            names::{INSTANCE, MIGRATION, VIRTUAL_MACHINE},
-            timing::Timing,
-        },
+        kubevirt::{self, names, timing::Timing},
         node_lifecycle::NodeLifecycle,
         rules::{Rule, Rules},
         scheduler::Scheduler,
@@ -205,12 +201,15 @@ impl Builder {
         let server = ApiServer::new(options);
         let client = server.as_user(User::administrator()).client();
         let mut driver = controllers(&server, clock, self.seed, &self.rules, self.renews_every);
+        let mut garbage = GarbageCollector::new(self.rules.clone());
         if let Some((mut timing, strategy)) = self.kubevirt {
             timing.rules = self.rules.clone();
-            let refused = |error| ManifestError::Refused { what: "KubeVirt".to_owned(), source: Box::new(error) };
+            let refused = |source| ManifestError::Refused { what: "KubeVirt".to_owned(), source: Box::new(source) };
             kubevirt::install::install(&server, strategy.as_deref()).await.map_err(refused)?;
             driver = kubevirt::join(driver, timing);
+            garbage = garbage.and(names::KINDS);
         }
+        driver = driver.with(garbage);
         if let Some(record) = self.record {
             driver = driver.recording(record);
         }
@@ -221,7 +220,7 @@ impl Builder {
     }
 }
 
-/// Who acts on a cluster without KubeVirt. Controllers see what those before them did in the same round.
+/// Who acts on a cluster, but for KubeVirt and the garbage collector. Controllers see what those before them did in the same round.
 fn controllers(server: &ApiServer, clock: Clock, seed: u64, rules: &Rules, renews_every: Duration) -> Driver {
     let client = server.as_user(User::new("system:actors", &["system:masters"])).client();
     let random = fastrand::Rng::with_seed(seed);
@@ -238,7 +237,6 @@ fn controllers(server: &ApiServer, clock: Clock, seed: u64, rules: &Rules, renew
         .with(Kubelet::of(every_node, rules.clone()).renewing_every(renews_every))
         .with(Disruption::new(rules.clone()))
         .with(NodeLifecycle::new(rules.clone()).with_grace(grace))
-        .with(GarbageCollector::new(rules.clone()).and([VIRTUAL_MACHINE, INSTANCE, MIGRATION]))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 /// The object with a merge patch.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "a patch is written where it is used")]
 pub fn with(mut object: Value, patch: Value) -> Value {
     json_patch::merge(&mut object, &patch);
     object
@@ -54,7 +55,7 @@ pub fn control_plane_node(name: &str) -> Value {
     })
 }
 
-fn object(api_version: &str, kind: &str, namespace: &str, name: &str, spec: Value) -> Value {
+fn object(api_version: &str, kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": api_version, "kind": kind,
         "metadata": {"namespace": namespace, "name": name, "labels": {"app": name}}, "spec": spec,
@@ -76,7 +77,7 @@ fn selector(name: &str) -> Value {
 /// A pod that nobody owns.
 #[must_use]
 pub fn pod(namespace: &str, name: &str) -> Value {
-    object("v1", "Pod", namespace, name, json!({"containers": containers()}))
+    object("v1", "Pod", namespace, name, &json!({"containers": containers()}))
 }
 
 /// The mirror of a static pod of that node: `etcd-node01`.
@@ -99,7 +100,7 @@ pub fn static_pod(namespace: &str, name: &str, node: &str) -> Value {
 #[must_use]
 pub fn deployment(namespace: &str, name: &str, replicas: u32) -> Value {
     let spec = json!({"replicas": replicas, "selector": selector(name), "template": template(name)});
-    object("apps/v1", "Deployment", namespace, name, spec)
+    object("apps/v1", "Deployment", namespace, name, &spec)
 }
 
 /// A `StatefulSet` without volumes.
@@ -108,13 +109,13 @@ pub fn stateful_set(namespace: &str, name: &str, replicas: u32) -> Value {
     let spec = json!({
         "replicas": replicas, "serviceName": name, "selector": selector(name), "template": template(name),
     });
-    object("apps/v1", "StatefulSet", namespace, name, spec)
+    object("apps/v1", "StatefulSet", namespace, name, &spec)
 }
 
 /// A `DaemonSet` on all nodes but those with taints of their own.
 #[must_use]
 pub fn daemon_set(namespace: &str, name: &str) -> Value {
-    object("apps/v1", "DaemonSet", namespace, name, json!({"selector": selector(name), "template": template(name)}))
+    object("apps/v1", "DaemonSet", namespace, name, &json!({"selector": selector(name), "template": template(name)}))
 }
 
 /// A Job of one pod, which has done its work after so long: `10s`.
@@ -122,7 +123,7 @@ pub fn daemon_set(namespace: &str, name: &str) -> Value {
 pub fn job(namespace: &str, name: &str, completes_after: &str) -> Value {
     let mut template = template(name);
     template["spec"]["restartPolicy"] = "Never".into();
-    let job = object("batch/v1", "Job", namespace, name, json!({"template": template}));
+    let job = object("batch/v1", "Job", namespace, name, &json!({"template": template}));
     with_pods_annotated(job, "sim.careen.dev/completes-after", completes_after)
 }
 
@@ -130,14 +131,14 @@ pub fn job(namespace: &str, name: &str, completes_after: &str) -> Value {
 #[must_use]
 pub fn min_available(namespace: &str, name: &str, count: impl Into<Value>) -> Value {
     let spec = json!({"minAvailable": count.into(), "selector": selector(name)});
-    object("policy/v1", "PodDisruptionBudget", namespace, name, spec)
+    object("policy/v1", "PodDisruptionBudget", namespace, name, &spec)
 }
 
 /// A budget for the pods with `app: name`: so many, or such a percentage (`"50%"`), may be away.
 #[must_use]
 pub fn max_unavailable(namespace: &str, name: &str, count: impl Into<Value>) -> Value {
     let spec = json!({"maxUnavailable": count.into(), "selector": selector(name)});
-    object("policy/v1", "PodDisruptionBudget", namespace, name, spec)
+    object("policy/v1", "PodDisruptionBudget", namespace, name, &spec)
 }
 
 /// A virtual machine that is always to run, with that eviction strategy: `LiveMigrate`; none for the cluster's.
@@ -152,5 +153,5 @@ pub fn virtual_machine(namespace: &str, name: &str, eviction_strategy: Option<&s
         guest["evictionStrategy"] = strategy.into();
     }
     let template = json!({"metadata": {"labels": {"app": name}}, "spec": guest});
-    object("kubevirt.io/v1", "VirtualMachine", namespace, name, json!({"runStrategy": "Always", "template": template}))
+    object("kubevirt.io/v1", "VirtualMachine", namespace, name, &json!({"runStrategy": "Always", "template": template}))
 }

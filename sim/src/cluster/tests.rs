@@ -186,8 +186,8 @@ async fn hour(seed: u64) -> (u64, usize) {
         .await
         .unwrap();
     let mut random = fastrand::Rng::with_seed(seed);
-    for _ in 0..20 {
-        pass(random.u64(1..360)).await;
+    for _ in 0..10 {
+        pass(random.u64(1..720)).await;
         if random.bool() {
             cordon(&cluster, &format!("node0{}", random.u8(1..=3)), random.bool()).await;
         }
@@ -213,7 +213,7 @@ fn the_same_seed_gives_the_same_history_and_another_one_another() {
     let histories: Vec<_> = halves.into_iter().flat_map(|half| half.join().unwrap()).collect();
     for (seed, first, second) in &histories {
         assert_eq!(first, second, "seed {seed}");
-        assert!(first.1 > 200, "seed {seed} has {} writes: too few to say anything", first.1);
+        assert!(first.1 > 100, "seed {seed} has {} writes: too few to say anything", first.1);
     }
     let different: BTreeSet<_> = histories.iter().map(|(_, history, _)| history).collect();
     assert_eq!(different.len(), 50);

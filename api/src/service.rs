@@ -6,7 +6,7 @@ use axum::Router;
 use careen_core::{
     clock::Clock,
     cluster::Cluster,
-    maintenance::{Controller, Settings},
+    controller::{Controller, Settings},
     metrics::Metrics,
 };
 use kube::Client;
@@ -41,7 +41,7 @@ impl Service {
     /// Starts its parts, and gives what they see of the cluster.
     pub(crate) fn start(self, parts: &mut Parts, shutdown: &Shutdown) -> Cluster {
         let Self { client, metrics, settings, door } = self;
-        let cluster = Cluster::whole(client.clone(), metrics);
+        let cluster = Cluster::with_orders(client.clone(), &settings.namespace, metrics);
         let identity = &settings.identity;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, "listening on http://{}", door.address);
         let controller = Controller::new(cluster.clone(), settings, Clock::system());
@@ -88,7 +88,9 @@ impl Door {
         tokio::select! {
             // It never fails: axum tries again when a connection cannot be accepted.
             _ = axum::serve(self.listener, guarded).with_graceful_shutdown(shutdown.requested()) => {}
-            () = late => tracing::warn!("requests were cut off that had not been answered in {} s", finish_within.as_secs()),
+            () = late => if !finish_within.is_zero() {
+                tracing::warn!("requests were cut off that had not been answered in {} s", finish_within.as_secs());
+            }
         }
     }
 }

@@ -1,0 +1,182 @@
+//! Records on nodes whose maintenance is gone: the finalizer was removed by force, or somebody wrote the record by hand.
+
+use super::{NodeMaintenance, context::Context, news::News};
+use crate::{
+    cluster::Snapshot,
+    lease::NodeLease,
+    maintenance::maintenance_is_gone,
+    migration::take_back,
+    model::{ActorKind, DrainSpec, Node, Record, RecordReading, Uid},
+    node,
+};
+
+/// What is to be done about the record on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// Nothing: there is none, or its maintenance lives.
+    Fine,
+    /// It is reported and not obeyed.
+    Report(String),
+    /// Its maintenance is not in the caches; the API server is asked, and if it is gone the node is restored.
+    Restore(Record),
+}
+
+/// Looks at the record of a node: pure.
+pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> Finding {
+    let record = match Record::read(node) {
+        RecordReading::Absent => return Finding::Fine,
+        RecordReading::Unreadable(error) => {
+            // That of a live maintenance is put back by its worker.
+            let lives = snapshot.maintenances().any(|object| object.spec.node_name == node.name.as_str());
+            return if lives { Finding::Fine } else { Finding::Report(error.to_string()) };
+        }
+        RecordReading::Present(record) => record,
+    };
+    if record.actor.kind == ActorKind::Order
+        && snapshot.drain_order(&node.name).is_some_and(|order| *order.id() == record.actor.uid && !order.is_finished())
+    {
+        return Finding::Fine;
+    }
+    if record.actor.kind != ActorKind::Maintenance {
+        let (kind, name) = (record.actor.kind, &record.actor.name);
+        return Finding::Report(format!(
+            "node {} carries the record of a drain ({kind:?} {name}) that no controller carries out: uncordon the node when it should serve again",
+            node.name
+        ));
+    }
+    let lives = snapshot.maintenance(&record.actor.name).is_some_and(|object| uid_of(object) == record.actor.uid);
+    if lives {
+        return Finding::Fine;
+    }
+    match record.check(node, drain_taint_key) {
+        Ok(()) => Finding::Restore(record),
+        Err(fault) => Finding::Report(fault.to_string()),
+    }
+}
+
+/// Restores a node whose maintenance is gone, if the API server confirms that it is. `Err`: try again later.
+pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
+    let client = context.cluster.client();
+    if !maintenance_is_gone(client, &record.actor).await.map_err(|error| error.to_string())? {
+        // One that cannot be decoded, or has only just been made.
+        return Err(format!("NodeMaintenance {} is there, but the cache does not show it", record.actor.name));
+    }
+    let holder = record.actor.lease_holder();
+    let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
+    let lease = lease.map_err(|error| error.to_string())?;
+    let key = &context.settings.drain_taint_key;
+    let node = &node::read(client, node).await.map_err(|error| error.to_string())?;
+    let record = match Record::read(node) {
+        RecordReading::Present(found) if found.actor == record.actor => &found.clone(),
+        _ => return Ok(()),
+    };
+    record.check(node, key).map_err(|error| error.to_string())?;
+    // The options went with the object; without them nothing is aborted that runs.
+    let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
+    let left = take_back(&context.cluster, &node.name, record, &options).await;
+    if !left.is_empty() {
+        context.publisher.of_node(node, News::LeftBehind(left.join("; ")));
+    }
+    let cleared =
+        node::set_conditions(client, node, None, context.clock.now()).await.map_err(|error| error.to_string())?;
+    let node = cleared.as_ref().unwrap_or(node);
+    let restored = node::change(client, node, |node| match Record::read(node) {
+        RecordReading::Present(found) if found.actor == record.actor => node::restore(node, &found, key),
+        _ => Ok(None),
+    });
+    let restored = restored.await.map_err(|error| error.to_string())?;
+    if let Some(restored) = restored {
+        tracing::warn!(node = %restored.name, maintenance = record.actor.name, "restored: its maintenance was removed by force");
+        if !record.was_unschedulable {
+            context.publisher.of_node(&restored, News::UncordonNode);
+        }
+    }
+    lease.release().await.map_err(|error| error.to_string())
+}
+
+/// The sound record of another maintenance that is not in the caches: a newcomer takes the node over from it.
+pub(super) fn left_behind(
+    newcomer: &NodeMaintenance,
+    node: &Node,
+    snapshot: &Snapshot,
+    drain_taint_key: &str,
+) -> Option<Record> {
+    match find(node, snapshot, drain_taint_key) {
+        Finding::Restore(record) if record.actor.uid != uid_of(newcomer) => Some(record),
+        _ => None,
+    }
+}
+
+fn uid_of(object: &NodeMaintenance) -> Uid {
+    Uid(object.metadata.uid.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        maintenance::accept::actor,
+        model::testing::{at, maintenance, node},
+        names::DRAIN_TAINT_KEY,
+        node::Actor,
+    };
+
+    fn taken_out() -> (NodeMaintenance, Node) {
+        let object = maintenance("node02-maintenance", "node02");
+        let record = Record::begin(&actor(&object), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
+        (object, node("node02").cordoned().tainted(DRAIN_TAINT_KEY, "NoSchedule").with_record(&record))
+    }
+
+    #[test]
+    fn a_live_maintenance_keeps_its_record() {
+        let (object, node) = taken_out();
+        let snapshot = Snapshot::default().with(object);
+        assert_eq!(find(&node, &snapshot, DRAIN_TAINT_KEY), Finding::Fine);
+        assert!(matches!(find(&node, &Snapshot::default(), DRAIN_TAINT_KEY), Finding::Restore(_)));
+    }
+
+    #[test]
+    fn what_was_written_by_hand_is_only_reported() {
+        let (object, good) = taken_out();
+        let RecordReading::Present(record) = Record::read(&good) else { panic!() };
+        let drain = Actor { kind: ActorKind::Process, ..actor(&object) };
+        let forged = [
+            good.clone().with_record_text("{"),
+            good.clone().with_record(&Record { actor: drain, ..record.clone() }),
+            good.clone().with_record(&Record { added_taint: Some("example.com/theirs".into()), ..record.clone() }),
+            good.clone().with_record(&Record { node_uid: "another".into(), ..record.clone() }),
+            // Whoever may only patch nodes/status cannot add the taint.
+            node("node02").cordoned().with_record(&record),
+        ];
+        for node in forged {
+            let finding = find(&node, &Snapshot::default(), DRAIN_TAINT_KEY);
+            assert!(matches!(&finding, Finding::Report(why) if why.contains("node02")), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn a_newcomer_takes_a_node_over_only_from_a_sound_record_of_another_that_is_gone() {
+        let (old, node) = taken_out();
+        let newcomer = maintenance("newcomer", "node02");
+        let found = left_behind(&newcomer, &node, &Snapshot::default(), DRAIN_TAINT_KEY);
+        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+
+        assert_eq!(left_behind(&newcomer, &node, &Snapshot::default().with(old.clone()), DRAIN_TAINT_KEY), None);
+        assert_eq!(left_behind(&old, &node, &Snapshot::default(), DRAIN_TAINT_KEY), None, "its own is its own");
+        let untainted = crate::model::testing::node("node02").cordoned();
+        assert_eq!(left_behind(&newcomer, &untainted, &Snapshot::default(), DRAIN_TAINT_KEY), None);
+        // Made again under its name: another UID, another maintenance.
+        let mut again = old.clone();
+        again.metadata.uid = Some("again".to_owned());
+        let found = left_behind(&again, &node, &Snapshot::default().with(again.clone()), DRAIN_TAINT_KEY);
+        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+    }
+
+    #[test]
+    fn an_unreadable_record_is_left_to_the_worker_of_a_live_maintenance() {
+        let (object, node) = taken_out();
+        let node = node.with_record_text("{");
+        assert_eq!(find(&node, &Snapshot::default().with(object), DRAIN_TAINT_KEY), Finding::Fine);
+        assert!(matches!(find(&node, &Snapshot::default(), DRAIN_TAINT_KEY), Finding::Report(_)));
+    }
+}

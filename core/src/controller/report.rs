@@ -1,0 +1,105 @@
+//! Tells people how a maintenance is doing: the status, Events and metrics.
+
+use jiff::Timestamp;
+
+use super::{
+    NodeMaintenance, NodeMaintenanceStatus, Phase,
+    accept::Refused,
+    intent::to_restore,
+    news::News,
+    requests::{self, WriteError, has_finalizer},
+    status::{self, Known},
+    worker::Worker,
+};
+
+impl Worker {
+    /// Writes the status if it says something new and it is time to; returns when it has to be written else.
+    pub(super) async fn write_status(&mut self) -> Option<Timestamp> {
+        let now = self.acting.now();
+        let (snapshot, object) = self.look();
+        let object = object?;
+        if !has_finalizer(&object) && self.acting.trouble.is_none() {
+            // Nothing is promised before the object is held.
+            return None;
+        }
+        // Not simply the one on the node: whoever may patch nodes/status can write annotations.
+        let record = snapshot.node(&self.accepted.node).and_then(|node| to_restore(&object, node));
+        let record = record.or_else(|| object.status.as_ref().and_then(|status| status.record.clone()));
+        let known = Known {
+            record: record.as_ref(),
+            drain: self.acting.last.as_ref().map(|(phase, progress)| (phase, progress)),
+            drained_at: self.drained_at,
+            trouble: self.acting.trouble.as_ref(),
+            lease_errors: self.acting.lease_errors,
+            total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),
+            stopping: object.metadata.deletion_timestamp.is_some(),
+        };
+        let wanted = status::of_accepted(&object, &known, now);
+        let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else {
+            self.pace.is_up_to_date();
+            return None;
+        };
+        let shown = object.status.as_ref();
+        let mere_progress = shown.is_some_and(|shown| status::differs_in_progress_only(shown, &wanted));
+        if let Some(due) = self.pace.begin(mere_progress, now) {
+            return Some(due);
+        }
+        let from = self.cached_object_version();
+        match requests::write_status(self.acting.context.cluster.client(), &object, patch).await {
+            Ok(written) => {
+                self.pace.wrote();
+                self.tell(&object, &wanted);
+                self.wrote_object(&from, written);
+                None
+            }
+            Err(WriteError::Changed(_)) => self.pace.again_at(),
+            Err(error) => {
+                tracing::warn!(maintenance = self.acting.actor.name, %error, "the status could not be written");
+                self.pace.failed(now)
+            }
+        }
+    }
+
+    /// Takes the acceptance back; whether that is written.
+    pub(super) async fn refuse(&mut self, object: &NodeMaintenance, refused: &Refused) -> bool {
+        let now = self.acting.now();
+        let wanted = status::of_refused(object, refused, now);
+        let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else { return true };
+        match requests::write_status(self.acting.context.cluster.client(), object, patch).await {
+            Ok(_) => {
+                self.acting.context.publisher.of_maintenance(object, News::FailedMaintenance(refused.message.clone()));
+                true
+            }
+            Err(error) => {
+                self.acting.failed(error.into());
+                false
+            }
+        }
+    }
+
+    /// Tells of what has changed in the status.
+    fn tell(&self, object: &NodeMaintenance, new: &NodeMaintenanceStatus) {
+        let old = object.status.clone().unwrap_or_default();
+        let publisher = &self.acting.context.publisher;
+        if new.phase == Some(Phase::Succeeded) && old.phase != Some(Phase::Succeeded) {
+            publisher.of_maintenance(object, News::SucceedMaintenance);
+            if let (None, Some(started), Some(drained)) = (old.drained_at, new.started_at, new.drained_at) {
+                let seconds = drained.duration_since(started).as_secs_f64();
+                self.acting.context.cluster.metrics().drain_duration.observe(seconds);
+            }
+        }
+        if new.phase == Some(Phase::Failed) && old.phase != Some(Phase::Failed) {
+            let why = new.last_error.clone().unwrap_or_else(|| "spec.drain.timeout is over".to_owned());
+            publisher.of_maintenance(object, News::FailedMaintenance(why));
+        }
+        let stuck = |status: &NodeMaintenanceStatus| {
+            let condition = status.conditions.iter().find(|condition| condition.type_ == status::condition::STUCK);
+            condition.filter(|condition| condition.status == "True").map(|condition| condition.message.clone())
+        };
+        match (stuck(&old), stuck(new)) {
+            (None, Some(what)) => publisher.of_maintenance(object, News::Stuck(what)),
+            (Some(_), None) => publisher.of_maintenance(object, News::NoLongerStuck),
+            _ => {}
+        }
+    }
+}

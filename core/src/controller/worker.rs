@@ -1,0 +1,258 @@
+//! Carries one accepted maintenance out: the steps by which a node goes out of service and stays there.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use super::{
+    NodeMaintenance,
+    accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
+    acting::{Acting, lease_changed, next_outcome},
+    context::Context,
+    overlay::Overlay,
+    pace::Pace,
+    requests::has_finalizer,
+    status::condition,
+    steps::Progressed,
+};
+use crate::{
+    cluster::Snapshot,
+    drain::{DrainPhase, Progress},
+    model::{Record, Trouble, TroubleReason},
+};
+
+/// Two looks that nothing but time has caused are at least so far apart.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
+/// One accepted maintenance.
+pub(super) struct Worker {
+    pub(super) acting: Acting,
+    pub(super) accepted: Accepted,
+    /// Since when it has been drained, as this worker saw it.
+    pub(super) drained_at: Option<Timestamp>,
+    pub(super) pace: Pace,
+    own_object: Overlay<NodeMaintenance>,
+}
+
+/// Why a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The maintenance has gone, and the node is as it was.
+    Gone,
+    /// This replica stops; the next leader goes on.
+    Stopped,
+}
+
+impl Worker {
+    pub(super) fn new(context: Context, object: &NodeMaintenance, accepted: Accepted) -> Self {
+        let mut acting = Acting::new(context, accepted.node.clone(), actor(object));
+        acting.lease_errors = object.status.as_ref().and_then(|status| status.error_on_lease_count).unwrap_or(0);
+        Self { acting, accepted, drained_at: None, pace: Pace::default(), own_object: Overlay::default() }
+    }
+
+    /// Works until the maintenance is gone or this replica stops. `wake` tells of changes.
+    pub(super) async fn run(mut self, wake: Arc<Notify>, mut stopping: watch::Receiver<bool>) -> Ended {
+        loop {
+            if *stopping.borrow() {
+                self.acting.settle().await;
+                return Ended::Stopped;
+            }
+            let (snapshot, object) = self.look();
+            let Some(object) = object else {
+                // Removed by force: the record on the node says what is to be undone, and the leader finds it there.
+                self.acting.settle().await;
+                self.acting.show_blocked(None);
+                return Ended::Gone;
+            };
+            if object.metadata.deletion_timestamp.is_some() {
+                return self.stop(&wake, &mut stopping).await;
+            }
+            if !has_finalizer(&object)
+                && let Some(refused) = managed_by_another(&object)
+            {
+                // Another controller was faster.
+                if self.refuse(&object, &refused).await {
+                    return Ended::Gone;
+                }
+            }
+            self.take_up_spec(&object);
+            let wake_at = self.proceed(&object, &snapshot).await;
+            let status_at = self.write_status().await;
+            let now = self.acting.now();
+            let until = [wake_at, status_at, self.acting.retry.at.filter(|at| *at > now)].into_iter().flatten().min();
+            // Never twice at the same moment, whatever a step asks for.
+            let until = until.map(|until| until.max(now + SHORTEST_WAIT));
+            let clock = self.acting.context.clock;
+            tokio::select! {
+                () = wake.notified() => {}
+                outcome = next_outcome(&mut self.acting.drain) => self.acting.take_up(outcome),
+                () = lease_changed(self.acting.lease.as_mut()) => {}
+                () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// The cluster as it is best known, our own last writes included, and the maintenance in it.
+    pub(super) fn look(&mut self) -> (Snapshot, Option<Arc<NodeMaintenance>>) {
+        let snapshot = self.acting.snapshot();
+        let cached = snapshot.maintenance(&self.acting.actor.name).cloned();
+        let object = cached.map(|cached| {
+            let version = cached.metadata.resource_version.clone().unwrap_or_default();
+            self.own_object.over(&version).cloned().unwrap_or(cached)
+        });
+        let object = object.filter(|object| object.metadata.uid.as_deref() == Some(self.acting.actor.uid.as_str()));
+        (snapshot, object)
+    }
+
+    /// A changed spec: its drain options count from now on.
+    fn take_up_spec(&mut self, object: &NodeMaintenance) {
+        match understand(object) {
+            Ok(accepted) => {
+                self.accepted.origin = accepted.origin;
+                if self.accepted.options != accepted.options {
+                    self.accepted.options = accepted.options.clone();
+                    self.acting.begin_anew();
+                    if let Some(drain) = &mut self.acting.drain {
+                        drain.machine().set_options(accepted.options);
+                    }
+                }
+                self.acting.trouble.take_if(|trouble| trouble.reason == TroubleReason::InvalidSpec);
+            }
+            Err(refused) => self.acting.trouble = Some(Trouble::new(TroubleReason::InvalidSpec, refused.message)),
+        }
+    }
+
+    /// Takes the steps in their order, up to the first that has to wait; returns when to look again at the latest.
+    async fn proceed(&mut self, object: &NodeMaintenance, snapshot: &Snapshot) -> Option<Timestamp> {
+        if self.acting.retry.at.is_some_and(|at| at > self.acting.now()) {
+            return self.acting.retry.at;
+        }
+        let Some(node) = snapshot.node(&self.accepted.node).cloned() else {
+            self.acting.last = Some((DrainPhase::NodeGone, Progress::default()));
+            self.acting.drain = None;
+            self.acting.lease = None;
+            self.acting.show_blocked(None);
+            let message = format!(
+                "node {} is not in the cluster: it is taken out of service when it comes back",
+                self.accepted.node
+            );
+            self.acting.trouble = Some(Trouble::new(TroubleReason::NodeGone, message));
+            return None;
+        };
+        for step in [Step::HoldObject, Step::HoldNode, Step::TakeOut, Step::SayInProgress] {
+            let outcome = match step {
+                Step::HoldObject => self.hold_object(object).await,
+                Step::HoldNode => self.acting.hold_node(&node).await.map(|()| Progressed::Done),
+                Step::TakeOut => self.take_out(object, &node, snapshot).await,
+                Step::SayInProgress => self.say().await,
+            };
+            match outcome {
+                Ok(Progressed::Done) => {}
+                Ok(Progressed::Waits) => return self.acting.retry.at,
+                Err(trouble) => return Some(self.acting.failed(trouble)),
+            }
+        }
+        if self.acting.trouble.as_ref().is_some_and(|trouble| trouble.reason != TroubleReason::InvalidSpec) {
+            self.acting.trouble = None;
+        }
+        // Options that nobody wrote drain nothing; the condition Degraded says why.
+        if self.accepted.origin == OptionsOrigin::Unknown {
+            return None;
+        }
+        if let Err(trouble) = self.acting.caches_are_filled() {
+            return Some(self.acting.failed(trouble));
+        }
+        self.acting.begin_anew();
+        self.drain_on(object)
+    }
+
+    /// Drains, and goes on watching when that is done.
+    fn drain_on(&mut self, object: &NodeMaintenance) -> Option<Timestamp> {
+        let step = self.acting.drain_step(&self.accepted.options, |record, now| drain_began(object, record, now))?;
+        let now = self.acting.now();
+        let finished = step.phase == DrainPhase::Drained && !matches!(self.acting.last, Some((DrainPhase::Drained, _)));
+        if finished {
+            self.drained_at = Some(now);
+        }
+        self.acting.last = Some((step.phase, step.progress));
+        // What has just become true is said on the node as well.
+        if finished { Some(now) } else { step.wake_at }
+    }
+
+    pub(super) fn cached_object_version(&self) -> String {
+        let cached = self.acting.context.cluster.snapshot().maintenance(&self.acting.actor.name).cloned();
+        cached.and_then(|cached| cached.metadata.resource_version.clone()).unwrap_or_default()
+    }
+
+    /// Takes up the answer to a write; if the watch has moved on meanwhile, what it shows counts.
+    pub(super) fn wrote_object(&mut self, from: &str, written: NodeMaintenance) {
+        if self.cached_object_version() == from {
+            let version = written.metadata.resource_version.clone().unwrap_or_default();
+            self.own_object.wrote(from, &version, written);
+        }
+    }
+}
+
+/// When the drain began, for what its options count from then: not before the node was taken out of service, and on a
+/// node that had been drained when something arrived.
+fn drain_began(object: &NodeMaintenance, record: &Record, now: Timestamp) -> Timestamp {
+    let status = object.status.as_ref();
+    let began = if status.is_none_or(|status| status.drained_at.is_none()) {
+        status.and_then(|status| status.started_at).unwrap_or(record.since)
+    } else {
+        let drained = object.condition(condition::DRAINED).filter(|condition| condition.status == "False");
+        drained.map_or(now, |condition| condition.last_transition_time.0)
+    };
+    began.max(record.since)
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    HoldObject,
+    HoldNode,
+    TakeOut,
+    SayInProgress,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drain::{WorkloadProgress, WorkloadState},
+        maintenance::{NodeMaintenanceStatus, status},
+        model::{
+            ObjectKey,
+            testing::{at, maintenance, node},
+        },
+        plan::{Workload, WorkloadKind},
+    };
+
+    #[test]
+    fn options_count_their_time_from_when_there_was_something_to_drain() {
+        let mut object = maintenance("m", "node02");
+        let record = Record { since: at(5), ..Record::begin(&actor(&object), &node("node02"), None, at(5)) };
+        assert_eq!(drain_began(&object, &record, at(100)), at(5), "nothing is said yet");
+        object.status = Some(NodeMaintenanceStatus { started_at: Some(at(0)), ..Default::default() });
+        assert_eq!(drain_began(&object, &record, at(100)), at(5), "the node Lease was held by another at first");
+
+        let known = status::Known {
+            drain: Some((&DrainPhase::Drained, &Progress::default())),
+            drained_at: Some(at(30)),
+            ..Default::default()
+        };
+        object.status = Some(status::of_accepted(&object, &known, at(30)));
+        assert_eq!(
+            drain_began(&object, &record, at(100)),
+            at(100),
+            "it was drained, and nothing has arrived that is known of"
+        );
+        let workload = Workload { kind: WorkloadKind::Pod, pod: ObjectKey::new("shop", "late"), uid: "late".into() };
+        let arrived = WorkloadProgress { workload, state: WorkloadState::Next };
+        let progress = Progress { workloads: vec![arrived], had_to_leave: 1 };
+        let known = status::Known { drain: Some((&DrainPhase::Draining, &progress)), ..Default::default() };
+        object.status = Some(status::of_accepted(&object, &known, at(70)));
+        assert_eq!(drain_began(&object, &record, at(100)), at(70), "something arrived then");
+    }
+}

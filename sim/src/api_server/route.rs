@@ -11,6 +11,7 @@ use super::{
     review, scale,
     server::ApiServer,
     watch::Watch,
+    webhook,
     write::{Write, create, delete, patch, update},
 };
 
@@ -41,7 +42,13 @@ pub(super) async fn answer(
     }
     // Whoever cannot read the answer shall not have changed anything.
     let style = style()?;
-    answer_with_store(server, &write, style)
+    let warnings = match (request.verb, target.subresource.as_str()) {
+        ("create", "") => webhook::ask_about_new(server, &write).await?,
+        _ => Vec::new(),
+    };
+    let mut answer = answer_with_store(server, &write, style)?;
+    answer.warnings.extend(warnings);
+    Ok(answer)
 }
 
 fn find(server: &ApiServer, target: &Target) -> Result<Arc<ResourceType>, Refusal> {

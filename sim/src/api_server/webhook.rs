@@ -1,4 +1,4 @@
-//! Validating admission webhooks, for evictions. They are functions of this process: a test or an actor registers one under
+//! Validating admission webhooks, for evictions and for new objects. They are functions of this process: a test or an actor registers one under
 //! the name of the service (`kubevirt/virt-api`) or the URL that the `ValidatingWebhookConfiguration` names.
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
@@ -11,8 +11,14 @@ use kube_cel::{
 };
 use serde_json::{Value, json};
 
-use super::{refusal::Refusal, server::ApiServer, write::Write};
+use super::{
+    refusal::Refusal,
+    server::ApiServer,
+    write::{Write, body},
+};
 use crate::selector::LabelSelector;
+
+const CONFIGURATIONS: &str = "validatingwebhookconfigurations.admissionregistration.k8s.io";
 
 /// Takes an `AdmissionReview` with a request and gives one with a response.
 pub type Handler = Arc<dyn Fn(Value) -> BoxFuture<'static, Value> + Send + Sync>;
@@ -72,10 +78,13 @@ struct Call {
 
 /// Asks all webhooks that want to be; gives their warnings.
 pub(super) async fn ask(server: &ApiServer, write: &Write<'_>, review: &Review<'_>) -> Result<Vec<String>, Refusal> {
-    let uid = server.store().new_uid();
-    let request = request(write, review, &uid);
+    let mut request = request(write, review);
+    let calls = calls(server, write, review, &request)?;
+    if !calls.is_empty() {
+        request["uid"] = server.store().new_uid().into();
+    }
     let mut warnings = Vec::new();
-    for call in calls(server, write, review, &request)? {
+    for call in calls {
         let body = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request });
         match dispatch(server, &call, body).await {
             Ok(response) => {
@@ -98,14 +107,46 @@ pub(super) async fn ask(server: &ApiServer, write: &Write<'_>, review: &Review<'
     Ok(warnings)
 }
 
-fn request(write: &Write, review: &Review, uid: &str) -> Value {
+/// Asks about a new object, as it was sent: defaults and generated names are not in it yet.
+pub(super) async fn ask_about_new(server: &ApiServer, write: &Write<'_>) -> Result<Vec<String>, Refusal> {
+    let is_asked = server.store().all(CONFIGURATIONS, "").next().is_some();
+    let object = if is_asked { body::object(write.request, write.resource, &server.store().kinds).ok() } else { None };
+    // What cannot be read is refused later, and for that.
+    let Some(mut object) = object else { return Ok(Vec::new()) };
+    if write.resource.is_namespaced() {
+        object["metadata"]["namespace"] = write.target.namespace.as_str().into();
+    }
+    let kind = json!({
+        "group": write.resource.group, "version": write.resource.version, "kind": write.resource.kind,
+    });
+    let is_dry_run = write.request.query.is_dry_run("CreateOptions")?;
+    let review = Review { operation: "CREATE", subresource: "", kind, object: &object, is_dry_run };
+    ask(server, write, &review).await
+}
+
+/// What a client is told whose webhooks want to be asked more than they will be.
+pub(super) fn warning(configuration: &Value) -> Option<String> {
+    let webhooks = configuration["webhooks"].as_array().into_iter().flatten();
+    let rules = webhooks.filter_map(|webhook| webhook["rules"].as_array()).flatten();
+    let is_never_asked = |rule: &Value| {
+        let below = rule["resources"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let is_about_evictions = below.into_iter().all(|resource| resource == "pods/eviction");
+        let operations = rule["operations"].as_array().into_iter().flatten();
+        !is_about_evictions && operations.into_iter().any(|operation| operation != "CREATE")
+    };
+    rules.into_iter().any(is_never_asked).then(|| {
+        "careen-sim asks webhooks about evictions and new objects only, not about changes and deletions".to_owned()
+    })
+}
+
+fn request(write: &Write, review: &Review) -> Value {
     let resource = json!({
         "group": write.resource.group, "version": write.resource.version, "resource": write.resource.plural,
     });
     json!({
-        "uid": uid, "kind": review.kind, "resource": resource, "subResource": review.subresource,
+        "uid": "", "kind": review.kind, "resource": resource, "subResource": review.subresource,
         "requestKind": review.kind, "requestResource": resource, "requestSubResource": review.subresource,
-        "name": write.target.name, "namespace": write.target.namespace, "operation": review.operation,
+        "name": review.object["metadata"]["name"], "namespace": write.target.namespace, "operation": review.operation,
         "userInfo": write.request.user.to_json(), "object": review.object, "oldObject": null,
         "dryRun": review.is_dry_run,
         "options": { "kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1" },
@@ -116,12 +157,13 @@ fn calls(server: &ApiServer, write: &Write, review: &Review, request: &Value) ->
     let store = server.store();
     let namespace = store.get("namespaces", &(String::new(), write.target.namespace.clone())).cloned();
     let namespace_labels = namespace.as_ref().map(|namespace| namespace["metadata"]["labels"].clone());
-    let configurations = store.all("validatingwebhookconfigurations.admissionregistration.k8s.io", "");
+    let configurations = store.all(CONFIGURATIONS, "");
     let mut calls = Vec::new();
     for webhook in configurations.filter_map(|(_, configuration)| configuration["webhooks"].as_array()).flatten() {
         let rules = webhook["rules"].as_array().into_iter().flatten();
         let is_wanted = rules.into_iter().any(|rule| rule_matches(rule, write, review))
-            && selects(&webhook["namespaceSelector"], &namespace_labels.clone().unwrap_or_default())
+            && (!write.resource.is_namespaced()
+                || selects(&webhook["namespaceSelector"], &namespace_labels.clone().unwrap_or_default()))
             && selects(&webhook["objectSelector"], &review.object["metadata"]["labels"]);
         if is_wanted && conditions_match(webhook, review, request)? {
             calls.push(Call::of(webhook));
@@ -135,14 +177,16 @@ fn has(list: &Value, wanted: &[&str]) -> bool {
 }
 
 fn rule_matches(rule: &Value, write: &Write, review: &Review) -> bool {
-    let resource = format!("{}/{}", write.resource.plural, review.subresource);
-    let any_below = format!("{}/*", write.resource.plural);
-    let below_any = format!("*/{}", review.subresource);
+    let plural = &write.resource.plural;
+    let wanted = match review.subresource {
+        "" => ["*/*".to_owned(), "*".to_owned(), plural.to_string(), format!("{plural}/*")],
+        below => ["*/*".to_owned(), format!("*/{below}"), format!("{plural}/{below}"), format!("{plural}/*")],
+    };
     let scope = rule["scope"].as_str().unwrap_or("*");
     has(&rule["operations"], &["*", review.operation])
         && has(&rule["apiGroups"], &["*", &write.resource.group])
         && has(&rule["apiVersions"], &["*", &write.resource.version])
-        && has(&rule["resources"], &["*/*", &resource, &any_below, &below_any])
+        && has(&rule["resources"], &wanted.each_ref().map(String::as_str))
         && (scope == "*" || (scope == "Namespaced") == write.resource.is_namespaced())
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::EvictParams};
 use serde_json::{Value, json};
 
-use crate::fixtures::{PODS, pod, running_pod, send, server};
+use crate::fixtures::{CONFIG_MAPS, PODS, config_map, pod, running_pod, send, server};
 
 fn eviction(name: &str) -> Value {
     json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": name } })
@@ -299,6 +299,33 @@ async fn a_webhook_that_is_away_fails_the_eviction() {
     let refused = failed("dial tcp virt-api.kubevirt.svc:443: connect: connection refused");
     assert_eq!(evict(&server, "virt-launcher-vm").await, (500, refused));
     assert_eq!(evict(&server, "web").await.0, 201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn webhooks_are_asked_about_new_objects_too() {
+    let server = server();
+    let configuration = json!({
+        "metadata": { "name": "maps" },
+        "webhooks": [{
+            "name": "maps.example.com", "clientConfig": { "url": "https://127.0.0.1:1/maps" },
+            "rules": [{ "operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"] }],
+            "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "default" } },
+            "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        }],
+    });
+    server.put("validatingwebhookconfigurations.admissionregistration.k8s.io", configuration).unwrap();
+    let handler = |review: Value| {
+        let allowed = review["request"]["object"]["metadata"]["name"] != "bad";
+        async move { json!({ "response": { "allowed": allowed, "status": { "message": "no" } } }) }.boxed()
+    };
+    server.register_webhook("https://127.0.0.1:1/maps", Arc::new(handler));
+    let (code, refusal) = send(&server, "POST", CONFIG_MAPS, config_map("bad")).await;
+    assert_eq!(code, 403);
+    assert_eq!(refusal["message"], "admission webhook \"maps.example.com\" denied the request: no");
+    assert_eq!(send(&server, "POST", CONFIG_MAPS, config_map("good")).await.0, 201);
+    let elsewhere = "/api/v1/namespaces/kube-system/configmaps";
+    assert_eq!(send(&server, "POST", elsewhere, config_map("bad")).await.0, 201);
+    assert_eq!(send(&server, "POST", PODS, pod("bad")).await.0, 201);
 }
 
 #[tokio::test(start_paused = true)]

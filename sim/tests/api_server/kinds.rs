@@ -144,8 +144,8 @@ async fn events_are_one_kind_under_two_names() {
     let events = "/apis/events.k8s.io/v1/namespaces/default/events";
     let (code, body) = send(&server, "POST", events, event).await;
     assert_eq!(code, 201, "{body}");
-    let (_, core) = send(&server, "GET", "/api/v1/namespaces/default/events/e", Value::Null).await;
-    assert_eq!((&core["message"], &core["involvedObject"]["name"]), (&json!("N"), &json!("p")));
+    let (_, seen) = send(&server, "GET", "/api/v1/namespaces/default/events/e", Value::Null).await;
+    assert_eq!((&seen["message"], &seen["involvedObject"]["name"]), (&json!("N"), &json!("p")));
     let (_, patched) = merge(&server, &format!("{events}/e"), json!({ "note": "M" })).await;
     assert_eq!((&patched["note"], &patched["apiVersion"]), (&json!("M"), &json!("events.k8s.io/v1")));
 }

@@ -13,6 +13,7 @@ use super::{
         resource_type::ResourceType,
         schema::{self, FieldValidation},
         store::{Store, seconds},
+        webhook,
     },
     Write, admission, body, effects,
 };
@@ -60,7 +61,13 @@ pub(in super::super) fn create(store: &mut Store, write: &Write) -> Result<Answe
     }
     let object = if is_dry_run { Arc::new(object) } else { put(store, write.resource, object)? };
     let reply = Reply::Object { code: 201, resource: write.resource.clone(), object };
-    Ok(Answer { reply, warnings: decoded.warnings })
+    let mut warnings = decoded.warnings;
+    if write.resource.kind == "ValidatingWebhookConfiguration"
+        && let Reply::Object { object, .. } = &reply
+    {
+        warnings.extend(webhook::warning(object));
+    }
+    Ok(Answer { reply, warnings })
 }
 
 fn put(store: &mut Store, resource: &Arc<ResourceType>, object: Value) -> Result<Arc<Value>, Refusal> {

@@ -114,7 +114,11 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 
 fn host_name(text: &str) -> Result<String, &'static str> {
     let is_name = text.parse::<Authority>().is_ok_and(|authority| authority.host() == text);
-    if is_name { Ok(text.to_owned()) } else { Err("a host is named without scheme and port, such as careen.example.com") }
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("a host is named without scheme and port, such as careen.example.com")
+    }
 }
 
 fn namespace(text: &str) -> Result<String, String> {

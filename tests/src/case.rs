@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use crate::{
     audit::Requests,
     kubectl::Output,
+    nodes::PLAYED,
     objects::{CLUSTER, Cluster, annotation, condition, conditions, kinds, list, name_of, text},
     suite::Suite,
     wait::{self, DRAIN, SOON, check, soon},
@@ -117,7 +118,7 @@ impl Case {
         let mut node = json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": name, "labels": {
-                "careen-test/kubelet": "kwok", CASE_LABEL: self.id, "kubernetes.io/hostname": name,
+                PLAYED: "sim", CASE_LABEL: self.id, "kubernetes.io/hostname": name,
             }},
         });
         merge(&mut node, more);

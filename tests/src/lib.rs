@@ -11,6 +11,7 @@
 //! | [`suite`] | what all cases share: one of each, and the clean-up |
 //! | [`case`] | what one case has: its nodes, its namespace, its maintenances |
 //! | [`objects`] | Kubernetes objects as JSON: read, write, delete |
+//! | [`nodes`] | what plays the kubelets of its nodes |
 //! | [`wait`] | waiting with a deadline |
 //! | [`audit`] | the audit log: who asked for what |
 //! | [`kubectl`] | kubectl, as a person uses it |
@@ -22,6 +23,7 @@ pub mod case;
 pub mod control_plane;
 pub mod kubectl;
 pub mod kubevirt;
+pub mod nodes;
 pub mod objects;
 pub mod suite;
 pub mod wait;

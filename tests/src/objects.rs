@@ -97,6 +97,17 @@ impl Kind {
     }
 }
 
+/// A client with the rights of that kubeconfig.
+pub async fn client(kubeconfig: &str) -> Client {
+    let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig of the control plane");
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+    // It would ask again for minutes when an eviction is refused.
+    config.default_retry = false;
+    // Not `careen…`: the audit log counts by it.
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static("end-to-end-suite")));
+    Client::try_from(config).unwrap()
+}
+
 /// A user of a cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -112,13 +123,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     /// As the user of that kubeconfig.
     pub async fn connect(kubeconfig: &str) -> Self {
-        let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig of the control plane");
-        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
-        // It would ask again for minutes when an eviction is refused.
-        config.default_retry = false;
-        // Not `careen…`: the audit log counts by it.
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static("end-to-end-suite")));
-        Self { client: Client::try_from(config).unwrap() }
+        Self { client: client(kubeconfig).await }
     }
 
     pub(crate) fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {

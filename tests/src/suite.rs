@@ -15,7 +15,8 @@ use crate::{
     control_plane::ControlPlane,
     kubectl::{Output, kubectl},
     kubevirt::KubeVirt,
-    objects::{Cluster, kinds, list, name_of, text},
+    nodes,
+    objects::{Cluster, client, kinds, list, name_of, text},
     repository,
 };
 
@@ -68,6 +69,7 @@ impl Suite {
                 }
                 cluster.until_served(kinds::MAINTENANCE).await;
                 install_rights(&control_plane).await?;
+                nodes::play(client(control_plane.variable("NODES_KUBECONFIG")).await);
                 let kubevirt = KubeVirt::install(&cluster).await;
                 Ok((control_plane, cluster, kubevirt))
             })

@@ -111,7 +111,10 @@ mod tests {
         let response = answer("POST", "/text", &[("origin", "http://evil.example")]).await;
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
-        assert_eq!(&body[..], b"a web page of \"http://evil.example\" must not send this: only pages of this server may\n");
+        assert_eq!(
+            &body[..],
+            b"a web page of \"http://evil.example\" must not send this: only pages of this server may\n"
+        );
         assert_eq!(answer("POST", "/text", &[]).await.status(), StatusCode::OK);
     }
 

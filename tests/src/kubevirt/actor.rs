@@ -21,6 +21,7 @@ use super::{
     CREATED_BY, DOMAIN, EVACUATES, FAIL, HOLD, MIGRATION_FINALIZER, MIGRATION_NAME, NOT_MIGRATABLE, VMI_FINALIZER,
     has_finalizer, is_finished, is_launcher_of,
 };
+use crate::nodes::LEFT_ALONE;
 use crate::objects::{CLUSTER, Cluster, Kind, annotation, kinds, label, name_of, text, uid_of};
 
 /// How often it looks.
@@ -219,11 +220,11 @@ impl Actor {
                 "name": name, "namespace": vmi["metadata"]["namespace"],
                 "labels": {
                     "kubevirt.io": "virt-launcher", CREATED_BY: uid_of(vmi), "vm.kubevirt.io/name": name_of(vmi),
-                    "careen-test/manual": "true",
                 },
                 "annotations": {
                     DOMAIN: name_of(vmi), "kubectl.kubernetes.io/default-container": "compute",
                     "descheduler.alpha.kubernetes.io/request-evict-only": "",
+                    LEFT_ALONE: "true",
                 },
                 "ownerReferences": [owner_reference(vmi, "VirtualMachineInstance")],
             },

@@ -9,6 +9,7 @@
 //! | [`rules`] | how long things take, and what goes wrong: the table of settings |
 //! | [`scheduler`] | a node for each pod |
 //! | [`kubelet`] | nodes and the pods on them |
+//! | [`kubevirt`] | virtual machines: virt-controller, virt-handler, virt-api |
 //! | [`scheduling`] | which pods a node takes |
 //! | [`kinds`], [`object`], [`quantity`] | kinds of Kubernetes; reading and writing objects as JSON; `500m`, `16Gi` |
 
@@ -16,6 +17,7 @@ pub mod actor;
 pub mod driver;
 pub mod kinds;
 pub mod kubelet;
+pub mod kubevirt;
 mod mirror;
 pub mod object;
 pub mod quantity;

@@ -69,8 +69,9 @@ impl Suite {
                 }
                 cluster.until_served(kinds::MAINTENANCE).await;
                 install_rights(&control_plane).await?;
-                nodes::play(client(control_plane.variable("NODES_KUBECONFIG")).await);
-                let kubevirt = KubeVirt::install(&cluster).await;
+                let actors = client(control_plane.variable("NODES_KUBECONFIG")).await;
+                nodes::play(actors.clone());
+                let kubevirt = KubeVirt::install(&cluster, actors).await;
                 Ok((control_plane, cluster, kubevirt))
             })
         });

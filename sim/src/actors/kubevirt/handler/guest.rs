@@ -9,7 +9,10 @@ use crate::actors::{
     kubevirt::{
         instance::pod::guest_grace_seconds,
         launchers::is_up,
-        names::{CRASHES_AFTER, NODE, NOT_MIGRATABLE, POWERS_OFF_AFTER, SHUTS_DOWN_AFTER, GUEST_NEVER_STARTS, GUEST_STARTS_AFTER},
+        names::{
+            CRASHES_AFTER, GUEST_NEVER_STARTS, GUEST_STARTS_AFTER, NODE, NOT_MIGRATABLE, POWERS_OFF_AFTER,
+            SHUTS_DOWN_AFTER,
+        },
         object::{is_deleting, is_final, label, set_condition, set_phase, text, uid_of},
         timing::Timing,
     },

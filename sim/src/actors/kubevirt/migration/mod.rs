@@ -26,9 +26,7 @@ use super::{
     event::{Happening, Source},
     launchers::{current, launchers_of, target_of, vmi_name, vmi_of},
     names::{INSTANCE, KUBEVIRT, MIGRATION, MIGRATION_FINALIZER, NODE, OBSERVED_API_VERSIONS, POD, VMI_NAME},
-    object::{
-        add_finalizer, change, delete, is_deleting, is_final, label, phase, remove_finalizer, text, uid_of,
-    },
+    object::{add_finalizer, change, delete, is_deleting, is_final, label, phase, remove_finalizer, text, uid_of},
     timing::Timing,
 };
 use crate::actors::{

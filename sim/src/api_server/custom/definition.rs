@@ -1,0 +1,107 @@
+//! What a CustomResourceDefinition itself must be.
+//! `k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go`
+
+use serde_json::Value;
+
+use super::super::schema::validate::{field::Errors, names};
+
+/// Says what is wrong with one; with what it takes the place of, if it does.
+pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
+    let spec = &definition["spec"];
+    let text = |value: &'static str| spec["names"][value].as_str().unwrap_or_default();
+    let group = spec["group"].as_str().unwrap_or_default();
+    let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+    let expected = format!("{}.{group}", text("plural"));
+    if name != expected {
+        errors.invalid("metadata.name", &name.into(), &format!("must be spec.names.plural+\".\"+spec.group"));
+    }
+    if group.is_empty() {
+        errors.required("spec.group", "");
+    } else if !names::dns_subdomain(group).is_empty() {
+        errors.malformed("spec.group", group, names::dns_subdomain(group));
+    } else if !group.contains('.') {
+        errors.invalid("spec.group", &group.into(), "should be a domain with at least one dot");
+    }
+    match &spec["scope"] {
+        Value::String(scope) if scope.is_empty() => errors.required("spec.scope", ""),
+        Value::Null => errors.required("spec.scope", ""),
+        scope => errors.one_of("spec.scope", scope, &["Cluster", "Namespaced"]),
+    }
+    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let stored = versions.iter().filter(|version| version["storage"] == true).count();
+    if stored != 1 {
+        errors.invalid("spec.versions", &spec["versions"], "must have exactly one version marked as storage version");
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for (index, version) in versions.iter().enumerate() {
+        let path = format!("spec.versions[{index}]");
+        let name = version["name"].as_str().unwrap_or_default();
+        errors.malformed(format!("{path}.name"), name, names::dns_1035_label(name));
+        if seen.contains(&name) {
+            errors.invalid("spec.versions", &spec["versions"], "must contain unique version names");
+        }
+        seen.push(name);
+        let schema = &version["schema"]["openAPIV3Schema"];
+        if schema.is_object() {
+            structural(schema, &format!("{path}.schema.openAPIV3Schema"), true, errors);
+        } else {
+            errors.required(format!("{path}.schema.openAPIV3Schema"), "schemas are required");
+        }
+        let rules = kube_cel::compile_schema(schema);
+        for error in rules.compilation_errors() {
+            let path = format!("{path}.schema.openAPIV3Schema");
+            errors.invalid(path, &Value::String(String::new()), &format!("compilation failed: {error}"));
+        }
+    }
+    for (field, path) in
+        [("plural", "spec.names.plural"), ("kind", "spec.names.kind"), ("listKind", "spec.names.listKind")]
+    {
+        match text(field) {
+            "" => errors.required(path, ""),
+            given => errors.malformed(path, &given.to_lowercase(), names::dns_1035_label(&given.to_lowercase())),
+        }
+    }
+    if let Some(old) = old {
+        let established = old["status"]["conditions"].as_array().into_iter().flatten();
+        let established =
+            established.clone().any(|condition| condition["type"] == "Established" && condition["status"] == "True");
+        errors.immutable("spec.group", &old["spec"]["group"], &spec["group"]);
+        errors.immutable("spec.names.plural", &old["spec"]["names"]["plural"], &spec["names"]["plural"]);
+        if established {
+            errors.immutable("spec.scope", &old["spec"]["scope"], &spec["scope"]);
+            errors.immutable("spec.names.kind", &old["spec"]["names"]["kind"], &spec["names"]["kind"]);
+        }
+    }
+}
+
+/// Every node of the schema has a type, or says why not.
+fn structural(schema: &Value, path: &str, root: bool, errors: &mut Errors) {
+    let of = schema["type"].as_str().unwrap_or_default();
+    let excused =
+        schema["x-kubernetes-int-or-string"] == true || schema["x-kubernetes-preserve-unknown-fields"] == true;
+    if of.is_empty() && (root || !excused) {
+        let detail =
+            if root { "must not be empty at the root" } else { "must not be empty for specified object fields" };
+        errors.required(format!("{path}.type"), detail);
+    } else if root && of != "object" {
+        errors.invalid(format!("{path}.type"), &of.into(), "must be object at the root");
+    } else if !matches!(of, "" | "object" | "array" | "string" | "integer" | "number" | "boolean") {
+        errors.not_supported(
+            format!("{path}.type"),
+            &of.into(),
+            &["array", "boolean", "integer", "number", "object", "string"],
+        );
+    }
+    if of == "array" && !schema["items"].is_object() {
+        errors.required(format!("{path}.items"), "must be specified");
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        structural(property, &format!("{path}.properties[{name}]"), false, errors);
+    }
+    if schema["items"].is_object() {
+        structural(&schema["items"], &format!("{path}.items"), false, errors);
+    }
+    if schema["additionalProperties"].is_object() {
+        structural(&schema["additionalProperties"], &format!("{path}.additionalProperties"), false, errors);
+    }
+}

@@ -18,7 +18,7 @@ use careen_sim::{
     clock::Clock,
 };
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     objects::{CLUSTER, Cluster, condition, kinds, name_of},

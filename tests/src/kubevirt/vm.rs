@@ -41,7 +41,7 @@ impl Case {
 
     /// A VM that runs on one of the case's nodes: its VMI.
     pub async fn vm(&self, name: &str, vm: Vm) -> Value {
-        let annotations = json!({NOT_MIGRATABLE: vm.not_migratable});
+        let annotations = vm.not_migratable.map_or(json!({}), |reason| json!({NOT_MIGRATABLE: reason}));
         // What KubeVirt copies from the one to the other.
         let instance = json!({
             "evictionStrategy": vm.strategy, "nodeSelector": {CASE_LABEL: self.id}, "terminationGracePeriodSeconds": 30,
@@ -65,7 +65,7 @@ impl Case {
         };
         // The actor starts those that always run; others have been started by somebody.
         if vm.run_strategy != Some("Always") {
-            self.cluster().create(instance_of(&self.namespace, name, annotations, &instance, owner.as_ref())).await;
+            self.cluster().create(instance_of(&self.namespace, name, &annotations, &instance, owner.as_ref())).await;
         }
         self.vmi_runs(name, None).await
     }
@@ -119,10 +119,7 @@ fn is_launcher_of(pod: &Value, vmi: &Value) -> bool {
 }
 
 /// What somebody has started.
-fn instance_of(namespace: &str, name: &str, mut annotations: Value, spec: &Value, owner: Option<&Value>) -> Value {
-    if let Some(annotations) = annotations.as_object_mut() {
-        annotations.retain(|_, value| !value.is_null());
-    }
+fn instance_of(namespace: &str, name: &str, annotations: &Value, spec: &Value, owner: Option<&Value>) -> Value {
     let owner_reference = |vm: &Value| {
         json!({
             "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": name_of(vm), "uid": uid_of(vm),

@@ -21,6 +21,9 @@ struct Args {
 pub(crate) enum Command {
     /// Run the server: carries out the cluster's `NodeMaintenance` resources until it is told to stop.
     Serve(ServeArgs),
+    /// Show what Careen does on a Kubernetes cluster in memory: node02 goes into maintenance and comes back.
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
     /// Print the `NodeMaintenance` CustomResourceDefinition as YAML, for `kubectl apply -f -`.
     Crd,
 }
@@ -67,6 +70,21 @@ pub(crate) struct ServeArgs {
     pub(crate) identity: Option<String>,
 }
 
+/// How the demo runs. The server's log is off while the story is told, unless `RUST_LOG` says what is in it.
+#[cfg(feature = "demo")]
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Where to answer HTTP, on loopback, because nobody is asked who they are; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = loopback_address)]
+    pub(crate) listen: SocketAddr,
+    /// Only serve: the story is yours.
+    #[arg(long)]
+    pub(crate) no_story: bool,
+    /// End when the story has been told: with status 0 only if node02 was drained and restored, and no VM was lost.
+    #[arg(long, conflicts_with = "no_story")]
+    pub(crate) exit_after_story: bool,
+}
+
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -110,6 +128,16 @@ impl NoCommand {
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an address is an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+#[cfg(feature = "demo")]
+fn loopback_address(text: &str) -> Result<SocketAddr, &'static str> {
+    let listen = address(text)?;
+    if listen.ip().is_loopback() {
+        Ok(listen)
+    } else {
+        Err("the demo asks nobody who they are, so it listens on loopback only")
+    }
 }
 
 fn host_name(text: &str) -> Result<String, &'static str> {

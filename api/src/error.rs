@@ -1,8 +1,13 @@
 //! How a command fails: one line on stderr, and an exit status.
 
+#[cfg(feature = "demo")]
+use std::path::PathBuf;
 use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use careen_core::cluster::ConnectError;
+
+#[cfg(feature = "demo")]
+use crate::demo::Unproven;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,18 @@ pub(crate) enum Error {
     /// The CustomResourceDefinition could not be written as YAML.
     #[error("cannot write the CustomResourceDefinition as YAML: {0}; this is a fault of Careen")]
     Yaml(#[from] serde_saphyr::ser_error::Error),
+    /// The kubeconfig of the demo cannot be written.
+    #[cfg(feature = "demo")]
+    #[error("cannot write the kubeconfig {}: {source}; TMPDIR names another folder", path.display())]
+    Kubeconfig { path: PathBuf, source: io::Error },
+    /// The cluster of the demo does not do as it should.
+    #[cfg(feature = "demo")]
+    #[error("the demo cannot {what}: {message}; this is a fault of Careen")]
+    Demo { what: &'static str, message: String },
+    /// The story came out otherwise.
+    #[cfg(feature = "demo")]
+    #[error("the story did not come out as it should: {0}")]
+    Story(#[from] Unproven),
 }
 
 impl Error {

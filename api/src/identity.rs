@@ -27,7 +27,7 @@ fn set(name: &str) -> Option<String> {
 }
 
 /// Two processes on one host get different ones; nothing has to be unguessable.
-fn random() -> u32 {
+pub(crate) fn random() -> u32 {
     let random = RandomState::new().build_hasher().finish();
     u32::try_from(random >> 32).unwrap_or_default()
 }

@@ -6,6 +6,7 @@
 //! | `error` | how a command fails: one line, and an exit status |
 //! | `crd` | `careen crd` |
 //! | `serve` | `careen serve`: the service on the cluster of a kubeconfig |
+//! | `demo` | `careen demo`: the service on a cluster in memory, and a story (feature `demo`) |
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
@@ -16,6 +17,8 @@
 
 mod args;
 mod crd;
+#[cfg(feature = "demo")]
+mod demo;
 mod error;
 pub mod guard;
 pub mod health;
@@ -48,12 +51,23 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Serve(args) => {
             telemetry::start(args.log_format)?;
-            let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
-            let result = runtime.block_on(serve::serve(args));
-            // A name that is still being looked up must not hold up the end.
-            runtime.shutdown_background();
-            result
+            run_to_end(serve::serve(args))
+        }
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => {
+            if args.no_story || std::env::var_os("RUST_LOG").is_some() {
+                telemetry::start(None)?;
+            }
+            run_to_end(demo::demo(args))
         }
         Command::Crd => crd::print(),
     }
+}
+
+fn run_to_end(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    let result = runtime.block_on(command);
+    // A name that is still being looked up, or a key that is not pressed, must not hold up the end.
+    runtime.shutdown_background();
+    result
 }

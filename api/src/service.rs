@@ -46,7 +46,8 @@ impl Service {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, "listening on http://{}", door.address);
         let controller = Controller::new(cluster.clone(), settings, Clock::system());
         parts.start("controller", controller.run(shutdown.requested()));
-        parts.start("HTTP server", door.answer(health::router(cluster.clone()), shutdown.clone()));
+        let router = health::router(cluster.clone());
+        parts.start("HTTP server", door.answer(router, shutdown.clone(), ANSWER_WITHIN));
         parts.start_beside(prerequisites::tell_when_ready(cluster.clone()));
         parts.start_beside(prerequisites::tell_of_missing_definition(cluster.clone()));
         parts.start_beside(prerequisites::tell_of_missing_lease_namespace(client));
@@ -75,19 +76,19 @@ impl Door {
         Ok(Self { listener, address, hosts: Hosts::of(address, allowed_hosts) })
     }
 
-    /// Answers until the server is told to stop, and finishes what is being answered then. Nothing that a foreign web
-    /// page could have sent comes through.
-    pub(crate) async fn answer(self, router: Router, shutdown: Shutdown) {
+    /// Answers until the server is told to stop; what is being answered then has so long to finish. Nothing that a
+    /// foreign web page could have sent comes through.
+    pub(crate) async fn answer(self, router: Router, shutdown: Shutdown, finish_within: Duration) {
         let late = async {
             shutdown.requested().await;
-            sleep(ANSWER_WITHIN).await;
+            sleep(finish_within).await;
         };
         // Around the router, not a layer of it: what no route answers is guarded too.
         let guarded = Router::new().fallback_service(Guard::new(self.hosts).layer(router));
         tokio::select! {
             // It never fails: axum tries again when a connection cannot be accepted.
             _ = axum::serve(self.listener, guarded).with_graceful_shutdown(shutdown.requested()) => {}
-            () = late => tracing::warn!("requests were cut off that had not been answered in {} s", ANSWER_WITHIN.as_secs()),
+            () = late => tracing::warn!("requests were cut off that had not been answered in {} s", finish_within.as_secs()),
         }
     }
 }

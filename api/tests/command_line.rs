@@ -58,13 +58,14 @@ fn serve_fails(arguments: &[&str], names: &[&str]) {
 #[test]
 fn wrong_usage_is_one_line_and_status_2() {
     for (arguments, names) in [
-        (&[][..], "serve, crd"),
+        (&[][..], "serve, "),
         (&["srve"], "serve"),
         (&["serve", "--lisen=127.0.0.1:0"], "--listen"),
         (&["serve", "--listen=8080"], "127.0.0.1:8080"),
         (&["serve", "--log-format=xml"], "text, json"),
         (&["serve", "--namespace=Careen"], "a-z"),
         (&["serve", "--identity="], "--identity"),
+        (&["serve", "--allowed-host=https://careen"], "careen.example.com"),
         (&["serve", "--drain-taint-key=a b"], "medik8s.io/drain"),
         (&["serve", "--drain-taint-key=kubevirt.io/drain"], "KubeVirt's own"),
     ] {
@@ -107,6 +108,41 @@ fn an_address_that_is_taken() {
     let address = taken.local_addr().unwrap().to_string();
     let line = failure(&["serve", "--listen", &address], 1);
     assert!(line.contains(&address) && line.contains("--listen"), "{line}");
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn a_demo_is_for_this_machine_and_ends_or_has_no_story() {
+    for (arguments, says) in [
+        (&["demo", "--listen=0.0.0.0:8080"][..], "loopback"),
+        (&["demo", "--no-story", "--exit-after-story"], "--exit-after-story"),
+    ] {
+        let line = failure(arguments, 2);
+        assert!(line.contains(says), "{line} does not say {says}");
+    }
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn a_demo_whose_address_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = failure(&["demo", "--listen", &address], 1);
+    assert!(line.contains(&address) && line.contains("--listen"), "{line}");
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn a_demo_that_cannot_write_its_kubeconfig() {
+    let output = Command::new(env!("CARGO_BIN_EXE_careen"))
+        .args(["demo", "--listen=127.0.0.1:0"])
+        .env_clear()
+        .env("TMPDIR", "/no/such/folder")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("/no/such/folder/careen-demo-") && stderr.lines().count() == 1, "{stderr}");
 }
 
 #[test]

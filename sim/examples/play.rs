@@ -1,8 +1,20 @@
 //! Plays parts of a cluster on the API server of the kubeconfig: `cargo run -p careen-sim --example play -- kubelet
-//! kube-scheduler`. With `KUBELET_NODES` (a label selector) only those nodes are played.
+//! kube-scheduler kube-controller-manager`. With `KUBELET_NODES` (a label selector) only those nodes are played.
 
 use careen_sim::{
-    actors::{driver::Driver, kubelet::Kubelet, rules::Rules, scheduler::Scheduler},
+    actors::{
+        disruption::Disruption,
+        driver::Driver,
+        garbage::GarbageCollector,
+        kubelet::Kubelet,
+        node_lifecycle::NodeLifecycle,
+        rules::Rules,
+        scheduler::Scheduler,
+        workloads::{
+            daemon_set::DaemonSets, deployment::Deployments, job::Jobs, replica_set::ReplicaSets,
+            stateful_set::StatefulSets,
+        },
+    },
     clock::Clock,
     selector::LabelSelector,
 };
@@ -24,6 +36,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 driver.with(Kubelet::of(nodes.clone(), rules.clone()).renewing_every(std::time::Duration::from_secs(2)))
             }
             "kube-scheduler" => driver.with(Scheduler::default()),
+            "kube-controller-manager" => driver
+                .with(Deployments::default())
+                .with(ReplicaSets::default())
+                .with(StatefulSets::default())
+                .with(DaemonSets::default())
+                .with(Jobs::default())
+                .with(Disruption::new(rules.clone()))
+                .with(NodeLifecycle::new(rules.clone()).with_grace(std::time::Duration::from_secs(8)))
+                .with(GarbageCollector::new(rules.clone())),
             other => return Err(format!("there is no actor {other}").into()),
         };
     }

@@ -13,6 +13,7 @@ use std::{
 
 use jiff::Timestamp;
 
+pub(super) use self::heartbeat::LEASES;
 use self::{mirror_pods::MirrorPods, pod::Lived};
 use super::{
     actor::{Actor, Turn},

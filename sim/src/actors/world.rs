@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     actor::{Actor, Turn, Write},
     kinds::{NAMESPACE, POD},
+    kubevirt::names::INSTANCE,
     object::{is_deleting, is_finished, items, seconds, uid_of},
     view::{Key, Kind, View, key_of},
 };
@@ -171,7 +172,9 @@ impl World {
                 }
                 match subresource {
                     Some("status") => patch = json!({"status": patch["status"]}),
-                    None if patch["status"].is_object() && kind != NAMESPACE => refused("a status without /status"),
+                    None if patch["status"].is_object() && kind != NAMESPACE && kind != INSTANCE => {
+                        refused("a status without /status")
+                    }
                     _ => {}
                 }
                 self.patch(kind, &key.0, &key.1, &patch);

@@ -19,6 +19,10 @@ pub struct Refusal {
     pub message: String,
     /// `details`: name, group, kind, causes, retryAfterSeconds.
     pub details: Map<String, Value>,
+    /// `metadata.continue`: how a list that is too old can be gone on with.
+    pub continue_token: Option<String>,
+    /// Answered as plain text: there is nobody at this path who knows a `Status`.
+    pub is_plain: bool,
 }
 
 /// One field that is wrong.
@@ -36,7 +40,14 @@ impl Refusal {
     /// Any.
     #[must_use]
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason: Cow::Borrowed(reason), message: message.into(), details: Map::new() }
+        Self {
+            code,
+            reason: Cow::Borrowed(reason),
+            message: message.into(),
+            details: Map::new(),
+            continue_token: None,
+            is_plain: false,
+        }
     }
 
     fn about(mut self, resource: &ResourceType, name: &str) -> Self {
@@ -71,25 +82,116 @@ impl Refusal {
     /// `Pod "web-1" is invalid: spec.containers: Required value`.
     #[must_use]
     pub fn invalid(resource: &ResourceType, name: &str, causes: &[Cause]) -> Self {
+        Self::invalid_kind(&resource.group, &resource.kind, name, causes)
+    }
+
+    /// The same, of a kind that is no resource: `ListOptions.meta.k8s.io "" is invalid: …`.
+    #[must_use]
+    pub fn invalid_kind(group: &str, kind: &str, name: &str, causes: &[Cause]) -> Self {
         let say = |cause: &Cause| format!("{}: {}", cause.field, cause.message);
         let sentence = match causes {
             [only] => say(only),
             several => format!("[{}]", several.iter().map(say).collect::<Vec<_>>().join(", ")),
         };
-        let kind = if resource.group.is_empty() {
-            resource.kind.to_string()
-        } else {
-            format!("{}.{}", resource.kind, resource.group)
-        };
-        let mut refusal = Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {sentence}"));
-        refusal = refusal.about(resource, name);
-        refusal.details.insert("kind".into(), resource.kind.as_ref().into());
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let mut refusal = Self::new(422, "Invalid", format!("{qualified} \"{name}\" is invalid: {sentence}"));
+        refusal.name_object(group, kind, name);
         let causes: Vec<_> = causes
             .iter()
             .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
             .collect();
         refusal.details.insert("causes".into(), causes.into());
         refusal
+    }
+
+    /// `Operation cannot be fulfilled on Pod "web-1": …`: of a precondition, where Kubernetes names the kind.
+    #[must_use]
+    pub fn precondition(resource: &ResourceType, name: &str, why: &str) -> Self {
+        let group = &resource.group;
+        let qualified = if group.is_empty() { resource.kind.to_string() } else { format!("{}.{group}", resource.kind) };
+        let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
+        let mut refusal = Self::new(409, "Conflict", message);
+        refusal.name_object(group, &resource.kind, name);
+        refusal
+    }
+
+    /// `pods "web-1" is forbidden: …`.
+    #[must_use]
+    pub fn forbidden(resource: &ResourceType, name: &str, why: &str) -> Self {
+        Self::forbidden_resource(&resource.group, &resource.plural, name, why)
+    }
+
+    /// The same, of a resource that need not be served.
+    #[must_use]
+    pub fn forbidden_resource(group: &str, plural: &str, name: &str, why: &str) -> Self {
+        let qualified = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        let message = match (plural, name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{qualified} is forbidden: {why}"),
+            _ => format!("{qualified} \"{name}\" is forbidden: {why}"),
+        };
+        let mut refusal = Self::new(403, "Forbidden", message);
+        refusal.name_object(group, plural, name);
+        refusal
+    }
+
+    /// Nobody knows this token.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// There is nothing at this path.
+    #[must_use]
+    pub fn no_such_resource() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// There is nothing at this path, and nobody who knows the group.
+    #[must_use]
+    pub fn page_not_found() -> Self {
+        Self { is_plain: true, ..Self::new(404, "NotFound", "404 page not found\n") }
+    }
+
+    /// That cannot be done with it.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::new(405, "MethodNotAllowed", message)
+    }
+
+    /// Something went wrong inside, or in a webhook.
+    #[must_use]
+    pub fn internal(why: &str) -> Self {
+        let mut refusal = Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
+        refusal.details.insert("causes".into(), json!([{ "message": why }]));
+        refusal
+    }
+
+    /// Adds a cause without a field.
+    #[must_use]
+    pub fn because(mut self, reason: &str, message: &str) -> Self {
+        let cause = json!({ "reason": reason, "message": message });
+        match self.details.get_mut("causes").and_then(Value::as_array_mut) {
+            Some(causes) => causes.push(cause),
+            None => drop(self.details.insert("causes".into(), json!([cause]))),
+        }
+        self
+    }
+
+    /// The client is asked to wait that long: also the header `Retry-After`.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.details.insert("retryAfterSeconds".into(), seconds.into());
+        self
+    }
+
+    fn name_object(&mut self, group: &str, kind: &str, name: &str) {
+        for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
+            if !value.is_empty() {
+                self.details.insert(field.into(), value.into());
+            }
+        }
     }
 
     /// What the client sent makes no sense.
@@ -116,6 +218,9 @@ impl Refusal {
         }
         if !self.details.is_empty() {
             status["details"] = Value::Object(self.details.clone());
+        }
+        if let Some(token) = &self.continue_token {
+            status["metadata"]["continue"] = token.as_str().into();
         }
         status
     }

@@ -72,4 +72,28 @@ impl ResourceType {
     pub fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_string() } else { format!("{}.{}", self.plural, self.group) }
     }
+
+    /// Whether a CustomResourceDefinition brought it.
+    #[must_use]
+    pub fn is_custom(&self) -> bool {
+        matches!(self.definition, Definition::Custom(_))
+    }
+
+    /// Whether its objects are in namespaces.
+    #[must_use]
+    pub fn is_namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+
+    /// Whether it has that path below an object.
+    #[must_use]
+    pub fn has(&self, subresource: Subresource) -> bool {
+        self.subresources.contains(&subresource)
+    }
+
+    /// Where its objects are kept: the same for all versions of a kind, and for the two kinds of Events.
+    #[must_use]
+    pub fn storage(&self) -> String {
+        if self.group == "events.k8s.io" { "events".into() } else { self.qualified() }
+    }
 }

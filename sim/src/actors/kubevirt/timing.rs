@@ -21,8 +21,8 @@ pub struct Timing {
     pub rules: Rules,
     /// From a launcher pod that is up to a guest that runs.
     pub start: Duration,
-    /// A guest that was told to shut down. One that takes longer than the VMI's `terminationGracePeriodSeconds`, which is
-    /// not scaled, is killed then.
+    /// A guest that was told to shut down. One that takes longer than the VMI's `terminationGracePeriodSeconds`,
+    /// scaled, is killed then.
     pub shut_down: Duration,
     /// A migration in phase `PreparingTarget`.
     pub prepare: Duration,

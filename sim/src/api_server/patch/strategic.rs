@@ -121,7 +121,8 @@ fn merge(
         }
         let merged = match (original.remove(&key), value) {
             (Some(Value::Object(original)), Value::Object(value)) => {
-                Some(merge(original, value, &meta.child(&key)?)?.into())
+                let replaced = meta.field(&key)?.is_some_and(|field| field.replace);
+                Some(if replaced { value.into() } else { merge(original, value, &meta.child(&key)?)?.into() })
             }
             (Some(Value::Array(original)), Value::Array(value)) => {
                 let field = meta.field(&key)?;

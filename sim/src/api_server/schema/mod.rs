@@ -69,6 +69,8 @@ fn admit(
         return Ok(Admitted { object, warnings });
     }
     defaults::set(resource, &mut object, old.is_none());
+    // Tidies what the defaults left empty.
+    object = decode(resource, object, FieldValidation::Ignore)?.object;
     let mut errors = validate::field::Errors::default();
     validate::object(resource, old, &object, &mut errors);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();

@@ -40,8 +40,8 @@ fn end_of(view: &View, vmi: &Value, pod: &Value) -> Option<&'static str> {
     }
     let has_guest = matches!(phase(vmi), "Scheduled" | "Running");
     let is_current = current(vmi, &launchers_of(view, vmi)).is_some_and(|current| uid_of(current) == uid_of(pod));
-    if is_current && has_guest {
-        // It waits for the guest to shut down.
+    if has_guest && (is_current || is_deleting(vmi)) {
+        // It waits for the guest to shut down, as the target of a migration does with it.
         return None;
     }
     let state = &vmi["status"]["migrationState"];

@@ -1,6 +1,7 @@
 //! A guest that starts, runs and ends.
 
-use jiff::SignedDuration;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Guest, Handler, MACHINE};
@@ -51,7 +52,7 @@ impl Handler {
             set_phase(&mut next, "Failed", guest.now);
         } else if guest.is_told_to_end() {
             let wanted = self.timing.duration(vmi, SHUTS_DOWN_AFTER, self.timing.shut_down);
-            let grace = SignedDuration::from_secs(guest_grace_seconds(vmi));
+            let grace = self.timing.rules.scale(Duration::from_secs(guest_grace_seconds(vmi)));
             let key = format!("{} shuts down", uid_of(vmi));
             if self.stopwatch.has_passed(key, wanted.min(grace), guest.now, turn) {
                 // A guest that had to be killed has not ended well.

@@ -15,14 +15,14 @@ use crate::actors::{
 };
 
 /// What a guest gets that says nothing, in seconds.
-const GRACE: i64 = 30;
+const GRACE: u64 = 30;
 
 /// virt-launcher waits half of it longer than the guest, and the kubelet all of it, in seconds.
-const PADDING: i64 = 30;
+const PADDING: u64 = 30;
 
 /// How long a guest may take to shut down, in seconds.
-pub fn guest_grace_seconds(vmi: &Value) -> i64 {
-    vmi["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(GRACE)
+pub fn guest_grace_seconds(vmi: &Value) -> u64 {
+    vmi["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(GRACE)
 }
 
 /// The first launcher pod of a VMI.
@@ -128,7 +128,7 @@ fn node_selector(vmi: &Value) -> Value {
 }
 
 /// The container that the guest runs in. Devices of the hypervisor are not asked for: no kubelet offers them here.
-fn compute(vmi: &Value, grace: i64) -> Value {
+fn compute(vmi: &Value, grace: u64) -> Value {
     let domain = &vmi["spec"]["domain"];
     let mut requests = domain["resources"]["requests"].as_object().cloned().unwrap_or_default();
     if !requests.contains_key("memory")

@@ -30,6 +30,8 @@ pub struct Field {
     pub keep: Keep,
     /// `patchStrategy:"merge"`
     pub merge: bool,
+    /// `patchStrategy:"replace"`
+    pub replace: bool,
     /// `patchStrategy:"retainKeys"`
     pub retain_keys: bool,
     /// `patchMergeKey:"name"`
@@ -118,6 +120,7 @@ impl Types {
                         _ => Keep::Always,
                     },
                     merge: tags.iter().any(|tag| matches!(*tag, "strategy=merge" | "strategy=merge,retainKeys")),
+                    replace: tags.contains(&"strategy=replace"),
                     retain_keys: tags.iter().any(|tag| tag.contains("retainKeys")),
                     merge_key: tags.iter().find_map(|tag| tag.strip_prefix("key=")),
                 }),

@@ -1,0 +1,163 @@
+//! What Kubernetes' own admission plugins do with new objects, as far as anybody here would notice.
+//! <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
+
+use serde_json::{Value, json};
+
+use super::super::{history::Key, refusal::Refusal, resource_type::ResourceType, store::Store};
+
+/// Plugin `NamespaceLifecycle`: nothing is made in a namespace that is not there or is ending.
+pub(in super::super) fn namespace_must_take_it(
+    store: &Store,
+    resource: &ResourceType,
+    (namespace, name): &Key,
+) -> Result<(), Refusal> {
+    if !resource.is_namespaced() {
+        return Ok(());
+    }
+    let Some(found) = store.get("namespaces", &(String::new(), namespace.clone())) else {
+        let mut refusal = Refusal::new(404, "NotFound", format!("namespaces \"{namespace}\" not found"));
+        refusal.details.insert("name".into(), namespace.as_str().into());
+        refusal.details.insert("kind".into(), "namespaces".into());
+        return Err(refusal);
+    };
+    if found["metadata"]["deletionTimestamp"].is_null() {
+        return Ok(());
+    }
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let mut refusal = Refusal::forbidden(resource, name, &why);
+    refusal.details.insert(
+        "causes".into(),
+        json!([{
+            "reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"),
+            "field": "metadata.namespace",
+        }]),
+    );
+    Err(refusal)
+}
+
+/// What is added to a new object.
+pub(in super::super) fn complete(store: &Store, resource: &ResourceType, object: &mut Value) -> Result<(), Refusal> {
+    if resource.is_custom() {
+        return Ok(());
+    }
+    match resource.kind.as_ref() {
+        "Namespace" => namespace(object),
+        "Node" => taint_not_ready(object),
+        "Pod" => {
+            priority(store, resource, object)?;
+            tolerate_lost_nodes(object);
+            if object["spec"]["serviceAccountName"].as_str().unwrap_or_default().is_empty() {
+                object["spec"]["serviceAccountName"] = "default".into();
+            }
+            object["status"]["qosClass"] = quality_of_service(object).into();
+        }
+        "Job" => label_job(object),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn namespace(object: &mut Value) {
+    object["metadata"]["labels"]["kubernetes.io/metadata.name"] = object["metadata"]["name"].clone();
+    object["spec"]["finalizers"] = json!(["kubernetes"]);
+}
+
+/// Plugin `TaintNodesByCondition`: a node takes no pods until its controller has seen it ready.
+fn taint_not_ready(node: &mut Value) {
+    let taint = json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" });
+    let is_it = |other: &Value| other["key"] == taint["key"] && other["effect"] == taint["effect"];
+    match node["spec"]["taints"].as_array_mut() {
+        Some(taints) if taints.iter().any(is_it) => {}
+        Some(taints) => taints.push(taint),
+        None => node["spec"]["taints"] = json!([taint]),
+    }
+}
+
+/// Plugin `Priority`: the number behind the name.
+fn priority(store: &Store, resource: &ResourceType, pod: &mut Value) -> Result<(), Refusal> {
+    let wanted = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
+    let (value, policy) = match wanted.as_str() {
+        "system-node-critical" => (json!(2_000_001_000), Value::Null),
+        "system-cluster-critical" => (json!(2_000_000_000), Value::Null),
+        "" => {
+            let default =
+                store.all("priorityclasses.scheduling.k8s.io", "").find(|(_, class)| class["globalDefault"] == true);
+            match default {
+                Some(((_, name), class)) => {
+                    pod["spec"]["priorityClassName"] = name.as_str().into();
+                    (class["value"].clone(), class["preemptionPolicy"].clone())
+                }
+                None => (json!(0), Value::Null),
+            }
+        }
+        name => match store.get("priorityclasses.scheduling.k8s.io", &(String::new(), name.to_owned())) {
+            Some(class) => (class["value"].clone(), class["preemptionPolicy"].clone()),
+            None => {
+                let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
+                return Err(Refusal::forbidden(resource, pod, &format!("no PriorityClass with name {name} was found")));
+            }
+        },
+    };
+    pod["spec"]["priority"] = value;
+    pod["spec"]["preemptionPolicy"] = if policy.is_null() { "PreemptLowerPriority".into() } else { policy };
+    Ok(())
+}
+
+/// Plugin `DefaultTolerationSeconds`.
+fn tolerate_lost_nodes(pod: &mut Value) {
+    let mut tolerations = pod["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let is_for = |toleration: &Value| {
+            let of_key = toleration["key"] == key || toleration["key"].as_str().unwrap_or_default().is_empty();
+            let of_effect =
+                toleration["effect"] == "NoExecute" || toleration["effect"].as_str().unwrap_or_default().is_empty();
+            of_key && of_effect
+        };
+        if !tolerations.iter().any(is_for) {
+            tolerations.push(json!({
+                "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300,
+            }));
+        }
+    }
+    pod["spec"]["tolerations"] = tolerations.into();
+}
+
+/// <https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/>
+fn quality_of_service(pod: &Value) -> &'static str {
+    let lists = [&pod["spec"]["containers"], &pod["spec"]["initContainers"]];
+    let containers: Vec<&Value> = lists.into_iter().filter_map(Value::as_array).flatten().collect();
+    let asks = |container: &Value, what: &str, resource: &str| container["resources"][what].get(resource).cloned();
+    let is_best_effort = containers.iter().all(|container| {
+        ["requests", "limits"]
+            .iter()
+            .all(|what| ["cpu", "memory"].iter().all(|resource| asks(container, what, resource).is_none()))
+    });
+    let is_guaranteed = containers.iter().all(|container| {
+        ["cpu", "memory"].iter().all(|resource| {
+            let limit = asks(container, "limits", resource);
+            limit.is_some() && asks(container, "requests", resource).is_none_or(|request| Some(request) == limit)
+        })
+    });
+    match (is_best_effort, is_guaranteed) {
+        (true, _) => "BestEffort",
+        (_, true) => "Guaranteed",
+        _ => "Burstable",
+    }
+}
+
+/// A Job selects its pods by its own UID, unless it says otherwise.
+fn label_job(job: &mut Value) {
+    if job["spec"]["manualSelector"] == true || !job["spec"]["template"].is_object() {
+        return;
+    }
+    let labels = [
+        ("batch.kubernetes.io/controller-uid", job["metadata"]["uid"].clone()),
+        ("batch.kubernetes.io/job-name", job["metadata"]["name"].clone()),
+        ("controller-uid", job["metadata"]["uid"].clone()),
+        ("job-name", job["metadata"]["name"].clone()),
+    ];
+    for (label, value) in &labels {
+        job["spec"]["template"]["metadata"]["labels"][*label] = value.clone();
+    }
+    job["spec"]["selector"]["matchLabels"]["batch.kubernetes.io/controller-uid"] = labels[0].1.clone();
+}

@@ -182,11 +182,15 @@ impl Cluster {
 
     /// Creates the object, or changes it to be so.
     pub async fn apply(&self, object: Value) -> Value {
-        let kind = Kind::of(&object);
-        let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
-        let parameters = PatchParams::apply("end-to-end-suite").force();
-        let answer = self.api(kind, namespace).patch(name, &parameters, &Patch::Apply(&object)).await;
-        json_of(answer.unwrap_or_else(|error| panic!("apply {object}: {error}")))
+        match self.try_create(object.clone()).await {
+            Ok(created) => created,
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let kind = Kind::of(&object);
+                let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
+                self.merge(kind, namespace, name, object.clone()).await
+            }
+            Err(error) => panic!("apply {object}: {error}"),
+        }
     }
 
     /// A JSON merge patch.

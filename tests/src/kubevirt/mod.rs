@@ -4,6 +4,7 @@
 //! A case tells a VMI what to do by annotations, at any time ([`NOT_MIGRATABLE`], [`HOLD`], [`FAIL`]; all are in
 //! `careen_sim::actors::kubevirt`).
 
+mod in_process;
 mod server;
 mod vm;
 
@@ -12,15 +13,16 @@ use std::time::Duration;
 use careen_sim::{
     actors::{
         driver::Driver,
-        kubevirt::{self, definitions, timing::Timing, virt_api},
+        kubevirt::{self, definitions, timing::Timing, virt_api::VirtApi},
         rules::Rules,
     },
     clock::Clock,
 };
 use kube::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    control_plane::ControlPlane,
     objects::{CLUSTER, Cluster, condition, kinds, name_of},
     wait::{check, soon},
 };
@@ -36,18 +38,32 @@ pub const HOLD: &str = "sim.careen.dev/migration-stays-in";
 /// Annotation on a VMI: so many of its migrations fail.
 pub const FAIL: &str = "sim.careen.dev/migration-fails";
 
+/// Annotation on a VM's template: its guests take so long to start.
+pub const GUEST_STARTS_AFTER: &str = "sim.careen.dev/guest-starts-after";
+
 /// KubeVirt.
 #[derive(Debug)]
 pub struct KubeVirt {
     cluster: Cluster,
-    port: u16,
-    /// PEM, as base64.
-    ca_bundle: String,
+    reached: Reached,
+}
+
+/// How the API server reaches virt-api.
+#[derive(Debug)]
+enum Reached {
+    /// Over TLS on loopback.
+    AtPort {
+        port: u16,
+        /// PEM, as base64.
+        ca_bundle: String,
+    },
+    /// As a function: both are in this process.
+    InProcess,
 }
 
 /// Whether virt-api answers in a case's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VirtApi {
+pub enum VirtApiIs {
     /// It does.
     Up,
     /// It refuses connections.
@@ -56,7 +72,7 @@ pub enum VirtApi {
 
 impl KubeVirt {
     /// Installs KubeVirt, and starts it with that client.
-    pub async fn install(cluster: &Cluster, client: Client) -> Self {
+    pub async fn install(control_plane: &ControlPlane, cluster: &Cluster, client: Client) -> Self {
         for definition in definitions::custom_resource_definitions() {
             cluster.apply(definition).await;
         }
@@ -68,51 +84,33 @@ impl KubeVirt {
         // The cases that run side by side are not to wait for each other.
         kubevirt["spec"]["configuration"]["migrations"]["parallelMigrationsPerCluster"] = json!(50);
         cluster.apply(kubevirt).await;
-        let (port, ca_bundle) = server::start(virt_api::VirtApi::new(client.clone())).await;
-        let kubevirt = Self { cluster: cluster.clone(), port, ca_bundle };
-        kubevirt.register_subresources().await;
+        let virt_api = VirtApi::new(client.clone());
+        let reached = if let Some(server) = control_plane.in_memory() {
+            in_process::register(server, &virt_api);
+            Reached::InProcess
+        } else {
+            let (port, ca_bundle) = server::start(virt_api).await;
+            register_subresources(cluster, port, &ca_bundle).await;
+            Reached::AtPort { port, ca_bundle }
+        };
+        let kubevirt = Self { cluster: cluster.clone(), reached };
         let driver = Driver::new(client, Clock::system(), fastrand::Rng::with_seed(1));
         tokio::spawn(kubevirt::actors(timing()).into_iter().fold(driver, Driver::with).run());
         kubevirt
     }
 
-    /// An API of its own, behind the API server: a Service of type `ExternalName` leads it to this process.
-    async fn register_subresources(&self) {
-        let cluster = &self.cluster;
-        cluster
-            .apply(json!({
-                "apiVersion": "v1", "kind": "Service",
-                "metadata": {"name": "virt-api", "namespace": definitions::NAMESPACE},
-                "spec": {"type": "ExternalName", "externalName": "localhost"},
-            }))
-            .await;
-        let service = json!({"namespace": definitions::NAMESPACE, "name": "virt-api", "port": self.port});
-        cluster.apply(definitions::api_service(&service, Some(&self.ca_bundle))).await;
-        soon("KubeVirt's subresources are served", async || {
-            let service = cluster.get(kinds::API_SERVICE, CLUSTER, "v1.subresources.kubevirt.io").await;
-            check(condition(&service, "Available") == "True", || service["status"].to_string())
-        })
-        .await;
-    }
-
     /// Sends evictions of launcher pods in that namespace to the stand-in, or nowhere; returns when it is in force.
-    pub async fn intercept_evictions(&self, namespace: &str, virt_api: VirtApi) {
+    pub async fn intercept_evictions(&self, namespace: &str, virt_api: VirtApiIs) {
         let cluster = &self.cluster;
-        let port = match virt_api {
-            VirtApi::Up => self.port,
-            VirtApi::Down => 1,
-        };
-        let mut webhooks = definitions::validating_webhooks(
-            |path| json!({"url": format!("https://127.0.0.1:{port}{path}"), "caBundle": self.ca_bundle}),
-        );
+        let mut webhooks = definitions::validating_webhooks(|path| self.reached.client_config(virt_api, path));
         webhooks["metadata"] = json!({"name": webhooks_of(namespace)});
         for webhook in webhooks["webhooks"].as_array_mut().into_iter().flatten() {
             webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
         }
         cluster.apply(webhooks).await;
         let wanted = match virt_api {
-            VirtApi::Up => server::PROBED,
-            VirtApi::Down => "failed calling webhook",
+            VirtApiIs::Up => server::PROBED,
+            VirtApiIs::Down => "failed calling webhook",
         };
         soon("the eviction webhook is in force", async || {
             let (_, message) = cluster.evict(namespace, server::PROBE, true).await;
@@ -138,8 +136,41 @@ impl KubeVirt {
     }
 }
 
+impl Reached {
+    fn client_config(&self, virt_api: VirtApiIs, path: &str) -> Value {
+        match (self, virt_api) {
+            (Self::AtPort { port, ca_bundle }, VirtApiIs::Up) => {
+                json!({"url": format!("https://127.0.0.1:{port}{path}"), "caBundle": ca_bundle})
+            }
+            (Self::AtPort { ca_bundle, .. }, VirtApiIs::Down) => {
+                json!({"url": format!("https://127.0.0.1:1{path}"), "caBundle": ca_bundle})
+            }
+            (Self::InProcess, VirtApiIs::Up) => in_process::client_config(path),
+            (Self::InProcess, VirtApiIs::Down) => in_process::client_config_of_nobody(path),
+        }
+    }
+}
+
 fn webhooks_of(namespace: &str) -> String {
     format!("virt-launcher-evictions-{namespace}")
+}
+
+/// An API of its own, behind the API server: a Service of type `ExternalName` leads it to this process.
+async fn register_subresources(cluster: &Cluster, port: u16, ca_bundle: &str) {
+    cluster
+        .apply(json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "virt-api", "namespace": definitions::NAMESPACE},
+            "spec": {"type": "ExternalName", "externalName": "localhost"},
+        }))
+        .await;
+    let service = json!({"namespace": definitions::NAMESPACE, "name": "virt-api", "port": port});
+    cluster.apply(definitions::api_service(&service, Some(ca_bundle))).await;
+    soon("KubeVirt's subresources are served", async || {
+        let service = cluster.get(kinds::API_SERVICE, CLUSTER, "v1.subresources.kubevirt.io").await;
+        check(condition(&service, "Available") == "True", || service["status"].to_string())
+    })
+    .await;
 }
 
 /// Short, so that the cases are; whatever a case waits for is the same.
@@ -149,7 +180,8 @@ fn timing() -> Timing {
         shut_down: Duration::from_secs(1),
         prepare: Duration::from_millis(200),
         migrate: Duration::from_secs(1),
-        back_off: Duration::from_secs(3),
+        // Longer than Careen gathers what it says of a drain's progress.
+        back_off: Duration::from_secs(8),
         ..Timing::new(Rules::new(1).jittered(0.0))
     }
 }

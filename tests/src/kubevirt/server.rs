@@ -80,7 +80,7 @@ async fn answer(virt_api: &VirtApi, head: &http::request::Parts, body: &Bytes) -
 }
 
 /// As KubeVirt, but for [`PROBE`].
-async fn review(virt_api: &VirtApi, path: &str, review: &Value) -> Option<Value> {
+pub(super) async fn review(virt_api: &VirtApi, path: &str, review: &Value) -> Option<Value> {
     if review.pointer("/request/name") == Some(&json!(PROBE)) {
         let status = json!({"code": 429, "message": PROBED});
         let response = json!({"uid": review["request"]["uid"], "allowed": false, "status": status});

@@ -3,7 +3,7 @@
 use careen_sim::actors::kubevirt::names::CREATED_BY;
 use serde_json::{Value, json};
 
-use super::{NOT_MIGRATABLE, VirtApi};
+use super::{NOT_MIGRATABLE, VirtApiIs};
 use crate::{
     case::{CASE_LABEL, Case},
     objects::{conditions, kinds, name_of, text, uid_of},
@@ -31,17 +31,23 @@ impl Vm {
 impl Case {
     /// KubeVirt in this case's namespace.
     pub async fn with_kubevirt(&self) {
-        self.virt_api(VirtApi::Up).await;
+        self.virt_api(VirtApiIs::Up).await;
     }
 
     /// virt-api goes away, or comes back.
-    pub async fn virt_api(&self, virt_api: VirtApi) {
+    pub async fn virt_api(&self, virt_api: VirtApiIs) {
         self.suite.kubevirt.intercept_evictions(&self.namespace, virt_api).await;
     }
 
     /// A VM that runs on one of the case's nodes: its VMI.
     pub async fn vm(&self, name: &str, vm: Vm) -> Value {
         let annotations = vm.not_migratable.map_or(json!({}), |reason| json!({NOT_MIGRATABLE: reason}));
+        self.vm_that_starts(name, vm, annotations).await;
+        self.vmi_runs(name, None).await
+    }
+
+    /// A VM that will run on one of the case's nodes; its VMI is told what to do by these annotations.
+    pub async fn vm_that_starts(&self, name: &str, vm: Vm, annotations: Value) {
         // What KubeVirt copies from the one to the other.
         let instance = json!({
             "evictionStrategy": vm.strategy, "nodeSelector": {CASE_LABEL: self.id}, "terminationGracePeriodSeconds": 30,
@@ -67,7 +73,16 @@ impl Case {
         if vm.run_strategy != Some("Always") {
             self.cluster().create(instance_of(&self.namespace, name, &annotations, &instance, owner.as_ref())).await;
         }
-        self.vmi_runs(name, None).await
+    }
+
+    /// Waits until that VMI is in that phase.
+    pub async fn vmi_is(&self, name: &str, phase: &str) -> Value {
+        soon(&format!("VMI {name} is {phase}"), async || {
+            let found = self.cluster().find(kinds::VMI, &self.namespace, name).await.ok_or("it does not exist")?;
+            check(text(&found, "/status/phase") == phase, || found["status"].to_string())?;
+            Ok(found)
+        })
+        .await
     }
 
     /// Waits until that VMI runs (on that node, if one is named): the VMI.

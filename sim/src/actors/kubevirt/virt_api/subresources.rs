@@ -90,6 +90,16 @@ fn accepts_anything(accept: Option<&str>) -> bool {
     accept.is_none_or(|accept| accept.contains("*/*"))
 }
 
+/// What there is, as an `APIResourceList` lists it.
+#[must_use]
+pub fn resources() -> Value {
+    let names =
+        ["virtualmachineinstances/evacuate/cancel", "virtualmachines/evacuate/cancel", "virtualmachines/migrate"];
+    let resource =
+        |name: &&str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["update"]});
+    names.iter().map(resource).collect()
+}
+
 fn discovery(path: &str) -> Answer {
     let group_version = format!("{SUBRESOURCES}/v1");
     let version = json!({"groupVersion": group_version, "version": "v1"});
@@ -101,21 +111,13 @@ fn discovery(path: &str) -> Answer {
                 "preferredVersion": version,
             }),
         ),
-        found if found == group_version => {
-            let resource = |name: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["update"]});
-            let names = [
-                "virtualmachineinstances/evacuate/cancel",
-                "virtualmachines/evacuate/cancel",
-                "virtualmachines/migrate",
-            ];
-            let resources: Vec<Value> = names.into_iter().map(resource).collect();
-            Answer::json(
-                200,
-                json!({
-                    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
-                }),
-            )
-        }
+        found if found == group_version => Answer::json(
+            200,
+            json!({
+                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
+                "resources": resources(),
+            }),
+        ),
         _ => Answer::empty(404),
     }
 }

@@ -88,7 +88,9 @@ impl Door {
         tokio::select! {
             // It never fails: axum tries again when a connection cannot be accepted.
             _ = axum::serve(self.listener, guarded).with_graceful_shutdown(shutdown.requested()) => {}
-            () = late => tracing::warn!("requests were cut off that had not been answered in {} s", finish_within.as_secs()),
+            () = late => if !finish_within.is_zero() {
+                tracing::warn!("requests were cut off that had not been answered in {} s", finish_within.as_secs());
+            }
         }
     }
 }

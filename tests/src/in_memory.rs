@@ -15,7 +15,7 @@ use careen_sim::{
         disruption::Disruption,
         driver::Driver,
         garbage::GarbageCollector,
-        kubevirt::names::{INSTANCE, MIGRATION, VIRTUAL_MACHINE},
+        kubevirt::names::KINDS,
         node_lifecycle::NodeLifecycle,
         rules::Rules,
         scheduler::Scheduler,
@@ -87,7 +87,7 @@ fn controllers(server: &ApiServer) -> Driver {
         .with(Scheduler::default())
         .with(Disruption::new(rules.clone()))
         .with(NodeLifecycle::new(rules.clone()).with_grace(NODE_GRACE))
-        .with(GarbageCollector::new(rules).and([VIRTUAL_MACHINE, INSTANCE, MIGRATION]))
+        .with(GarbageCollector::new(rules).and(KINDS))
 }
 
 /// A line for each request, as `kube-apiserver` writes it; it is there before the request is answered.

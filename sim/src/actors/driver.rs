@@ -79,9 +79,17 @@ impl Driver {
 
     /// One more; it is asked after those that came before.
     #[must_use]
-    pub fn with(mut self, actor: impl Actor + 'static) -> Self {
-        let watches = actor.watches().into_iter().collect();
-        self.players.push(Player { actor: Box::new(actor), watches, due: true, again_at: None });
+    pub fn with(self, actor: impl Actor + 'static) -> Self {
+        self.with_all([Box::new(actor) as Box<dyn Actor>])
+    }
+
+    /// More of them, in that order.
+    #[must_use]
+    pub fn with_all(mut self, actors: impl IntoIterator<Item = Box<dyn Actor>>) -> Self {
+        self.players.extend(actors.into_iter().map(|actor| {
+            let watches = actor.watches().into_iter().collect();
+            Player { actor, watches, due: true, again_at: None }
+        }));
         self
     }
 

@@ -101,7 +101,8 @@ pub(super) fn include_object(text: &str) -> Result<IncludeObject, Refusal> {
         "None" => Ok(IncludeObject::None),
         "Object" => Ok(IncludeObject::Object),
         other => Err(Refusal::bad_request(format!(
-            "Table: Unsupported value {other:?}: must be one of None, Metadata, Object"
+            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', \
+             'Object', 'None', or empty"
         ))),
     }
 }

@@ -4,7 +4,6 @@
 //! A case tells a VMI what to do by annotations, at any time ([`NOT_MIGRATABLE`], [`HOLD`], [`FAIL`]; all are in
 //! `careen_sim::actors::kubevirt`).
 
-mod in_process;
 mod server;
 mod vm;
 
@@ -13,7 +12,7 @@ use std::time::Duration;
 use careen_sim::{
     actors::{
         driver::Driver,
-        kubevirt::{self, definitions, timing::Timing, virt_api::VirtApi},
+        kubevirt::{self, definitions, install, timing::Timing, virt_api::VirtApi},
         rules::Rules,
     },
     clock::Clock,
@@ -84,18 +83,18 @@ impl KubeVirt {
         // The cases that run side by side are not to wait for each other.
         kubevirt["spec"]["configuration"]["migrations"]["parallelMigrationsPerCluster"] = json!(50);
         cluster.apply(kubevirt).await;
-        let virt_api = VirtApi::new(client.clone());
         let reached = if let Some(server) = control_plane.in_memory() {
-            in_process::register(server, &virt_api);
+            install::answer(server);
+            server.set_webhook_down(NOBODY);
             Reached::InProcess
         } else {
-            let (port, ca_bundle) = server::start(virt_api).await;
+            let (port, ca_bundle) = server::start(VirtApi::new(client.clone())).await;
             register_subresources(cluster, port, &ca_bundle).await;
             Reached::AtPort { port, ca_bundle }
         };
         let kubevirt = Self { cluster: cluster.clone(), reached };
         let driver = Driver::new(client, Clock::system(), fastrand::Rng::with_seed(1));
-        tokio::spawn(kubevirt::actors(timing()).into_iter().fold(driver, Driver::with).run());
+        tokio::spawn(kubevirt::join(driver, timing()).run());
         kubevirt
     }
 
@@ -108,15 +107,18 @@ impl KubeVirt {
             webhook["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
         }
         cluster.apply(webhooks).await;
-        let wanted = match virt_api {
-            VirtApiIs::Up => server::PROBED,
-            VirtApiIs::Down => "failed calling webhook",
-        };
-        soon("the eviction webhook is in force", async || {
-            let (_, message) = cluster.evict(namespace, server::PROBE, true).await;
-            check(message.contains(wanted), || message.clone())
-        })
-        .await;
+        // In this process it is in force at once.
+        if matches!(self.reached, Reached::AtPort { .. }) {
+            let wanted = match virt_api {
+                VirtApiIs::Up => server::PROBED,
+                VirtApiIs::Down => "failed calling webhook",
+            };
+            soon("the eviction webhook is in force", async || {
+                let (_, message) = cluster.evict(namespace, server::PROBE, true).await;
+                check(message.contains(wanted), || message.clone())
+            })
+            .await;
+        }
     }
 
     /// Removes what a case had.
@@ -136,6 +138,14 @@ impl KubeVirt {
     }
 }
 
+/// A Service that refuses connections.
+const NOBODY: &str = "kubevirt/nobody";
+
+fn service(name: &str, path: &str) -> Value {
+    let (namespace, name) = name.split_once('/').unwrap_or_default();
+    json!({"service": {"namespace": namespace, "name": name, "path": path, "port": 443}})
+}
+
 impl Reached {
     fn client_config(&self, virt_api: VirtApiIs, path: &str) -> Value {
         match (self, virt_api) {
@@ -145,8 +155,8 @@ impl Reached {
             (Self::AtPort { ca_bundle, .. }, VirtApiIs::Down) => {
                 json!({"url": format!("https://127.0.0.1:1{path}"), "caBundle": ca_bundle})
             }
-            (Self::InProcess, VirtApiIs::Up) => in_process::client_config(path),
-            (Self::InProcess, VirtApiIs::Down) => in_process::client_config_of_nobody(path),
+            (Self::InProcess, VirtApiIs::Up) => service(install::VIRT_API, path),
+            (Self::InProcess, VirtApiIs::Down) => service(NOBODY, path),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use careen_sim::actors::kubevirt::virt_api::{VirtApi, adapter::User, answer::Body, subresources::Request};
+use careen_sim::actors::kubevirt::virt_api::{VirtApi, answer::Body, subresources::Request};
+use careen_sim::api_server::User;
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -62,14 +63,14 @@ async fn serve(virt_api: VirtApi, acceptor: TlsAcceptor, connection: TcpStream) 
 async fn answer(virt_api: &VirtApi, head: &http::request::Parts, body: &Bytes) -> Response<Full<Bytes>> {
     let path = head.uri.path();
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    if let Some(review) = review(virt_api, path, &body).await {
-        return response(200, "application/json", review.to_string());
+    if body["kind"] == "AdmissionReview" {
+        return response(200, "application/json", review(virt_api, &body).await.to_string());
     }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let groups = head.headers.get_all("x-remote-group").iter();
     let groups = groups.filter_map(|group| group.to_str().ok()).map(str::to_owned).collect();
     // The API server says who asks; its own questions (discovery) have no name.
-    let user = header("x-remote-user").map(|name| User { name, groups });
+    let user = header("x-remote-user").map(|name| User { name, groups, uid: String::new() });
     let request = Request { method: head.method.to_string(), path: path.to_owned(), accept: header("accept"), body };
     let answer = virt_api.answer(&request, user.as_ref()).await;
     match answer.body {
@@ -80,13 +81,13 @@ async fn answer(virt_api: &VirtApi, head: &http::request::Parts, body: &Bytes) -
 }
 
 /// As KubeVirt, but for [`PROBE`].
-pub(super) async fn review(virt_api: &VirtApi, path: &str, review: &Value) -> Option<Value> {
+async fn review(virt_api: &VirtApi, review: &Value) -> Value {
     if review.pointer("/request/name") == Some(&json!(PROBE)) {
         let status = json!({"code": 429, "message": PROBED});
         let response = json!({"uid": review["request"]["uid"], "allowed": false, "status": status});
-        return Some(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}));
+        return json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
     }
-    virt_api.review(path, review).await
+    virt_api.review(review).await
 }
 
 fn response(code: u16, content_type: &str, body: String) -> Response<Full<Bytes>> {

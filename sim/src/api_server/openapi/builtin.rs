@@ -81,7 +81,7 @@ pub(super) fn schemas(resources: &[&ResourceType], references: &str) -> Map<Stri
     schemas
 }
 
-/// OpenAPI allows nothing beside `$ref`.
+/// `OpenAPI` allows nothing beside `$ref`.
 fn refer_plainly(schema: &mut Value) {
     match schema {
         Value::Object(entries) => {

@@ -23,10 +23,10 @@ mod paths;
 pub fn v3_index(resources: &[&ResourceType]) -> Value {
     let mut hashes: BTreeMap<String, DefaultHasher> = BTreeMap::new();
     for resource in resources {
-        let hasher = hashes.entry(paths::root(resource)).or_default();
-        (&resource.kind, &resource.plural, resource.subresources.len()).hash(hasher);
+        let of_version = hashes.entry(paths::root(resource)).or_default();
+        (&resource.kind, &resource.plural, resource.subresources.len()).hash(of_version);
         if let Definition::Custom(definition) = &resource.definition {
-            definition.schema.to_string().hash(hasher);
+            definition.schema.to_string().hash(of_version);
         }
     }
     let paths: Map<_, _> = hashes

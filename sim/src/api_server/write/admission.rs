@@ -90,13 +90,13 @@ fn priority(store: &Store, resource: &ResourceType, pod: &mut Value) -> Result<(
                 None => (json!(0), Value::Null),
             }
         }
-        name => match store.get("priorityclasses.scheduling.k8s.io", &(String::new(), name.to_owned())) {
-            Some(class) => (class["value"].clone(), class["preemptionPolicy"].clone()),
-            None => {
+        name => {
+            let Some(class) = store.get("priorityclasses.scheduling.k8s.io", &(String::new(), name.to_owned())) else {
                 let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
                 return Err(Refusal::forbidden(resource, pod, &format!("no PriorityClass with name {name} was found")));
-            }
-        },
+            };
+            (class["value"].clone(), class["preemptionPolicy"].clone())
+        }
     };
     pod["spec"]["priority"] = value;
     pod["spec"]["preemptionPolicy"] = if policy.is_null() { "PreemptLowerPriority".into() } else { policy };

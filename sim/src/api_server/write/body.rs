@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::{
     kinds::Kinds,
+    protobuf,
     refusal::{Cause, Refusal},
     request::Request,
     resource_type::ResourceType,
@@ -16,7 +17,7 @@ fn unsupported_media_type() -> Refusal {
         415,
         "UnsupportedMediaType",
         "the body of the request was in an unknown format - accepted media types include: application/json, \
-         application/yaml",
+         application/yaml, application/vnd.kubernetes.protobuf",
     )
 }
 
@@ -34,6 +35,7 @@ pub(in super::super) fn any(request: &Request) -> Result<Option<Value>, Refusal>
                 .map(Some)
                 .map_err(|error| Refusal::bad_request(format!("error converting YAML to JSON: {error}")))
         }
+        protobuf::MEDIA_TYPE => Ok(Some(protobuf::decode(&request.body)?)),
         _ => Err(unsupported_media_type()),
     }
 }
@@ -46,16 +48,25 @@ fn parse_error(body: &[u8], error: &serde_json::Error) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     match line.chars().nth(error.column().saturating_sub(1)) {
+        Some(character) if error.to_string().starts_with("key must be a string") => {
+            format!("invalid character {character:?} looking for beginning of object key string")
+        }
         Some(character) => format!("invalid character {character:?} looking for beginning of value"),
         None => error.to_string(),
     }
+}
+
+/// As Go prints what is not even the beginning of an object.
+fn hexadecimal(body: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    body.iter().take(512).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn malformed(body: &[u8], error: &serde_json::Error, kind: Option<&str>) -> Refusal {
     let text = match body {
         [] => Cow::Borrowed("<empty>"),
         [b'{', ..] => String::from_utf8_lossy(&body[..body.len().min(1024)]),
-        other => Cow::Owned(other.iter().take(512).map(|byte| format!("{byte:02x}")).collect()),
+        other => Cow::Owned(hexadecimal(other)),
     };
     let kind = kind.map(|kind| format!(" (must be of type {kind})")).unwrap_or_default();
     let error = parse_error(body, error);
@@ -78,7 +89,7 @@ pub(in super::super) fn object(request: &Request, resource: &ResourceType, kinds
             Value::Number(_) => "number",
             _ => "bool",
         };
-        let hex: String = request.body.iter().take(512).map(|byte| format!("{byte:02x}")).collect();
+        let hex = hexadecimal(&request.body);
         return Err(Refusal::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
              json: cannot unmarshal {what} into Go value of type struct {{ APIVersion string \
@@ -111,6 +122,7 @@ pub(in super::super) fn check_kind(object: &Value, resource: &ResourceType, kind
     if kind == resource.kind && version == expected {
         return Ok(());
     }
+    let (_, only_version) = version.split_once('/').unwrap_or(("", version));
     let known = kinds.all().find(|known| known.kind == kind && known.api_version() == version);
     let why = match known {
         Some(known) => {
@@ -125,7 +137,10 @@ pub(in super::super) fn check_kind(object: &Value, resource: &ResourceType, kind
             format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"")
         }
     };
-    Err(Refusal::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", resource.kind)))
+    Err(Refusal::bad_request(format!(
+        "{kind} in version {only_version:?} cannot be handled as a {}: {why}",
+        resource.kind
+    )))
 }
 
 fn check_custom(

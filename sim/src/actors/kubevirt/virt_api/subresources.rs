@@ -90,16 +90,6 @@ fn accepts_anything(accept: Option<&str>) -> bool {
     accept.is_none_or(|accept| accept.contains("*/*"))
 }
 
-/// What there is, as an `APIResourceList` lists it.
-#[must_use]
-pub fn resources() -> Value {
-    let names =
-        ["virtualmachineinstances/evacuate/cancel", "virtualmachines/evacuate/cancel", "virtualmachines/migrate"];
-    let resource =
-        |name: &&str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["update"]});
-    names.iter().map(resource).collect()
-}
-
 fn discovery(path: &str) -> Answer {
     let group_version = format!("{SUBRESOURCES}/v1");
     let version = json!({"groupVersion": group_version, "version": "v1"});
@@ -114,10 +104,19 @@ fn discovery(path: &str) -> Answer {
         found if found == group_version => Answer::json(
             200,
             json!({
-                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
-                "resources": resources(),
+                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources(),
             }),
         ),
         _ => Answer::empty(404),
     }
+}
+
+/// What the discovery document lists.
+#[must_use]
+pub fn resources() -> Value {
+    let names =
+        ["virtualmachineinstances/evacuate/cancel", "virtualmachines/evacuate/cancel", "virtualmachines/migrate"];
+    let resource =
+        |name: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["update"]});
+    names.into_iter().map(resource).collect()
 }

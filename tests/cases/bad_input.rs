@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use careen_tests::{
     case::{Case, RECORD, has_taint, is_taken_out, record_of, summary},
+    nodes::{PLAYED, UNREACHABLE},
     objects::{CLUSTER, annotation, condition, kinds, list, text},
     wait::{check, soon, stays},
 };
@@ -116,7 +117,7 @@ pub async fn a_node_that_vanishes_in_mid_drain_and_comes_back(case: Case) {
     case.cluster()
         .create(json!({
             "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": a, "labels": {"careen-test/kubelet": "kwok", "careen-test/case": case.id}},
+            "metadata": {"name": a, "labels": {PLAYED: "sim", "careen-test/case": case.id}},
         }))
         .await;
     let node = case.taken_out(&a).await;
@@ -139,8 +140,8 @@ pub async fn a_node_that_is_not_ready_is_never_called_drained(case: Case) {
     case.deployment("web", 2, 1).await;
     case.ready_on(&a, 2).await;
     case.node("b").await;
-    let label = |value: Value| json!({"metadata": {"labels": {"careen-test/unmanaged": value}}});
-    case.cluster().merge(kinds::NODE, CLUSTER, &a, label(json!("true"))).await;
+    let unreachable = |value: Value| json!({"metadata": {"annotations": {UNREACHABLE: value}}});
+    case.cluster().merge(kinds::NODE, CLUSTER, &a, unreachable(json!("true"))).await;
     soon("the node is not ready", async || {
         let node = case.get_node(&a).await;
         check(condition(&node, "Ready") != "True", || "it is ready".to_owned())
@@ -156,7 +157,7 @@ pub async fn a_node_that_is_not_ready_is_never_called_drained(case: Case) {
     })
     .await;
     history.assert_never("Drained");
-    case.cluster().merge(kinds::NODE, CLUSTER, &a, label(Value::Null)).await;
+    case.cluster().merge(kinds::NODE, CLUSTER, &a, unreachable(Value::Null)).await;
     case.drained(&name).await;
     case.evictions().assert_none_accepted_twice();
 }

@@ -2,7 +2,7 @@
 
 use careen_tests::{
     case::Case,
-    kubevirt::{HOLD, VirtApi, Vm},
+    kubevirt::{HOLD, VirtApiIs, Vm},
     objects::{CLUSTER, kinds, name_of, text, uid_of},
     wait::{check, soon},
 };
@@ -79,7 +79,7 @@ pub async fn evictions_of_vms_are_answered_as_kubevirt_does(case: Case) {
     assert_eq!(answer("bare", bare).await.0, 201);
     // A dry run marks nothing.
     assert_eq!(text(&case.vmi("live").await, "/status/evacuationNodeName"), "");
-    case.virt_api(VirtApi::Down).await;
+    case.virt_api(VirtApiIs::Down).await;
     let pod = case.launcher(&case.vmi("none").await, &a).await;
     let (code, message) = case.cluster().evict(&case.namespace, &pod, false).await;
     assert!(code == 500 && message.contains("failed calling webhook"), "{code} {message}");

@@ -2,6 +2,7 @@
 
 use careen_tests::{
     case::{Case, blocking, summary},
+    nodes::LEFT_ALONE,
     objects::{condition, kinds, list, text},
     wait::{check, soon},
 };
@@ -13,7 +14,7 @@ pub async fn finished_pods_are_deleted_and_pods_bound_to_the_node_stay(case: Cas
     let mirror = json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "0123"}}});
     case.pod("static", &a, mirror).await;
     for (name, phase) in [("succeeded", "Succeeded"), ("failed", "Failed")] {
-        case.pod(name, &a, json!({"metadata": {"labels": {"careen-test/manual": "true"}}})).await;
+        case.pod(name, &a, json!({"metadata": {"annotations": {LEFT_ALONE: "true"}}})).await;
         case.set_pod_phase(name, phase).await;
     }
     case.deployment("web", 1, 1).await;
@@ -93,7 +94,7 @@ pub async fn a_budget_that_allows_nothing_at_the_moment_is_waited_for(case: Case
     case.ready_on(&a, 2).await;
     let b = case.node("b").await;
     // One that is not ready, on another node, uses up what the budget allows.
-    case.pod("web-ill", &b, json!({"metadata": {"labels": {"app": "web", "careen-test/manual": "true"}}})).await;
+    case.pod("web-ill", &b, json!({"metadata": {"labels": {"app": "web"}, "annotations": {LEFT_ALONE: "true"}}})).await;
     case.set_pod_phase("web-ill", "Pending").await;
     case.budget("tight", "web", json!({"minAvailable": 2}), 0).await;
     let name = case.maintain(&a).await;

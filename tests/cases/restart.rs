@@ -40,7 +40,7 @@ pub async fn a_finalizer_removed_while_careen_was_down(case: Case) {
     let name = case.maintain(&a).await;
     case.drained(&name).await;
     case.suite.stop_careen().await;
-    crate::record::remove_by_force(&case, &name).await;
+    super::record::remove_by_force(&case, &name).await;
     assert!(careen_tests::case::is_taken_out(&case.get_node(&a).await));
     case.suite.start_careen().await.unwrap();
     case.looks_again(&a, &before).await;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use careen_tests::{
     case::{Case, RECORD, blocking, summary},
-    kubevirt::{FAIL, HOLD, NOT_MIGRATABLE, VirtApi, Vm},
-    objects::{CLUSTER, condition, kinds, list, name_of, text, uid_of},
+    kubevirt::{FAIL, GUEST_STARTS_AFTER, HOLD, NOT_MIGRATABLE, VirtApiIs, Vm},
+    objects::{CLUSTER, condition, kinds, name_of, text, uid_of},
     wait::{check, soon, stays},
 };
 use serde_json::{Value, json};
 
-use crate::record::record_for;
+use super::record::record_for;
 
 /// The reason and message of what blocks that VM.
 fn blocked<'a>(maintenance: &'a Value, vmi: &str) -> (&'a str, &'a str, &'a str) {
@@ -147,7 +147,7 @@ pub async fn an_absent_virt_api_is_waited_for(case: Case) {
     case.deployment("web", 2, 1).await;
     case.ready_on(&a, 3).await;
     let b = case.node("b").await;
-    case.virt_api(VirtApi::Down).await;
+    case.virt_api(VirtApiIs::Down).await;
     let name = case.maintain(&a).await;
     let waits = case
         .until_maintenance(&name, "it waits for virt-api", |found| is_blocked(found, "db", "WebhookUnavailable"))
@@ -155,7 +155,7 @@ pub async fn an_absent_virt_api_is_waited_for(case: Case) {
     assert_eq!(blocked(&waits, "db").0, "Waits");
     assert_ne!(condition(&waits, "Stuck"), "True", "{}", summary(&waits));
     case.available("web", 2).await;
-    case.virt_api(VirtApi::Up).await;
+    case.virt_api(VirtApiIs::Up).await;
     case.drained(&name).await;
     assert_eq!(uid_of(&case.vmi_runs("db", Some(&b)).await), uid_of(&vmi));
     let answers = evictions_of(&case, "db");
@@ -181,11 +181,10 @@ pub async fn a_failed_migration_is_tried_again_by_kubevirt_alone(case: Case) {
 pub async fn a_vm_that_starts_is_waited_for(case: Case) {
     case.with_kubevirt().await;
     let a = case.node("a").await;
-    let vmi = case.vm("db", Vm { strategy: "LiveMigrateIfPossible", ..Vm::LIVE_MIGRATE }).await;
-    // As it looks before KubeVirt has worked out whether it can be migrated: an eviction would kill it.
-    let migratable = list(&vmi, "/status/conditions").to_vec();
-    let starting = json!({"status": {"phase": "Scheduled", "conditions": []}});
-    case.cluster().merge(kinds::VMI, &case.namespace, "db", starting).await;
+    let vm = Vm { strategy: "LiveMigrateIfPossible", ..Vm::LIVE_MIGRATE };
+    case.vm_that_starts("db", vm, json!({GUEST_STARTS_AFTER: "10s"})).await;
+    // KubeVirt has not worked out yet whether it can be migrated: an eviction would kill it.
+    let vmi = case.vmi_is("db", "Scheduled").await;
     let b = case.node("b").await;
     let name = case.maintain(&a).await;
     let waits = case
@@ -193,8 +192,6 @@ pub async fn a_vm_that_starts_is_waited_for(case: Case) {
         .await;
     assert_eq!(blocked(&waits, "db").0, "Waits");
     assert_eq!(evictions_of(&case, "db"), [] as [u16; 0]);
-    let running = json!({"status": {"phase": "Running", "conditions": migratable}});
-    case.cluster().merge(kinds::VMI, &case.namespace, "db", running).await;
     case.drained(&name).await;
     assert_eq!(uid_of(&case.vmi_runs("db", Some(&b)).await), uid_of(&vmi));
 }

@@ -19,7 +19,8 @@ use tokio::task::AbortHandle;
 use crate::{
     audit::Requests,
     kubectl::Output,
-    objects::{CLUSTER, Cluster, annotation, condition, conditions, kinds, list, name_of, text},
+    nodes::PLAYED,
+    objects::{CLUSTER, Cluster, annotation, condition, conditions, kinds, label, list, name_of, text},
     suite::Suite,
     wait::{self, DRAIN, SOON, check, soon},
 };
@@ -117,7 +118,7 @@ impl Case {
         let mut node = json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": name, "labels": {
-                "careen-test/kubelet": "kwok", CASE_LABEL: self.id, "kubernetes.io/hostname": name,
+                PLAYED: "sim", CASE_LABEL: self.id, "kubernetes.io/hostname": name,
             }},
         });
         merge(&mut node, more);
@@ -129,7 +130,8 @@ impl Case {
             let settled = condition(&node, "Ready") == "True"
                 && !has_taint(&node, "node.kubernetes.io/not-ready")
                 && has_taint(&node, "node.kubernetes.io/unschedulable") == is_cordoned
-                && annotation(&node, "node.alpha.kubernetes.io/ttl").is_some();
+                && annotation(&node, "node.alpha.kubernetes.io/ttl").is_some()
+                && label(&node, "kubevirt.io/schedulable").is_some();
             check(settled, || format!("{node:#}"))
         })
         .await;
@@ -216,7 +218,10 @@ impl NodeLook {
             .map(|(type_, condition)| (type_.to_owned(), text(condition, "/status").to_owned()))
             .collect();
         let metadata = &node["metadata"];
-        Self { spec, labels: metadata["labels"].clone(), annotations: metadata["annotations"].clone(), conditions }
+        let mut annotations = metadata["annotations"].clone();
+        // KubeVirt renews it every minute.
+        annotations.as_object_mut().unwrap().remove("kubevirt.io/heartbeat");
+        Self { spec, labels: metadata["labels"].clone(), annotations, conditions }
     }
 }
 

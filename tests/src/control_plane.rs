@@ -1,4 +1,4 @@
-//! The real control plane that `controlplane/` builds and starts.
+//! The cluster of the cases: the real control plane that `controlplane/` builds and starts, or the one in memory.
 
 use std::{
     collections::BTreeMap,
@@ -6,18 +6,40 @@ use std::{
     process::Command,
 };
 
-use crate::audit::AuditLog;
+use careen_sim::api_server::ApiServer;
 
-/// A control plane that runs. It ends with [`ControlPlane::down`].
+use crate::{audit::AuditLog, in_memory};
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Programs of Kubernetes as they are released.
+    Real,
+    /// `careen-sim`.
+    InMemory,
+}
+
+/// A control plane that runs. The real one ends with [`ControlPlane::down`].
 #[derive(Debug)]
 pub struct ControlPlane {
     folder: PathBuf,
     env: BTreeMap<String, String>,
+    in_memory: Option<ApiServer>,
 }
 
 impl ControlPlane {
-    /// Starts an empty one in that folder.
-    pub fn up(folder: &Path) -> Result<Self, String> {
+    /// Starts an empty one; its files are in that folder.
+    pub async fn up(kind: Kind, folder: &Path) -> Result<Self, String> {
+        match kind {
+            Kind::Real => Self::up_real(folder),
+            Kind::InMemory => {
+                let (server, env) = in_memory::start(folder).await?;
+                Ok(Self { folder: folder.to_owned(), env, in_memory: Some(server) })
+            }
+        }
+    }
+
+    fn up_real(folder: &Path) -> Result<Self, String> {
         let status = script()
             .arg("up")
             .arg(folder)
@@ -35,11 +57,14 @@ impl ControlPlane {
                 env.insert(name.to_owned(), value.to_owned());
             }
         }
-        Ok(Self { folder: folder.to_owned(), env })
+        Ok(Self { folder: folder.to_owned(), env, in_memory: None })
     }
 
-    /// Ends what runs in that folder; its logs stay.
+    /// Ends what runs in that folder; its logs stay. What is in memory ends with this process.
     pub fn down(folder: &Path) {
+        if !folder.join("pids").exists() {
+            return;
+        }
         match script().arg("down").arg(folder).status() {
             Ok(status) if status.success() => {}
             failed => eprintln!("the control plane in {} did not end: {failed:?}", folder.display()),
@@ -56,6 +81,12 @@ impl ControlPlane {
     #[must_use]
     pub fn variable(&self, name: &str) -> &str {
         self.env.get(name).unwrap_or_else(|| panic!("{name} is not in {}/env", self.folder.display()))
+    }
+
+    /// The API server, if it is in this process.
+    #[must_use]
+    pub fn in_memory(&self) -> Option<&ApiServer> {
+        self.in_memory.as_ref()
     }
 
     /// Its audit log.

@@ -6,22 +6,26 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`control_plane`] | the real control plane that `controlplane/` starts |
+//! | [`control_plane`] | the cluster: the real control plane that `controlplane/` starts, or one in memory |
+//! | [`in_memory`] | the one in memory |
 //! | [`careen`] | the binary, and `careen serve` as a process |
 //! | [`suite`] | what all cases share: one of each, and the clean-up |
 //! | [`case`] | what one case has: its nodes, its namespace, its maintenances |
 //! | [`objects`] | Kubernetes objects as JSON: read, write, delete |
+//! | [`nodes`] | what plays the kubelets of its nodes |
 //! | [`wait`] | waiting with a deadline |
 //! | [`audit`] | the audit log: who asked for what |
 //! | [`kubectl`] | kubectl, as a person uses it |
-//! | [`kubevirt`] | a stand-in for KubeVirt |
+//! | [`kubevirt`] | KubeVirt, and VMs |
 
 pub mod audit;
 pub mod careen;
 pub mod case;
 pub mod control_plane;
+pub mod in_memory;
 pub mod kubectl;
 pub mod kubevirt;
+pub mod nodes;
 pub mod objects;
 pub mod suite;
 pub mod wait;

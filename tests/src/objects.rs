@@ -97,6 +97,17 @@ impl Kind {
     }
 }
 
+/// A client with the rights of that kubeconfig.
+pub async fn client(kubeconfig: &str) -> Client {
+    let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig of the control plane");
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
+    // It would ask again for minutes when an eviction is refused.
+    config.default_retry = false;
+    // Not `careen…`: the audit log counts by it.
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static("end-to-end-suite")));
+    Client::try_from(config).unwrap()
+}
+
 /// A user of a cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -112,13 +123,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     /// As the user of that kubeconfig.
     pub async fn connect(kubeconfig: &str) -> Self {
-        let file = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig of the control plane");
-        let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
-        // It would ask again for minutes when an eviction is refused.
-        config.default_retry = false;
-        // Not `careen…`: the audit log counts by it.
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static("end-to-end-suite")));
-        Self { client: Client::try_from(config).unwrap() }
+        Self { client: client(kubeconfig).await }
     }
 
     pub(crate) fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
@@ -177,11 +182,15 @@ impl Cluster {
 
     /// Creates the object, or changes it to be so.
     pub async fn apply(&self, object: Value) -> Value {
-        let kind = Kind::of(&object);
-        let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
-        let parameters = PatchParams::apply("end-to-end-suite").force();
-        let answer = self.api(kind, namespace).patch(name, &parameters, &Patch::Apply(&object)).await;
-        json_of(answer.unwrap_or_else(|error| panic!("apply {object}: {error}")))
+        match self.try_create(object.clone()).await {
+            Ok(created) => created,
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                let kind = Kind::of(&object);
+                let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
+                self.merge(kind, namespace, name, object.clone()).await
+            }
+            Err(error) => panic!("apply {object}: {error}"),
+        }
     }
 
     /// A JSON merge patch.

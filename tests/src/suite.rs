@@ -12,10 +12,11 @@ use tokio::{runtime::Runtime, sync::Mutex};
 use crate::{
     audit::AuditLog,
     careen::{self, Serve},
-    control_plane::ControlPlane,
+    control_plane::{ControlPlane, Kind},
     kubectl::{Output, kubectl},
     kubevirt::KubeVirt,
-    objects::{Cluster, kinds, list, name_of, text},
+    nodes,
+    objects::{Cluster, client, kinds, list, name_of, text},
     repository,
 };
 
@@ -45,7 +46,7 @@ enum ServeState {
 
 impl Suite {
     /// Starts everything but `careen serve`, which the first case that needs it starts.
-    pub fn start() -> Result<&'static Self, String> {
+    pub fn start(kind: Kind) -> Result<&'static Self, String> {
         let runs = careen::target_folder().join("e2e");
         clean_up_after_killed_runs(&runs);
         let folder = runs.join(std::process::id().to_string());
@@ -58,19 +59,20 @@ impl Suite {
         runtime.spawn(end_on_signal(folder.clone()));
 
         careen::build(&folder.join("careen"))?;
-        let suite = ControlPlane::up(&folder).and_then(|control_plane| {
-            runtime.block_on(async {
-                let cluster = Cluster::connect(control_plane.variable("KUBECONFIG")).await;
-                let crd = custom_resource_definition(&folder.join("careen"))?;
-                let applied = kubectl(&control_plane, &["apply", "--server-side", "-f", "-"], &crd).await;
-                if applied.code != 0 {
-                    return Err(format!("the CustomResourceDefinition was refused: {}", applied.stderr));
-                }
-                cluster.until_served(kinds::MAINTENANCE).await;
-                install_rights(&control_plane).await?;
-                let kubevirt = KubeVirt::install(&cluster).await;
-                Ok((control_plane, cluster, kubevirt))
-            })
+        let suite = runtime.block_on(async {
+            let control_plane = ControlPlane::up(kind, &folder).await?;
+            let cluster = Cluster::connect(control_plane.variable("KUBECONFIG")).await;
+            let crd = custom_resource_definition(&folder.join("careen"))?;
+            let applied = kubectl(&control_plane, &["apply", "-f", "-"], &crd).await;
+            if applied.code != 0 {
+                return Err(format!("the CustomResourceDefinition was refused: {}", applied.stderr));
+            }
+            cluster.until_served(kinds::MAINTENANCE).await;
+            install_rights(&control_plane).await?;
+            let actors = client(control_plane.variable("NODES_KUBECONFIG")).await;
+            nodes::play(actors.clone());
+            let kubevirt = KubeVirt::install(&control_plane, &cluster, actors).await;
+            Ok((control_plane, cluster, kubevirt))
         });
         match suite {
             Ok((control_plane, cluster, kubevirt)) => Ok(Box::leak(Box::new(Self {
@@ -210,7 +212,7 @@ async fn install_rights(control_plane: &ControlPlane) -> Result<(), String> {
     let order = ["Namespace", "ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"];
     for kind in order {
         for object in objects.iter().filter(|object| text(object, "/kind") == kind) {
-            let applied = kubectl(control_plane, &["apply", "--server-side", "-f", "-"], &object.to_string()).await;
+            let applied = kubectl(control_plane, &["apply", "-f", "-"], &object.to_string()).await;
             if applied.code != 0 {
                 return Err(format!("deploy/: {kind} {}: {}", name_of(object), applied.stderr));
             }

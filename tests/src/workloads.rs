@@ -100,7 +100,7 @@ impl Case {
         .await;
     }
 
-    /// Gives a pod that kwok leaves alone a status.
+    /// Gives a pod that the kubelet leaves alone a status.
     pub async fn set_pod_phase(&self, name: &str, phase: &str) {
         let ready = if phase == "Running" { "True" } else { "False" };
         let status = json!({"status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]}});

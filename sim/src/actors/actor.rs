@@ -18,6 +18,20 @@ pub trait Actor: Send {
     fn act(&mut self, view: &View, now: Timestamp, random: &mut fastrand::Rng) -> Turn;
 }
 
+impl<T: Actor + ?Sized> Actor for Box<T> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn watches(&self) -> Vec<Kind> {
+        (**self).watches()
+    }
+
+    fn act(&mut self, view: &View, now: Timestamp, random: &mut fastrand::Rng) -> Turn {
+        (**self).act(view, now, random)
+    }
+}
+
 /// What an actor decided.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turn {

@@ -22,10 +22,8 @@ pub const VIRT_API: &str = "kubevirt/virt-api";
 /// Installs definitions, configuration and webhooks, and has virt-api answer. Its actors are played where
 /// [`super::join`] lets them. `eviction_strategy` is for all VMs that name none.
 pub async fn install(server: &ApiServer, eviction_strategy: Option<&str>) -> kube::Result<()> {
+    answer(server);
     let client = server.as_user(User::administrator()).client();
-    let virt_api = VirtApi::new(client.clone());
-    answer_reviews(server, virt_api.clone());
-    answer_requests(server, virt_api);
     create(&client, "/api/v1/namespaces", &definitions::namespace()).await?;
     for definition in definitions::custom_resource_definitions() {
         create(&client, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition).await?;
@@ -35,6 +33,13 @@ pub async fn install(server: &ApiServer, eviction_strategy: Option<&str>) -> kub
     let service = |path: &str| json!({"service": {"namespace": NAMESPACE, "name": "virt-api", "path": path}});
     let webhooks = definitions::validating_webhooks(service);
     create(&client, "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", &webhooks).await
+}
+
+/// Has virt-api answer: as the webhook [`VIRT_API`], and for its own API group.
+pub fn answer(server: &ApiServer) {
+    let virt_api = VirtApi::new(server.as_user(User::administrator()).client());
+    answer_reviews(server, virt_api.clone());
+    answer_requests(server, virt_api);
 }
 
 async fn create(client: &Client, collection: &str, object: &Value) -> kube::Result<()> {

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use careen_tests::{
     case::{self, Body},
+    control_plane::Kind,
     suite::Suite,
 };
 use libtest_mimic::{Arguments, Trial};
@@ -115,7 +116,8 @@ const AFTERWARDS: &[Named] = cases![rights::every_right_was_used_and_none_was_mi
 const MEASURED: &[Named] =
     cases![measured::a_node_with_110_pods_of_30_seconds, measured::five_nodes_with_ten_pods_of_ten_seconds,];
 
-fn main() -> ExitCode {
+/// Runs them on that cluster.
+pub fn run(kind: Kind) -> ExitCode {
     let arguments = Arguments::from_args();
     // To look back at a part of the run would blame Careen for what was left out.
     let is_whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
@@ -133,7 +135,7 @@ fn main() -> ExitCode {
         let trials = trials.map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
-    let suite = match Suite::start() {
+    let suite = match Suite::start(kind) {
         Ok(suite) => suite,
         Err(error) => {
             eprintln!("careen-tests: {error}");

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Print the `NodeMaintenance` CustomResourceDefinition as YAML, for `kubectl apply -f -`.
     Crd,
+    /// Print the contract of the REST service as JSON: OpenAPI 3.1.
+    Openapi,
 }
 
 /// How the server runs.

@@ -8,6 +8,8 @@
 //! | `serve` | `careen serve`: the service on the cluster of a kubeconfig |
 //! | `demo` | `careen demo`: the service on a cluster in memory, and a story (feature `demo`) |
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
+//! | `rest` | the REST service |
+//! | `auth` | who calls, and what they may do |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
 //! | `health` | `/livez`, `/readyz`, `/metrics` |
@@ -16,6 +18,7 @@
 //! | `telemetry` | the log |
 
 mod args;
+mod auth;
 mod crd;
 #[cfg(feature = "demo")]
 mod demo;
@@ -25,6 +28,7 @@ pub mod health;
 mod identity;
 mod parts;
 mod prerequisites;
+pub mod rest;
 mod serve;
 mod service;
 mod shutdown;
@@ -61,6 +65,7 @@ fn run(command: Command) -> Result<(), Error> {
             run_to_end(demo::demo(args))
         }
         Command::Crd => crd::print(),
+        Command::Openapi => rest::openapi::print(),
     }
 }
 

@@ -1,0 +1,168 @@
+//! The table: what each operation of the REST service needs. It is the only place that says so: the frame checks it
+//! before a handler runs, and `docs/permissions.md` is made from it.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use axum::http::Method;
+
+use super::{Permission, Right};
+
+/// An operation of the contract.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// Its `operationId`.
+    pub(crate) id: &'static str,
+    /// Its method.
+    pub(crate) method: Method,
+    /// Its path, as in the contract.
+    pub(crate) path: &'static str,
+    /// What it always needs.
+    pub(crate) needs: &'static [Need],
+    /// What it needs besides, and when. Its handler asks for these.
+    pub(crate) also: &'static [(&'static str, Permission)],
+}
+
+/// A permission, and for which objects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Need {
+    /// For all of the kind, in all namespaces.
+    All(Permission),
+    /// For the one whose name is that parameter of the path.
+    Named(Permission, &'static str),
+    /// For one whose namespace is the parameter `namespace` of the path; its name is in that other parameter, if any.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for what lives in namespaces"))]
+    InNamespace(Permission, Option<&'static str>),
+}
+
+const GET_NODE: Permission = Permission::new("get", "", "nodes");
+const LIST_NODES: Permission = Permission::new("list", "", "nodes");
+
+/// All operations of `/api/v1`.
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        id: "listNodes",
+        method: Method::GET,
+        path: "/api/v1/nodes",
+        needs: &[Need::All(LIST_NODES)],
+        also: &[],
+    },
+    Operation {
+        id: "getNode",
+        method: Method::GET,
+        path: "/api/v1/nodes/{node}",
+        needs: &[Need::Named(GET_NODE, "node")],
+        also: &[],
+    },
+];
+
+impl Operation {
+    /// The operation of that method and path of the contract. `HEAD` is `GET` without the body.
+    pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Self> {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        OPERATIONS.iter().find(|operation| operation.method == *method && operation.path == path)
+    }
+
+    /// The methods that a path takes.
+    pub(crate) fn methods(path: &str) -> Vec<&'static str> {
+        let of_path = OPERATIONS.iter().filter(|operation| operation.path == path);
+        of_path.map(|operation| operation.method.as_str()).collect()
+    }
+
+    /// Whether it changes nothing.
+    pub(crate) fn is_read(&self) -> bool {
+        self.method == Method::GET
+    }
+
+    /// What it needs for objects of these names, by parameter of the path.
+    pub(crate) fn rights(&self, parameters: &BTreeMap<String, String>) -> Vec<Right> {
+        let value = |parameter: &str| parameters.get(parameter).cloned();
+        let right = |need: &Need| match need {
+            Need::All(permission) => permission.everywhere(),
+            Need::Named(permission, name) => Right { name: value(name), ..permission.everywhere() },
+            Need::InNamespace(permission, name) => {
+                Right { namespace: value("namespace"), name: name.and_then(value), ..permission.everywhere() }
+            }
+        };
+        self.needs.iter().map(right).collect()
+    }
+}
+
+impl Need {
+    fn sentence(&self) -> String {
+        match self {
+            Self::All(permission) => format!("`{permission}`"),
+            Self::Named(permission, parameter) => format!("`{permission}` for `{{{parameter}}}`"),
+            Self::InNamespace(permission, None) => format!("`{permission}` in `{{namespace}}`"),
+            Self::InNamespace(permission, Some(parameter)) => {
+                format!("`{permission}` for `{{{parameter}}}` in `{{namespace}}`")
+            }
+        }
+    }
+}
+
+/// `docs/permissions.md`.
+pub(crate) fn document() -> String {
+    let mut text = String::from(
+        "# Permissions\n\n\
+         <!-- Written from api/src/auth/operations.rs by `UPDATE_DOCUMENTS=1 cargo test -p careen documents`; not by hand. -->\n\n\
+         Careen has no users of its own. Who calls is what Kubernetes says of the bearer token (`TokenReview`); what they \
+         may do is what Kubernetes' RBAC says (`SubjectAccessReview`). A caller who lacks a permission is refused with \
+         `403`, and `missing` names it; `kubectl auth can-i` gives the same answer. Answers are kept for at most 10 s for \
+         reads, and not at all for changes.\n\n\
+         | operation | | needs | besides |\n|---|---|---|---|\n",
+    );
+    for Operation { id, method, path, needs, also } in OPERATIONS {
+        let needs = needs.iter().map(Need::sentence).collect::<Vec<_>>().join(", ");
+        let also =
+            also.iter().map(|(when, permission)| format!("{when}: `{permission}`")).collect::<Vec<_>>().join("; ");
+        // Writing into a String does not fail.
+        writeln!(text, "| `{id}` | `{method} {path}` | {needs} | {also} |").ok();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERMISSION: Permission = Permission::new("get", "", "x");
+    const NEEDS: &[Need] = &[
+        Need::All(PERMISSION),
+        Need::Named(PERMISSION, "node"),
+        Need::InNamespace(PERMISSION, Some("name")),
+        Need::InNamespace(PERMISSION, None),
+    ];
+
+    #[test]
+    fn what_is_in_the_path_is_what_is_asked_for() {
+        let parameters: BTreeMap<_, _> =
+            [("node", "node02"), ("namespace", "web"), ("name", "vm1")].map(|(a, b)| (a.into(), b.into())).into();
+        let operation = Operation { id: "x", method: Method::GET, path: "/x", needs: NEEDS, also: &[] };
+        let all = PERMISSION.everywhere();
+        let in_web = all.clone().in_namespace("web");
+        let expected = vec![all.clone(), all.named("node02"), in_web.clone().named("vm1"), in_web];
+        assert_eq!(operation.rights(&parameters), expected);
+    }
+
+    #[test]
+    fn every_parameter_that_is_asked_for_is_in_the_path() {
+        for operation in OPERATIONS {
+            for need in operation.needs {
+                let parameters = match need {
+                    Need::All(_) => vec![],
+                    Need::Named(_, name) => vec![*name],
+                    Need::InNamespace(_, name) => name.iter().copied().chain(["namespace"]).collect(),
+                };
+                for parameter in parameters {
+                    assert!(operation.path.contains(&format!("{{{parameter}}}")), "{}: {parameter}", operation.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn head_is_get() {
+        assert_eq!(Operation::find(&Method::HEAD, "/api/v1/nodes").unwrap().id, "listNodes");
+        assert!(Operation::find(&Method::POST, "/api/v1/nodes").is_none());
+    }
+}

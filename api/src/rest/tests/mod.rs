@@ -1,0 +1,11 @@
+//! The service as a client sees it, without a socket.
+
+mod app;
+mod auth;
+mod breaking;
+mod contract;
+mod frame;
+mod kubernetes;
+mod nodes;
+
+use app::TestApp;

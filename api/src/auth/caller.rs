@@ -20,6 +20,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// A caller of whom only the name is known.
+    #[cfg(any(test, feature = "demo"))]
     pub(crate) fn named(user: impl Into<String>) -> Self {
         Self { user: user.into(), uid: None, groups: Vec::new(), extra: BTreeMap::new() }
     }

@@ -10,6 +10,8 @@
 //! | `fresh` | answers that are kept for seconds, and asked for once however many want them |
 //! | `digest` | SHA-256, under which secrets are kept |
 
+#![allow(dead_code, reason = "operations that change something come next")]
+
 mod access;
 mod caller;
 mod digest;
@@ -28,7 +30,9 @@ use crate::rest::Problem;
 use access::Access;
 pub(crate) use caller::Caller;
 pub(crate) use digest::Digest;
-pub(crate) use operations::{OPERATIONS, Operation, document};
+pub(crate) use operations::Operation;
+#[cfg(test)]
+pub(crate) use operations::{OPERATIONS, document};
 pub(crate) use permission::{Permission, Right};
 use token::Tokens;
 
@@ -46,6 +50,7 @@ enum How {
     /// Kubernetes is asked.
     Kubernetes { tokens: Arc<Tokens>, access: Arc<Access> },
     /// Everybody who can reach the server is this caller, who may do everything: a demo on loopback.
+    #[cfg(any(test, feature = "demo"))]
     Everybody(Arc<Caller>),
 }
 
@@ -57,7 +62,7 @@ impl Auth {
     }
 
     /// Everybody is this caller, and may do everything. Only for a cluster in memory, on loopback.
-    #[cfg_attr(not(any(test, feature = "demo")), expect(dead_code, reason = "the demo's"))]
+    #[cfg(any(test, feature = "demo"))]
     pub(crate) fn everybody_is(caller: Caller) -> Self {
         Self { how: How::Everybody(Arc::new(caller)) }
     }
@@ -66,6 +71,7 @@ impl Auth {
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
         match &self.how {
             How::Kubernetes { tokens, .. } => tokens.caller(headers).await,
+            #[cfg(any(test, feature = "demo"))]
             How::Everybody(caller) => Ok(caller.clone()),
         }
     }
@@ -75,15 +81,16 @@ impl Auth {
     pub(crate) async fn demand(&self, caller: &Caller, rights: &[Right], is_read: bool) -> Result<(), Problem> {
         match &self.how {
             How::Kubernetes { access, .. } => access.demand(caller, rights, is_read).await,
+            #[cfg(any(test, feature = "demo"))]
             How::Everybody(_) => Ok(()),
         }
     }
 
     /// Whether the caller has that right, for an answer that is only smaller without it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the workloads of a node"))]
     pub(crate) async fn may(&self, caller: &Caller, right: Right) -> Result<bool, Problem> {
         match &self.how {
             How::Kubernetes { access, .. } => access.may_read(caller, &right).await,
+            #[cfg(any(test, feature = "demo"))]
             How::Everybody(_) => Ok(true),
         }
     }

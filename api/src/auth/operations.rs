@@ -1,7 +1,9 @@
 //! The table: what each operation of the REST service needs. It is the only place that says so: the frame checks it
 //! before a handler runs, and `docs/permissions.md` is made from it.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::fmt::Write;
 
 use axum::http::Method;
 
@@ -30,7 +32,6 @@ pub(crate) enum Need {
     /// For the one whose name is that parameter of the path.
     Named(Permission, &'static str),
     /// For one whose namespace is the parameter `namespace` of the path; its name is in that other parameter, if any.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what lives in namespaces"))]
     InNamespace(Permission, Option<&'static str>),
 }
 
@@ -88,6 +89,7 @@ impl Operation {
 }
 
 impl Need {
+    #[cfg(test)]
     fn sentence(&self) -> String {
         match self {
             Self::All(permission) => format!("`{permission}`"),
@@ -101,6 +103,7 @@ impl Need {
 }
 
 /// `docs/permissions.md`.
+#[cfg(test)]
 pub(crate) fn document() -> String {
     let mut text = String::from(
         "# Permissions\n\n\

@@ -25,10 +25,12 @@ use tokio::time::timeout;
 use self::{cluster::Expected, embedded::Embedded, kubeconfig::Kubeconfig};
 use crate::{
     args::DemoArgs,
+    auth::{Auth, Caller},
+    door::Door,
     error::Error,
     identity,
     parts::Parts,
-    service::{Door, Service},
+    service::Service,
     shutdown::Shutdown,
 };
 
@@ -59,7 +61,8 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
     let mut parts = Parts::default();
     // A watch has no end: it is cut off at once.
     parts.start("Kubernetes API", kubernetes.answer(embedded.router(), shutdown.clone(), Duration::ZERO));
-    let cluster = Service { client, metrics, settings, door }.start(&mut parts, &shutdown);
+    let auth = Auth::everybody_is(Caller::named("demo"));
+    let cluster = Service { client, metrics, settings, auth, door }.start(&mut parts, &shutdown);
     let running = parts.run(shutdown.clone());
     if no_story {
         return running.await;

@@ -13,7 +13,7 @@ use super::{problem::Problem, reason::Reason};
 
 /// No body of this API needs more.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
-/// No body of this API is deeper than five levels; serde_json gives up at 128 with a sentence about recursion.
+/// No body of this API is deeper than five levels; `serde_json` gives up at 128 with a sentence about recursion.
 const MAX_DEPTH: usize = 32;
 
 /// The body, from JSON.
@@ -54,7 +54,7 @@ pub(crate) fn demand_json(headers: &HeaderMap) -> Result<(), Problem> {
 fn unread_body(error: &axum::Error) -> Problem {
     use std::error::Error;
 
-    if error.source().is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+    if error.source().is_some_and(<dyn Error>::is::<http_body_util::LengthLimitError>) {
         return body_is_too_large();
     }
     Problem::bad_request(format!("the body could not be read to its end: {error}"))

@@ -40,7 +40,7 @@ pub(crate) fn contract() -> Value {
 /// The contract that goes with the routes.
 pub(super) fn contract_of(routes: utoipa::openapi::OpenApi) -> Value {
     let mut openapi = Base::openapi();
-    openapi.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    env!("CARGO_PKG_VERSION").clone_into(&mut openapi.info.version);
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("A token that Kubernetes knows, such as one from `kubectl create token`"))

@@ -17,7 +17,10 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Why a request failed. A handler returns it as its error; the frame adds the request id.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
     reason: &'static Reason,
     detail: String,
     field: Option<String>,
@@ -68,14 +71,14 @@ fn slice_is_empty(slice: &[String]) -> bool {
 impl Problem {
     /// A failure of that kind; `detail` is a sentence.
     pub(crate) fn new(reason: &'static Reason, detail: impl fmt::Display) -> Self {
-        Self {
+        Self(Box::new(Inner {
             reason,
             detail: detail.to_string(),
             field: None,
             missing: Vec::new(),
             see: None,
             headers: BTreeMap::new(),
-        }
+        }))
     }
 
     /// Something in the request cannot be read.
@@ -101,13 +104,13 @@ impl Problem {
 
     /// Names the field.
     pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.0.field = Some(field.into());
         self
     }
 
     /// Names the permissions that are missing.
     pub(crate) fn missing(mut self, permissions: Vec<String>) -> Self {
-        self.missing = permissions;
+        self.0.missing = permissions;
         self
     }
 
@@ -119,36 +122,36 @@ impl Problem {
 
     /// Adds a header to the answer.
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.insert(name, value.into());
+        self.0.headers.insert(name, value.into());
         self
     }
 
     /// The kind of failure.
     pub(crate) fn reason(&self) -> &'static Reason {
-        self.reason
+        self.0.reason
     }
 
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.reason.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.reason.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// What is wrong, for people.
     pub(crate) fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The JSON, for the request of that id.
     pub(crate) fn json(&self, request_id: Option<&str>) -> Vec<u8> {
         let body = ProblemBody {
-            kind: self.reason.uri(),
-            title: self.reason.title,
-            status: self.reason.status,
-            detail: &self.detail,
-            reason: self.reason.name,
-            field: self.field.as_deref(),
-            missing: &self.missing,
-            see: self.see.as_deref(),
+            kind: self.0.reason.uri(),
+            title: self.0.reason.title,
+            status: self.0.reason.status,
+            detail: &self.0.detail,
+            reason: self.0.reason.name,
+            field: self.0.field.as_deref(),
+            missing: &self.0.missing,
+            see: self.0.see.as_deref(),
             request_id,
         };
         // Strings and numbers: this does not fail.
@@ -161,7 +164,7 @@ impl Problem {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        for (name, value) in &self.headers {
+        for (name, value) in &self.0.headers {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }

@@ -2,6 +2,7 @@
 //!
 //! [`REASONS`] is the table that `docs/errors.md` is made from.
 
+#[cfg(test)]
 use std::fmt::Write;
 
 /// A kind of failure. Its name is stable: clients compare it.
@@ -86,6 +87,7 @@ impl Reason {
 }
 
 /// `docs/errors.md`.
+#[cfg(test)]
 pub(crate) fn document() -> String {
     let mut text = String::from(
         "# Errors\n\n\

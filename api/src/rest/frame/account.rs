@@ -94,7 +94,6 @@ impl Account {
     }
 
     /// Adds a word to the audit line, such as `forced`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for operations that can be forced"))]
     pub(crate) fn note(&self, note: impl Into<String>) {
         self.notes_mut().push(note.into());
     }

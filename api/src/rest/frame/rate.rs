@@ -33,8 +33,8 @@ impl Rates {
         let mut full_again = self.full_again.lock().unwrap_or_else(PoisonError::into_inner);
         let used = full_again.get(caller).map_or(Duration::ZERO, |time| time.saturating_duration_since(now));
         let used = used + self.interval;
-        if used > self.burst {
-            return Err(used - self.burst);
+        if let Some(too_much) = used.checked_sub(self.burst).filter(|too_much| !too_much.is_zero()) {
+            return Err(too_much);
         }
         if full_again.len() >= MAX_CALLERS && !full_again.contains_key(caller) {
             full_again.retain(|_, time| *time > now);

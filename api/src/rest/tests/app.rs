@@ -32,9 +32,9 @@ impl TestApp {
     pub(crate) async fn with(limits: Limits, audiences: Vec<String>, beside: Router) -> Self {
         let kubernetes = Kubernetes::default();
         kubernetes.user("admin", "ann", &["*"]);
-        kubernetes.node("node01", json!({}), true);
-        kubernetes.node("node02", json!({ "unschedulable": true }), true);
-        kubernetes.node("node03", json!({}), false);
+        kubernetes.node("node01", &json!({}), true);
+        kubernetes.node("node02", &json!({ "unschedulable": true }), true);
+        kubernetes.node("node03", &json!({}), false);
         let cluster = Cluster::whole(kubernetes.client(), Metrics::default());
         cluster.ready().await;
         let auth = Auth::by_kubernetes(kubernetes.client(), audiences, Clock::system());

@@ -76,10 +76,10 @@ impl Changes<'_> {
 
     /// Compares what clients send, or what they are sent.
     fn schema(&mut self, place: &str, old: &Value, new: &Value, is_sent: bool) {
-        if let Some(name) = old["$ref"].as_str() {
-            if !self.seen.insert((format!("{name} {}", new["$ref"]), is_sent)) {
-                return;
-            }
+        if let Some(name) = old["$ref"].as_str()
+            && !self.seen.insert((format!("{name} {}", new["$ref"]), is_sent))
+        {
+            return;
         }
         let (old, new) = (resolved(self.old, old), resolved(self.new, new));
         let (types, types_now) = (types(old), types(new));

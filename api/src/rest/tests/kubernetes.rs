@@ -42,7 +42,7 @@ impl Kubernetes {
     }
 
     /// Adds a node.
-    pub(super) fn node(&self, name: &str, spec: Value, ready: bool) {
+    pub(super) fn node(&self, name: &str, spec: &Value, ready: bool) {
         let status = if ready { "True" } else { "False" };
         let node = json!({
             "metadata": { "name": name, "uid": format!("uid-{name}"), "resourceVersion": "1" },

@@ -6,6 +6,7 @@
 //! | `frame` | what every request goes through |
 //! | `openapi`, `schema`, `docs` | the contract, made from the code |
 //! | `problem`, `reason` | every answer that is no success |
+//! | `events` | streams of what happens |
 //! | `extract`, `reply`, `page` | what handlers take and give |
 //!
 //! A handler is thin: the frame has checked who calls and whether they may (`auth::operations`); it calls `core` and
@@ -14,6 +15,7 @@
 #![allow(dead_code, reason = "operations that change something come next")]
 
 mod docs;
+mod events;
 mod extract;
 mod frame;
 mod nodes;

@@ -15,6 +15,7 @@
 mod answer;
 pub mod clock;
 pub mod cluster;
+pub mod controller;
 pub mod drain;
 pub mod duration;
 pub mod lease;
@@ -24,6 +25,7 @@ pub mod migration;
 pub mod model;
 pub mod names;
 pub mod node;
+pub mod order;
 pub mod plan;
 mod schema;
 pub mod selector;

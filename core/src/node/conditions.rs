@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use super::record::{Actor, ActorKind};
-use crate::{model::Node, names::FIELD_MANAGER};
+use crate::{
+    model::{Actor, ActorKind, Node},
+    names::FIELD_MANAGER,
+};
 
 /// The node is under maintenance.
 pub const MAINTENANCE_IN_PROGRESS: &str = "MaintenanceInProgress";

@@ -7,12 +7,8 @@
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::{Map, Value, json};
 
-use super::{
-    record::{Record, RecordFault, RecordReading},
-    taint::TaintEffect,
-};
 use crate::{
-    model::{Node, NodeName},
+    model::{Node, NodeName, Record, RecordFault, RecordReading, TaintEffect},
     names::{KUBEVIRT_DRAIN_TAINT_KEY, RECORD_ANNOTATION},
 };
 

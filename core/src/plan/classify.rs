@@ -94,7 +94,7 @@ fn stays(pod: &Pod, options: &DrainOptions) -> Option<SkipReason> {
         Some(SkipReason::DaemonSet)
     } else if pod.annotations.contains_key(Pod::MIRROR_ANNOTATION) {
         Some(SkipReason::Mirror)
-    } else if options.pod_selector.as_ref().is_some_and(|selector| !selector.matches(pod)) {
+    } else if options.pod_selector.as_ref().is_some_and(|selector| !selector.matches(&pod.labels)) {
         Some(SkipReason::Deselected)
     } else {
         None

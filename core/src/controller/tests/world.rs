@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     clock::Clock,
     cluster::{Cluster, client_on},
-    maintenance::{Controller, Settings},
+    controller::{Controller, Settings},
     metrics::Metrics,
     model::testing::at,
     names::{DRAIN_TAINT_KEY, RECORD_ANNOTATION},
@@ -62,7 +62,7 @@ impl World {
     pub(super) fn start(mut self) -> Self {
         let server = self.server.another_link();
         let metrics = Metrics::default();
-        let cluster = Cluster::whole(client_on(server.service(), &metrics), metrics);
+        let cluster = Cluster::with_orders(client_on(server.service(), &metrics), "careen", metrics);
         let settings = Settings {
             identity: format!("replica-{}", self.clock.now()),
             namespace: "careen".to_owned(),
@@ -81,6 +81,12 @@ impl World {
         let running = self.running.take().unwrap();
         drop(running.stop);
         running.task.await.unwrap();
+        self
+    }
+
+    /// Ends it at once, in the middle of whatever it does.
+    pub(super) fn kill(mut self) -> Self {
+        self.running.take().unwrap().task.abort();
         self
     }
 
@@ -197,4 +203,38 @@ pub(super) fn content(mut node: Value) -> Value {
         node.as_object_mut().unwrap().remove("spec");
     }
     node
+}
+
+pub(super) const ORDER: &str = "/api/v1/namespaces/careen/configmaps/drain-node02";
+
+/// Somebody orders a drain of node02.
+pub(super) fn put_order(world: &World, id: &str, options: &Value) {
+    let request = json!({
+        "id": id, "node": "node02", "nodeUid": "uid-node02", "requestedBy": "alice", "options": options,
+        "createdAt": world.clock.now().to_string(),
+    });
+    let metadata = json!({ "name": "drain-node02", "namespace": "careen", "uid": "uid-order" });
+    world.server.put(ORDER, json!({ "metadata": metadata, "data": { "request": request.to_string() } }));
+}
+
+/// Somebody wants it to end.
+pub(super) fn cancel_order(world: &World) {
+    world.server.edit(ORDER, |order| {
+        let mut request = entry(order, "request");
+        request["cancel"] = json!({ "at": world.clock.now().to_string() });
+        order["data"]["request"] = json!(request.to_string());
+    });
+}
+
+fn entry(order: &Value, name: &str) -> Value {
+    order["data"][name].as_str().map(|text| serde_json::from_str(text).unwrap()).unwrap_or_default()
+}
+
+/// What has become of the order.
+pub(super) fn order_status(world: &World) -> Value {
+    world.server.get(ORDER).map(|order| entry(&order, "status")).unwrap_or_default()
+}
+
+pub(super) fn has_record(world: &World) -> bool {
+    world.node()["metadata"]["annotations"][RECORD_ANNOTATION].is_string()
 }

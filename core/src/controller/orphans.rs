@@ -37,6 +37,11 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
         }
         RecordReading::Present(record) => record,
     };
+    if record.actor.kind == ActorKind::Order
+        && snapshot.drain_order(&node.name).is_some_and(|order| *order.id() == record.actor.uid && !order.is_finished())
+    {
+        return Finding::Fine;
+    }
     if record.actor.kind != ActorKind::Maintenance {
         let (kind, name) = (record.actor.kind, &record.actor.name);
         return Finding::Report(format!(
@@ -73,7 +78,7 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     record.check(node, key).map_err(|error| error.to_string())?;
     // The options went with the object; without them nothing is aborted that runs.
     let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
-    let left = take_back(context, &node.name, record, &options).await;
+    let left = take_back(&context.cluster, &node.name, record, &options).await;
     if !left.is_empty() {
         context.publisher.of_node(node, News::LeftBehind(left.join("; ")));
     }

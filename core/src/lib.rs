@@ -25,6 +25,7 @@ pub mod migration;
 pub mod model;
 pub mod names;
 pub mod node;
+pub mod operation;
 pub mod order;
 pub mod plan;
 mod schema;

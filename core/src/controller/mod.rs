@@ -9,13 +9,11 @@
 //! | `steps`, `stop` | how its node goes out of service, and comes back |
 //! | `report` | how a maintenance tells people how it is doing |
 //! | `order` | one drain order, from its start to its outcome |
-//! | `cancel` | takes back what was asked of KubeVirt |
 //! | `orphans` | records on nodes whose maintenance or order is gone |
 //! | `news` | Kubernetes Events |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
 
 mod acting;
-mod cancel;
 mod context;
 mod election;
 mod news;

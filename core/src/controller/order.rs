@@ -8,7 +8,6 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     acting::{Acting, lease_changed, next_outcome, trouble_with_node},
-    cancel::take_back,
     context::Context,
     overlay::Overlay,
     pace::Pace,
@@ -18,6 +17,7 @@ use crate::{
     cluster::Snapshot,
     drain::DrainPhase,
     maintenance::status::{blocking, to_the_second},
+    migration::take_back,
     model::{
         DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Record, RecordReading, Trouble,
         TroubleReason, Uid,

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     cluster::Snapshot,
     drain::DrainPhase,
+    maintenance::maintenance_is_gone,
     model::{Node, Record, RecordReading, Trouble},
     node::{self, DrainStage},
 };
@@ -57,7 +58,7 @@ impl Worker {
         let key = drain_taint_key(object, node, &settings.drain_taint_key);
         let kubevirt_key = snapshot.kubevirt().node_drain_taint_key.clone();
         if let Some(left_behind) = orphans::left_behind(object, node, snapshot, &key)
-            && orphans::is_gone(self.acting.context.cluster.client(), &left_behind).await.unwrap_or(false)
+            && maintenance_is_gone(self.acting.context.cluster.client(), &left_behind.actor).await.unwrap_or(false)
         {
             self.inherit(node, left_behind).await?;
             return Ok(Progressed::Waits);

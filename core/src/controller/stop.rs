@@ -8,7 +8,6 @@ use tokio::sync::{Notify, watch};
 use super::{
     NodeMaintenance,
     acting::trouble_with_node,
-    cancel::take_back,
     intent::{drain_taint_key, to_restore},
     news::News,
     requests::{self, has_finalizer},
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     cluster::Snapshot,
+    migration::take_back,
     model::{Node, Record, Trouble},
     node,
 };

@@ -1,17 +1,20 @@
-//! The `NodeMaintenance` resource: what is decided about one, and what its status says. All of it is pure; the
-//! [controller](crate::controller) carries it out.
+//! The `NodeMaintenance` resource: what is decided about one, and what its status says; all of it pure but for
+//! one question. The [controller](crate::controller) carries it out.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `accept` | whether a maintenance is accepted |
 //! | `intent` | which record its node should carry |
+//! | `existence` | whether the maintenance of a record is gone: the one question to the API server here |
 //! | `status` | what its status says |
 
 pub(crate) mod accept;
+mod existence;
 pub(crate) mod intent;
 pub(crate) mod status;
 
 pub use accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, managed_by_another, understand};
+pub use existence::{Unconfirmed, maintenance_is_gone};
 pub use status::condition;
 
 pub use crate::model::{

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     cluster::Snapshot,
-    drain::{DrainOptions, LeaveOrAbort},
     model::{
-        NodeName, ObjectKey, Uid,
+        DrainOptions, LeaveOrAbort, NodeName, ObjectKey, Uid,
         virtual_machine::{Migration, MigrationPhase, VirtualMachineInstance},
     },
 };

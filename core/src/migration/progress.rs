@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use crate::{
     cluster::{Snapshot, View},
     model::{
-        NodeName, ObjectKey,
+        Block, BlockReason, NodeName, ObjectKey,
         virtual_machine::{Migration, MigrationPhase, MigrationState, VirtualMachineInstance},
     },
-    plan::{Block, BlockReason},
 };
 
 /// KubeVirt waits so long after the first failed evacuation, and twice as long after each further one

@@ -135,15 +135,17 @@ fn seniority_of_order(order: &DrainOrder) -> (Timestamp, Option<Uid>) {
     (order.request.created_at, Some(order.id().clone()))
 }
 
-#[derive(PartialEq, Eq)]
-enum Decision {
+/// What was decided about a maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
     Accepted,
     Refused,
+    /// Nothing yet, for this generation of its spec.
     Open,
 }
 
 /// A refusal holds for the generation of the spec that was refused.
-fn decision(maintenance: &NodeMaintenance) -> Decision {
+pub(crate) fn decision(maintenance: &NodeMaintenance) -> Decision {
     match maintenance.condition("Accepted") {
         Some(condition) if condition.status == "True" => Decision::Accepted,
         Some(condition) if condition.status == "False" => {
@@ -160,7 +162,8 @@ fn decision(maintenance: &NodeMaintenance) -> Decision {
     }
 }
 
-fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Option<Uid>) {
+/// The older one wins.
+pub(crate) fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Option<Uid>) {
     // One that the API server has not stamped cannot be older than one that it has.
     let created = maintenance.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
     (created, uid_of(maintenance))

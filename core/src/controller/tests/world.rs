@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     model::testing::at,
     names::{DRAIN_TAINT_KEY, RECORD_ANNOTATION},
+    operation::Operations,
     testing::FakeServer,
 };
 
@@ -84,6 +85,14 @@ impl World {
         self
     }
 
+    /// Ends it at once, and starts another.
+    pub(super) async fn next_leader(&mut self) {
+        self.running.take().unwrap().task.abort();
+        let world = std::mem::replace(self, Self::new(0));
+        *self = world.start();
+        sleep(Duration::from_millis(1)).await;
+    }
+
     /// Ends it at once, in the middle of whatever it does.
     pub(super) fn kill(mut self) -> Self {
         self.running.take().unwrap().task.abort();
@@ -97,6 +106,15 @@ impl World {
 
     pub(super) fn cluster(&self) -> &Cluster {
         &self.running.as_ref().unwrap().cluster
+    }
+
+    /// What a face calls, on a replica of its own with caches of its own.
+    pub(super) async fn operations(&self) -> Operations {
+        let metrics = Metrics::default();
+        let client = client_on(self.server.another_link().service(), &metrics);
+        let cluster = Cluster::with_orders(client, "careen", metrics);
+        cluster.ready().await;
+        Operations::new(cluster, self.clock, "careen", DRAIN_TAINT_KEY)
     }
 
     pub(super) fn begin(&self, name: &str, node: &str) {

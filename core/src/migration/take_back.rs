@@ -1,16 +1,16 @@
-//! Takes back what a maintenance has asked of KubeVirt: marks first, then migrations.
+//! Takes back what a maintenance or a drain has asked of KubeVirt: marks first, then migrations.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::{
+    CancelStep, Left, Outcome, RequestError, cancel_evacuation, delete_migration, get_instance, next_cancel_steps,
+};
 use crate::{
     cluster::{Cluster, Snapshot},
-    drain::DrainOptions,
-    migration::{self, CancelStep, Left, Outcome, RequestError, next_cancel_steps},
-    model::NodeName,
-    node::Record,
+    model::{DrainOptions, NodeName, Record},
 };
 
 /// It is tried for so long; then the rest is reported, and the node restored all the same.
@@ -19,12 +19,7 @@ const CANCEL_FOR: Duration = Duration::from_secs(30);
 const CANCEL_PAUSE: Duration = Duration::from_millis(500);
 
 /// Works until nothing is left to take back, or for half a minute; returns what is left, in sentences.
-pub(super) async fn take_back(
-    cluster: &Cluster,
-    node: &NodeName,
-    record: &Record,
-    options: &DrainOptions,
-) -> Vec<String> {
+pub async fn take_back(cluster: &Cluster, node: &NodeName, record: &Record, options: &DrainOptions) -> Vec<String> {
     let deadline = Instant::now() + CANCEL_FOR;
     let mut refused = Vec::new();
     let mut given_up: Vec<CancelStep> = Vec::new();
@@ -69,7 +64,7 @@ async fn look(cluster: &Cluster, node: &NodeName, record: &Record, deadline: Ins
     let mut snapshot = cluster.snapshot();
     let asked = snapshot.virtual_machine_instances_on(node).filter(|vmi| record.evacuations.contains(&vmi.uid));
     let asked: Vec<_> = asked.map(|vmi| vmi.key.clone()).collect();
-    let reads = join_all(asked.iter().map(|key| migration::get_instance(cluster.client(), key)));
+    let reads = join_all(asked.iter().map(|key| get_instance(cluster.client(), key)));
     for found in timeout_at(deadline, reads).await.unwrap_or_default() {
         match found {
             Ok(Some(vmi)) => {
@@ -85,8 +80,8 @@ async fn look(cluster: &Cluster, node: &NodeName, record: &Record, deadline: Ins
 async fn perform(cluster: &Cluster, node: &NodeName, step: &CancelStep) -> Result<Outcome, RequestError> {
     let client = cluster.client();
     let outcome = match step {
-        CancelStep::CancelEvacuation { vmi } => migration::cancel_evacuation(client, vmi, node).await,
-        CancelStep::DeleteMigration { key, uid } => migration::delete_migration(client, key, uid).await,
+        CancelStep::CancelEvacuation { vmi } => cancel_evacuation(client, vmi, node).await,
+        CancelStep::DeleteMigration { key, uid } => delete_migration(client, key, uid).await,
     };
     tracing::info!(%node, ?step, ?outcome, "took back");
     outcome

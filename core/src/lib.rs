@@ -30,6 +30,7 @@ pub mod order;
 pub mod plan;
 mod schema;
 pub mod selector;
+pub mod view;
 
 #[cfg(test)]
 mod testing;

@@ -16,7 +16,7 @@ mod take_back;
 
 pub use answer::{Outcome, RequestError};
 pub use cancel::{CancelStep, Cancellation, Left, LeftReason, next_cancel_steps};
-pub use progress::{MigrationProgress, Queue, migration_progress};
+pub use progress::{MigrationProgress, Queue, QueuePlace, WaitsFor, migration_progress};
 pub use requests::{
     MigrationName, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance,
     request_migration,

@@ -394,12 +394,14 @@ pub fn node(name: &str) -> Node {
         name: node_name(name),
         uid: uid("node", name),
         resource_version: "1".to_owned(),
+        created: None,
         labels: BTreeMap::from([("kubernetes.io/hostname".to_owned(), name.to_owned())]),
         record: None,
         unschedulable: false,
         taints: Vec::new(),
         readiness: Readiness::Ready,
         conditions: Vec::new(),
+        kubelet_version: Some("v1.37.2".to_owned()),
         allocatable: Resources { cpu_millis: 8_000, memory_bytes: 32 << 30 },
     }
 }

@@ -135,7 +135,8 @@ mod tests {
     }
 
     fn condition(type_: &str, is_true: bool, reason: &str, message: &str) -> NodeCondition {
-        NodeCondition { type_: type_.into(), is_true, reason: reason.into(), message: message.into() }
+        let (reason, message) = (reason.into(), message.into());
+        NodeCondition { type_: type_.into(), is_true, is_unknown: false, reason, message, since: None }
     }
 
     /// The node after the patch: strategic merge of the conditions by type.

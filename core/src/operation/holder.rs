@@ -33,16 +33,24 @@ impl Holder {
     }
 }
 
+/// Whether that maintenance was accepted.
+pub(crate) fn is_accepted(object: &NodeMaintenance) -> bool {
+    maintenance_decision(object) == MaintenanceDecision::Accepted
+}
+
 /// Who acts on that node.
 ///
 /// A maintenance acts from its acceptance until its object is gone, a drain from its order until its outcome. A
 /// maintenance on which nobody has decided does not act yet.
 #[must_use]
 pub fn holder(node: &Node, snapshot: &Snapshot) -> Holder {
-    let is_accepted = |object: &NodeMaintenance| {
-        object.spec.node_name == node.name.as_str() && maintenance_decision(object) == MaintenanceDecision::Accepted
-    };
-    if let Some(object) = snapshot.maintenances().find(|object| is_accepted(object)) {
+    let of_node = snapshot.maintenances().filter(|object| object.spec.node_name == node.name.as_str());
+    holder_with(node, of_node.map(AsRef::as_ref).find(|object| is_accepted(object)), snapshot)
+}
+
+/// As [`holder`], for whoever knows the accepted maintenance of the node, if there is one.
+pub(crate) fn holder_with(node: &Node, accepted: Option<&NodeMaintenance>, snapshot: &Snapshot) -> Holder {
+    if let Some(object) = accepted {
         return Holder::Maintenance(object.name().to_owned());
     }
     if let Some(order) = snapshot.drain_order(&node.name).filter(|order| !order.is_finished()) {

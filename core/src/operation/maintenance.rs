@@ -14,7 +14,7 @@ use crate::{
     cluster::Snapshot,
     model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket},
     names::{FIELD_MANAGER, REQUESTED_BY_ANNOTATION, shortened},
-    plan::{MaintenanceDecision, maintenance_decision, may_go, seniority},
+    plan::{may_go, precedence},
 };
 
 /// A node is to go out of service. What is left out stays as it is where the node is under maintenance already.
@@ -192,14 +192,9 @@ impl Operations {
 /// The maintenance that a node has: the accepted one; else the oldest on which nobody has decided, which will win.
 #[must_use]
 pub(super) fn maintenance_of<'a>(node: &NodeName, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
-    let of_node = || snapshot.maintenances().filter(|object| object.spec.node_name == node.as_str());
-    let accepted = of_node().find(|object| maintenance_decision(object) == MaintenanceDecision::Accepted);
-    accepted.or_else(|| {
-        of_node()
-            .filter(|object| maintenance_decision(object) == MaintenanceDecision::Open)
-            .filter(|object| object.metadata.deletion_timestamp.is_none())
-            .min_by_key(|object| seniority(object))
-    })
+    let of_node = snapshot.maintenances().filter(|object| object.spec.node_name == node.as_str());
+    let ranked = of_node.filter_map(|object| precedence(object).map(|rank| (rank, object)));
+    ranked.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, object)| object)
 }
 
 fn decide_start(request: &StartMaintenance, snapshot: &Snapshot) -> Result<Start, OperationError> {

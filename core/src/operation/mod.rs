@@ -24,6 +24,7 @@ use crate::{clock::Clock, cluster::Cluster, model::Uid};
 pub use drain::{CancelDrain, Cancelled, OrderDrain, Ordered};
 pub use error::{OperationError, OperationErrorKind};
 pub use holder::{Holder, holder};
+pub(crate) use holder::{holder_with, is_accepted};
 pub use maintenance::{IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped};
 pub use migration::{CancelMigration, MigrateInstance, MigrationCancelled, MigrationRequested};
 pub use node::{NodeChanged, Taint, Untaint};

@@ -136,12 +136,12 @@ fn seniority_of_order(order: &DrainOrder) -> (Timestamp, Option<Uid>) {
 }
 
 /// What was decided about a maintenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Decision {
     Accepted,
-    Refused,
     /// Nothing yet, for this generation of its spec.
     Open,
+    Refused,
 }
 
 /// A refusal holds for the generation of the spec that was refused.
@@ -162,8 +162,20 @@ pub(crate) fn decision(maintenance: &NodeMaintenance) -> Decision {
     }
 }
 
+/// Of several maintenances of a node the one with the least is the node's: the accepted one, else the oldest on which
+/// nobody has decided. `None`: it will never be.
+pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Timestamp, Option<Uid>)> {
+    let decision = decision(maintenance);
+    let is_going = maintenance.metadata.deletion_timestamp.is_some();
+    if decision == Decision::Refused || (decision == Decision::Open && is_going) {
+        return None;
+    }
+    let (created, uid) = seniority(maintenance);
+    Some((decision, created, uid))
+}
+
 /// The older one wins.
-pub(crate) fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Option<Uid>) {
+fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Option<Uid>) {
     // One that the API server has not stamped cannot be older than one that it has.
     let created = maintenance.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
     (created, uid_of(maintenance))

@@ -6,7 +6,7 @@ use axum::Router;
 use careen_core::{
     clock::Clock,
     cluster::{Cluster, Connection},
-    maintenance::{Controller, Settings},
+    controller::{Controller, Settings},
     metrics::Metrics,
 };
 use tokio::{
@@ -35,7 +35,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         client = connection.client(&metrics) => client?,
         () = shutdown.requested() => return Ok(()),
     };
-    let cluster = Cluster::whole(client.clone(), metrics);
+    let cluster = Cluster::with_orders(client.clone(), &namespace, metrics);
     let settings = Settings {
         identity: identity.unwrap_or_else(identity::of_this_replica),
         namespace,

@@ -29,7 +29,7 @@ pub const CRITICAL_PRIORITY: i32 = 1_000_000_000;
 /// Annotation on what was made for somebody: who asked the service for it. No proof for objects made by other means.
 pub const REQUESTED_BY_ANNOTATION: &str = "careen.dev/requested-by";
 
-/// Label on the ConfigMaps in Careen's namespace that are drain orders; its value is `true`.
+/// Label on the `ConfigMap`s in Careen's namespace that are drain orders; its value is `true`.
 pub const DRAIN_ORDER_LABEL: &str = "careen.dev/drain-order";
 
 /// The longest name of an object that is a DNS subdomain.

@@ -11,6 +11,7 @@ use crate::{
     cluster::Snapshot,
     drain::{Drain, DrainPhase, Machine, Outcome, Progress, Step},
     lease::{NodeLease, NodeLeaseError, NodeLeaseState},
+    migration::take_back,
     model::{Actor, DrainOptions, Node, NodeName, Record, RecordReading, Trouble, TroubleReason, Uid},
     node::{self, DrainStage, Lifecycle, NodeError},
 };
@@ -33,7 +34,11 @@ pub(super) struct Acting {
     pub(super) lease_errors: i32,
     /// Where the drain was at the last look.
     pub(super) last: Option<(DrainPhase, Progress)>,
+    /// When the drain has to be looked at again, if nothing changes before.
+    pub(super) wake_at: Option<Timestamp>,
     pub(super) retry: Retry,
+    /// The record of a drain as it was last seen or written: it is put back when somebody removes it.
+    record: Option<Record>,
     own_node: Overlay<Node>,
 }
 
@@ -62,7 +67,9 @@ impl Acting {
             trouble: None,
             lease_errors: 0,
             last: None,
+            wake_at: None,
             retry: Retry::default(),
+            record: None,
             own_node: Overlay::default(),
         }
     }
@@ -148,7 +155,94 @@ impl Acting {
         }
     }
 
-    /// The node conditions; `None` removes our own.
+    /// The record that the node should carry for a drain.
+    pub(super) fn intended_record(&self, node: &Node) -> Result<Record, Trouble> {
+        let kept = self.record.clone().filter(|record| record.node_uid == node.uid);
+        let or_new = || Record::begin(&self.actor, node, None, self.now());
+        match Record::read(node) {
+            RecordReading::Present(found) if found.actor == self.actor && found.node_uid == node.uid => Ok(found),
+            RecordReading::Present(found) if found.node_uid == node.uid => {
+                let message = format!(
+                    "node {} carries the record of {:?} {}: wait for its end, or uncordon the node if that has ended",
+                    node.name, found.actor.kind, found.actor.name
+                );
+                Err(Trouble::new(TroubleReason::RecordOfAnother, message))
+            }
+            RecordReading::Unreadable(error) => {
+                kept.ok_or_else(|| Trouble::new(TroubleReason::RecordUnreadable, error.to_string()))
+            }
+            RecordReading::Absent | RecordReading::Present(_) => Ok(kept.unwrap_or_else(or_new)),
+        }
+    }
+
+    /// Record and cordon of a drain, in one write; again whenever somebody undoes them.
+    pub(super) async fn cordon_and_record(&mut self, node: &Node) -> Result<(), Trouble> {
+        let wanted = self.intended_record(node)?;
+        let drain_taint_key = &self.context.settings.drain_taint_key;
+        let patch = |node: &Node| match self.intended_record(node) {
+            // A drain adds no taint.
+            Ok(record) => node::take_out(node, &record, drain_taint_key, ""),
+            Err(_) => Ok(None),
+        };
+        let from = self.cached_node_version();
+        let written = node::change(self.context.cluster.client(), node, patch).await;
+        let Some(written) = written.map_err(|error| trouble_with_node(&error))? else {
+            self.record = Some(wanted);
+            return Ok(());
+        };
+        tracing::info!(node = %written.name, drain = self.actor.name, "cordoned and recorded");
+        if let RecordReading::Present(record) = Record::read(&written) {
+            self.record = Some(record);
+        }
+        self.wrote_node(&from, written);
+        Ok(())
+    }
+
+    /// Ends a drain: what was asked is taken back unless it is done, the conditions say so, the record goes. The node
+    /// stays cordoned. `left_behind` is what could not be taken back, once that was tried.
+    pub(super) async fn let_go(
+        &mut self,
+        node: &Node,
+        is_done: bool,
+        options: &DrainOptions,
+        left_behind: &mut Option<Vec<String>>,
+    ) -> Result<(), Trouble> {
+        if !self.is_ours(node) {
+            return Ok(());
+        }
+        self.hold_node(node).await?;
+        let client = self.context.cluster.client().clone();
+        // The VMIs that were asked to leave a moment ago are on the node; its watch may be behind.
+        let node = match node::read(&client, node).await {
+            Ok(node) => node,
+            Err(NodeError::Gone { .. } | NodeError::Replaced { .. }) => return Ok(()),
+            Err(error) => return Err(trouble_with_node(&error)),
+        };
+        if let RecordReading::Present(record) = Record::read(&node)
+            && left_behind.is_none()
+            && !is_done
+        {
+            *left_behind = Some(take_back(&self.context.cluster, &self.node, &record, options).await);
+        }
+        self.say(if is_done { DrainStage::Completed } else { DrainStage::Ended }).await?;
+        // The record goes last: what is not done before it goes would never be done.
+        let from = self.cached_node_version();
+        let forgotten =
+            node::change(&client, &node, |node| Ok(if self.is_ours(node) { node::forget_record(node) } else { None }));
+        if let Some(written) = forgotten.await.map_err(|error| trouble_with_node(&error))? {
+            self.wrote_node(&from, written);
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, node: &Node) -> bool {
+        matches!(
+            Record::read(node),
+            RecordReading::Present(found) if found.actor == self.actor && found.node_uid == node.uid
+        )
+    }
+
+    /// The node conditions.
     pub(super) async fn say(&mut self, stage: DrainStage) -> Result<(), Trouble> {
         let Some(node) = self.snapshot().node(&self.node).cloned() else { return Ok(()) };
         let wanted = Lifecycle { actor: &self.actor, drain: stage };

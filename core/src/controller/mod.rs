@@ -9,6 +9,7 @@
 //! | `steps`, `stop` | how its node goes out of service, and comes back |
 //! | `report` | how a maintenance tells people how it is doing |
 //! | `order` | one drain order, from its start to its outcome |
+//! | `process` | one drain in somebody's own process |
 //! | `orphans` | records on nodes whose maintenance or order is gone |
 //! | `news` | Kubernetes Events |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
@@ -21,6 +22,7 @@ mod order;
 mod orphans;
 mod overlay;
 mod pace;
+mod process;
 mod report;
 mod requests;
 mod steps;
@@ -31,6 +33,7 @@ mod worker;
 pub use context::Settings;
 pub use election::Controller;
 pub use news::News;
+pub use process::{DrainHere, DrainReport, ProcessDrain};
 
 use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status};
 

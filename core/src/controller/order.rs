@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    acting::{Acting, lease_changed, next_outcome, trouble_with_node},
+    acting::{Acting, lease_changed, next_outcome},
     context::Context,
     overlay::Overlay,
     pace::Pace,
@@ -17,12 +17,8 @@ use crate::{
     cluster::Snapshot,
     drain::DrainPhase,
     maintenance::status::{blocking, to_the_second},
-    migration::take_back,
-    model::{
-        DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Record, RecordReading, Trouble,
-        TroubleReason, Uid,
-    },
-    node::{self, DrainStage, NodeError},
+    model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Trouble, TroubleReason, Uid},
+    node::DrainStage,
     order::{OrderWriteError, Orders, Refused},
 };
 
@@ -36,8 +32,6 @@ pub(super) struct OrderWorker {
     id: Uid,
     node_uid: Uid,
     options: Result<DrainOptions, Trouble>,
-    /// The record as it was last seen or written: it is put back when somebody removes it.
-    record: Option<Record>,
     own_order: Overlay<DrainOrder>,
     pace: Pace,
 }
@@ -58,7 +52,6 @@ impl OrderWorker {
             id: order.id().clone(),
             node_uid: order.request.node_uid.clone(),
             options,
-            record: None,
             own_order: Overlay::default(),
             pace: Pace::default(),
         }
@@ -125,9 +118,9 @@ impl OrderWorker {
         }
         let options = self.options.clone()?;
         // Before the node Lease is taken: whoever undoes what another has left behind needs it.
-        self.intended_record(&node)?;
+        self.acting.intended_record(&node)?;
         self.acting.hold_node(&node).await?;
-        self.take_out(&node).await?;
+        self.acting.cordon_and_record(&node).await?;
         self.say_begun().await?;
         self.acting.say(DrainStage::InProgress).await?;
         self.acting.caches_are_filled()?;
@@ -145,50 +138,6 @@ impl OrderWorker {
         };
         self.acting.last = Some((step.phase, step.progress));
         Ok(round)
-    }
-
-    /// The record that the node should carry.
-    fn intended_record(&self, node: &Node) -> Result<Record, Trouble> {
-        let kept = self.record.clone().filter(|record| record.node_uid == node.uid);
-        let or_new = || Record::begin(&self.acting.actor, node, None, self.acting.now());
-        match Record::read(node) {
-            RecordReading::Present(found) if found.actor == self.acting.actor && found.node_uid == node.uid => {
-                Ok(found)
-            }
-            RecordReading::Present(found) if found.node_uid == node.uid => {
-                let message = format!(
-                    "node {} carries the record of {:?} {}: wait for its end, or uncordon the node if that has ended",
-                    node.name, found.actor.kind, found.actor.name
-                );
-                Err(Trouble::new(TroubleReason::RecordOfAnother, message))
-            }
-            RecordReading::Unreadable(error) => {
-                kept.ok_or_else(|| Trouble::new(TroubleReason::RecordUnreadable, error.to_string()))
-            }
-            RecordReading::Absent | RecordReading::Present(_) => Ok(kept.unwrap_or_else(or_new)),
-        }
-    }
-
-    /// Record and cordon, in one write; again whenever somebody undoes them.
-    async fn take_out(&mut self, node: &Node) -> Result<(), Trouble> {
-        let wanted = self.intended_record(node)?;
-        let settings = &self.acting.context.settings;
-        let patch = |node: &Node| match self.intended_record(node) {
-            Ok(record) => node::take_out(node, &record, &settings.drain_taint_key, ""),
-            Err(_) => Ok(None),
-        };
-        let from = self.acting.cached_node_version();
-        let written = node::change(self.acting.context.cluster.client(), node, patch).await;
-        if let Some(written) = written.map_err(|error| trouble_with_node(&error))? {
-            tracing::info!(node = %written.name, drain = %self.id, "cordoned and recorded");
-            if let RecordReading::Present(record) = Record::read(&written) {
-                self.record = Some(record);
-            }
-            self.acting.wrote_node(&from, written);
-        } else {
-            self.record = Some(wanted);
-        }
-        Ok(())
     }
 
     /// That it has begun is said before anything is asked to leave: from now on it is not decided on again.
@@ -301,35 +250,9 @@ impl OrderWorker {
         message: &'static str,
         left_behind: &mut Option<Vec<String>>,
     ) -> Result<(), Trouble> {
-        if let Some(node) = self.own_node()
-            && self.is_ours(&node)
-        {
-            self.acting.hold_node(&node).await?;
-            let client = self.acting.context.cluster.client().clone();
-            // The VMIs that were asked to leave a moment ago are on the node; its watch may be behind.
-            let node = match node::read(&client, &node).await {
-                Ok(node) => node,
-                Err(NodeError::Gone { .. } | NodeError::Replaced { .. }) => Node::clone(&node),
-                Err(error) => return Err(trouble_with_node(&error)),
-            };
-            if let RecordReading::Present(record) = Record::read(&node)
-                && left_behind.is_none()
-                && end != DrainEnd::Drained
-            {
-                let options = self.options.clone().or_else(|_| default_options())?;
-                *left_behind =
-                    Some(take_back(&self.acting.context.cluster, &self.acting.node, &record, &options).await);
-            }
-            let stage = if end == DrainEnd::Drained { DrainStage::Completed } else { DrainStage::Ended };
-            self.acting.say(stage).await?;
-            // The record goes last: what is not done before it goes would never be done.
-            let forgotten = node::change(&client, &node, |node| {
-                Ok(if self.is_ours(node) { node::forget_record(node) } else { None })
-            });
-            let from = self.acting.cached_node_version();
-            if let Some(written) = forgotten.await.map_err(|error| trouble_with_node(&error))? {
-                self.acting.wrote_node(&from, written);
-            }
+        if let Some(node) = self.own_node() {
+            let options = self.options.clone().or_else(|_| default_options())?;
+            self.acting.let_go(&node, end == DrainEnd::Drained, &options, left_behind).await?;
         }
         let Some(order) = self.look().1 else { return Ok(()) };
         let left = match (end, &self.acting.last) {
@@ -349,13 +272,6 @@ impl OrderWorker {
         status.blocked = 0;
         status.blocking.clear();
         self.write(&order, &status).await.map_err(|error| trouble_with_order(&error))
-    }
-
-    fn is_ours(&self, node: &Node) -> bool {
-        matches!(
-            Record::read(node),
-            RecordReading::Present(found) if found.actor == self.acting.actor && found.node_uid == node.uid
-        )
     }
 }
 

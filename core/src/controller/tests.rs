@@ -2,6 +2,7 @@
 
 mod operations;
 mod orders;
+mod process;
 mod world;
 
 use std::time::Duration;

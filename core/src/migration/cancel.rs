@@ -119,12 +119,10 @@ fn left(migration: &Migration, vmi: Option<&VirtualMachineInstance>, options: &D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        drain::DrainSpec,
-        model::{
-            testing::{self, migration, node_name, vmi},
-            virtual_machine::MigrationState,
-        },
+    use crate::model::{
+        DrainSpec,
+        testing::{self, migration, node_name, vmi},
+        virtual_machine::MigrationState,
     };
 
     fn db() -> VirtualMachineInstance {

@@ -13,9 +13,9 @@ use crate::names::shortened;
 /// A drain order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrainOrder {
-    /// Name of the ConfigMap; follows from the node ([`DrainOrder::name_for`]).
+    /// Name of the `ConfigMap`; follows from the node ([`DrainOrder::name_for`]).
     pub name: String,
-    /// `metadata.uid` of the ConfigMap, which outlives one order.
+    /// `metadata.uid` of the `ConfigMap`, which outlives one order.
     pub uid: Uid,
     /// `metadata.resourceVersion`: the precondition of every write.
     pub resource_version: String,
@@ -122,7 +122,7 @@ pub enum DrainEnd {
     Refused,
 }
 
-/// Why a ConfigMap is no order.
+/// Why a `ConfigMap` is no order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDrainOrder {
     /// An entry is missing.
@@ -147,7 +147,7 @@ impl DrainOrder {
     /// The entry of the data that holds what has become of it.
     pub const STATUS: &'static str = "status";
 
-    /// The name of the ConfigMap for that node.
+    /// The name of the `ConfigMap` for that node.
     #[must_use]
     pub fn name_for(node: &NodeName) -> String {
         shortened(&format!("drain-{node}"), "")

@@ -373,12 +373,12 @@ mod tests {
         }
     }
 
-    fn ticket(id: &str) -> Option<Ticket> {
-        Some(Ticket { id: id.to_owned(), url: None })
+    fn ticket(id: &str) -> Ticket {
+        Ticket { id: id.to_owned(), url: None }
     }
 
     fn with_ticket(mut object: NodeMaintenance, id: &str) -> NodeMaintenance {
-        object.spec.ticket = ticket(id);
+        object.spec.ticket = Some(ticket(id));
         object
     }
 
@@ -392,9 +392,9 @@ mod tests {
 
     #[test]
     fn a_node_without_one_gets_one_that_says_who_asked() {
-        let asked = StartMaintenance { ticket: ticket("CHG1"), requested_by: Some("alice".into()), ..request() };
+        let asked = StartMaintenance { ticket: Some(ticket("CHG1")), requested_by: Some("alice".into()), ..request() };
         let Start::Create(object) = decide_start(&asked, &cluster()).unwrap() else { panic!() };
-        assert_eq!((object.name(), object.spec.ticket.clone()), ("node02-maintenance", ticket("CHG1")));
+        assert_eq!((object.name(), object.spec.ticket.clone()), ("node02-maintenance", Some(ticket("CHG1"))));
         assert_eq!(object.metadata.annotations.unwrap()[REQUESTED_BY_ANNOTATION], "alice");
         assert_eq!(reason(&request(), &Snapshot::default()), "NodeNotFound");
         assert_eq!(reason(&request(), &cluster().with(drain_order("d1", "node02"))), "DrainInProgress");
@@ -405,7 +405,7 @@ mod tests {
         let others = maintenance("by-kubectl", "node02").decided(true);
         let snapshot = cluster().with(others.clone()).with(maintenance("later", "node02"));
         assert_eq!(decide_start(&request(), &snapshot).unwrap(), Start::Unchanged(Arc::new(others.clone())));
-        let changed = StartMaintenance { reason: Some("new".into()), ticket: ticket("CHG1"), ..request() };
+        let changed = StartMaintenance { reason: Some("new".into()), ticket: Some(ticket("CHG1")), ..request() };
         let patch = json!({ "reason": "new", "ticket": { "id": "CHG1" } });
         assert_eq!(decide_start(&changed, &snapshot).unwrap(), Start::Update(Arc::new(others), patch));
         // Nobody has decided yet: the oldest will win.
@@ -419,7 +419,7 @@ mod tests {
     fn one_tickets_maintenance_is_not_anothers() {
         let running = with_ticket(maintenance("m", "node02").decided(true), "CHG1");
         let snapshot = cluster().with(running.clone());
-        let other = StartMaintenance { ticket: ticket("CHG2"), ..request() };
+        let other = StartMaintenance { ticket: Some(ticket("CHG2")), ..request() };
         let error = decide_start(&other, &snapshot).unwrap_err();
         assert_eq!(
             error,
@@ -435,7 +435,10 @@ mod tests {
             "AlreadyUnderMaintenance"
         );
         let stopping = cluster().with(running.stopping(at(9)));
-        assert_eq!(reason(&StartMaintenance { ticket: ticket("CHG1"), ..request() }, &stopping), "MaintenanceStopping");
+        assert_eq!(
+            reason(&StartMaintenance { ticket: Some(ticket("CHG1")), ..request() }, &stopping),
+            "MaintenanceStopping"
+        );
     }
 
     #[test]
@@ -467,7 +470,7 @@ mod tests {
         let bad = [
             StartMaintenance { name: Some("NO NAME".into()), ..request() },
             StartMaintenance { reason: Some("x".repeat(4097)), ..request() },
-            StartMaintenance { ticket: ticket(""), ..request() },
+            StartMaintenance { ticket: Some(ticket("")), ..request() },
             StartMaintenance {
                 drain: Some(DrainSpec { timeout: Some("soon".into()), ..DrainSpec::default() }),
                 ..request()

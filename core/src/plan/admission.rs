@@ -208,7 +208,7 @@ fn rival_record(node: &Node, actor: Option<&Uid>, snapshot: &Snapshot) -> Option
 mod tests {
     use super::*;
     use crate::{
-        drain::DrainSpec,
+        model::DrainSpec,
         model::testing::{at, maintenance, node, node_name, uid},
         node::Actor,
     };

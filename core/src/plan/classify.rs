@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     cluster::Snapshot,
-    drain::{DrainOptions, EvictOrBlock},
-    model::{ObjectKey, Owner, Pod, virtual_machine::VirtualMachineInstance},
+    model::{DrainOptions, EvictOrBlock, ObjectKey, Owner, Pod, virtual_machine::VirtualMachineInstance},
 };
 
 /// A workload and its verdict.
@@ -140,7 +139,7 @@ fn data_block(pod: &Pod, options: &DrainOptions) -> Option<Block> {
 mod tests {
     use super::*;
     use crate::{
-        drain::DrainSpec,
+        model::DrainSpec,
         model::testing::{at, hotplug_pod, launcher, pod},
     };
 

@@ -10,8 +10,7 @@ use super::{
 };
 use crate::{
     cluster::{Snapshot, View},
-    drain::DrainOptions,
-    model::{Node, NodeName, ObjectKey, Pod, Readiness},
+    model::{DrainOptions, Node, NodeName, ObjectKey, Pod, Readiness},
 };
 
 /// What would happen if the node were drained now.

@@ -1,5 +1,5 @@
-//! What people see of a cluster: plain structs that serialise as every face shows them (JSON in camelCase, enumerations
-//! in PascalCase), each a pure function of a [`Snapshot`] and a time.
+//! What people see of a cluster: plain structs that serialise as every face shows them (JSON as Kubernetes
+//! writes it, enumerations as the vocabulary does), each a pure function of a [`Snapshot`] and a time.
 //!
 //! | file | holds |
 //! |---|---|

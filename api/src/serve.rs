@@ -1,6 +1,6 @@
 //! `careen serve`: the service on the cluster of a kubeconfig.
 
-use careen_core::{clock::Clock, cluster::Connection, maintenance::Settings, metrics::Metrics};
+use careen_core::{clock::Clock, cluster::Connection, controller::Settings, metrics::Metrics};
 
 use crate::{
     args::ServeArgs, auth::Auth, door::Door, error::Error, identity, parts::Parts, service::Service,

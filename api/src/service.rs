@@ -5,7 +5,7 @@ use std::time::Duration;
 use careen_core::{
     clock::Clock,
     cluster::Cluster,
-    maintenance::{Controller, Settings},
+    controller::{Controller, Settings},
     metrics::Metrics,
 };
 use kube::Client;
@@ -41,7 +41,7 @@ impl Service {
     /// Starts its parts, and gives what they see of the cluster.
     pub(crate) fn start(self, parts: &mut Parts, shutdown: &Shutdown) -> Cluster {
         let Self { client, metrics, settings, auth, door } = self;
-        let cluster = Cluster::whole(client.clone(), metrics);
+        let cluster = Cluster::with_orders(client.clone(), &settings.namespace, metrics);
         let identity = &settings.identity;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, "listening on {}", door.url());
         let controller = Controller::new(cluster.clone(), settings, Clock::system());

@@ -3,18 +3,28 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`names`] | the names that other tools rely on |
+//! | [`metrics`], [`clock`], [`duration`], [`selector`] | what their names say |
+//! | [`model`] | what is kept of each Kubernetes object, and the vocabulary that all modules share |
 //! | [`cluster`] | one connection, one set of watch caches, snapshots for pure code |
-//! | [`model`] | what is kept of each Kubernetes object |
 //! | [`plan`] | what would happen: verdicts, pure |
 //! | [`node`] | cordon, taint, and the record of what was done |
 //! | [`migration`] | KubeVirt's migrations and evacuation marks |
 //! | [`drain`] | the drain: a machine without I/O, and its driver |
 //! | [`lease`] | who acts: the leader Lease and the node Leases |
-//! | [`maintenance`] | the `NodeMaintenance` resource and its controller |
+//! | [`maintenance`] | what is decided about a `NodeMaintenance`, and what its status says |
+//! | [`order`] | a drain that is ordered over the network |
+//! | [`operation`] | what people ask for, as every face offers it |
+//! | [`controller`] | carries maintenances and orders out, on the leader; and drains in somebody's own process |
+//! | [`view`] | what people see: plain structs, pure |
+//!
+//! Modules depend on those above them and not on those below, but for [`cluster`], which asks [`plan`] what a
+//! control-plane node is.
 
 mod answer;
 pub mod clock;
 pub mod cluster;
+pub mod controller;
 pub mod drain;
 pub mod duration;
 pub mod lease;
@@ -24,9 +34,12 @@ pub mod migration;
 pub mod model;
 pub mod names;
 pub mod node;
+pub mod operation;
+pub mod order;
 pub mod plan;
 mod schema;
 pub mod selector;
+pub mod view;
 
 #[cfg(test)]
 mod testing;

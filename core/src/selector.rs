@@ -1,12 +1,14 @@
 //! Label selectors as people write them on a command line: `app=web,tier!=cache,env in (a,b),!legacy`.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use kube::core::{Expression, Selector, SelectorExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::model::Pod;
 
 /// A label selector, validated when it is made. The
 /// [syntax](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#list-and-watch-filtering) is kubectl's.
@@ -29,10 +31,10 @@ pub struct InvalidSelector {
 }
 
 impl PodSelector {
-    /// Whether the selector takes that pod.
+    /// Whether the selector takes an object with these labels.
     #[must_use]
-    pub fn matches(&self, pod: &Pod) -> bool {
-        self.selector.matches(&pod.labels)
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.selector.matches(labels)
     }
 }
 

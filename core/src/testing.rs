@@ -185,6 +185,16 @@ impl FakeServer {
         self.store().evicted.clone()
     }
 
+    /// The node of each pod that was evicted, as it was then.
+    pub(crate) fn evicted_from(&self) -> Vec<Value> {
+        self.store().evicted_from.clone()
+    }
+
+    /// Every version of that object until now; `None`: it was gone.
+    pub(crate) fn versions(&self, path: &str) -> Vec<Option<Value>> {
+        self.store().watches.versions(path)
+    }
+
     /// Closes the connections of the watches of a collection.
     pub(crate) fn close_watches(&self, collection: &str) {
         self.store().watches.close(collection);

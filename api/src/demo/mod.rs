@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use careen_core::{cluster::Cluster, maintenance::Settings, metrics::Metrics, names};
+use careen_core::{cluster::Cluster, controller::Settings, metrics::Metrics, names};
 pub(crate) use story::Unproven;
 use tokio::time::timeout;
 

@@ -9,12 +9,9 @@ use super::{
     Snapshot,
     apply::{Concerned, Kept, Part},
 };
-use crate::{
-    maintenance::NodeMaintenance,
-    model::{
-        Budget, Node, NodeName, ObjectKey, Pod, Uid,
-        virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
-    },
+use crate::model::{
+    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod, Uid,
+    virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
 };
 
 fn namespaced_key(metadata: &ObjectMeta) -> Option<ObjectKey> {
@@ -189,6 +186,37 @@ impl Kept for NodeMaintenance {
 
     fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
         snapshot.maintenances.get(key).and_then(|object| object.metadata.uid.clone()).map(Uid)
+    }
+}
+
+impl Kept for DrainOrder {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<String> {
+        metadata.name.clone()
+    }
+
+    fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
+        concerned.nodes.insert(self.node().clone());
+        snapshot.orders.insert(self.name.clone(), self);
+    }
+
+    fn take(snapshot: &mut Snapshot, key: &String, concerned: &mut Concerned) {
+        if let Some(old) = snapshot.orders.remove(key) {
+            concerned.nodes.insert(old.node().clone());
+        }
+    }
+
+    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
+        snapshot.orders.keys().cloned().collect()
+    }
+
+    fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
+        snapshot.orders.get(key).map(|order| order.uid.clone())
     }
 }
 

@@ -56,6 +56,16 @@ impl Cluster {
         Self { client, shared, _watches: Arc::new(watches) }
     }
 
+    /// Starts to watch the whole cluster, and the drain orders in Careen's own namespace.
+    #[must_use]
+    pub fn with_orders(client: Client, namespace: &str, metrics: Metrics) -> Self {
+        let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
+        let mut watches = JoinSet::new();
+        whole::start(&client, &shared, &mut watches);
+        whole::follow_orders(&client, namespace, &shared, &mut watches);
+        Self { client, shared, _watches: Arc::new(watches) }
+    }
+
     /// Starts to watch some nodes, and what is around them. Maintenances are not watched: the record on a node says who
     /// acts on it.
     #[must_use]

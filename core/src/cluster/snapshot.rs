@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::{
-    maintenance::NodeMaintenance,
-    model::{
-        Budget, Node, NodeName, ObjectKey, Pod,
-        virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
-    },
+use crate::model::{
+    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod,
+    virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
 };
 
 /// What was known at one moment. Cloning costs a few reference counts: the maps share what they have in common.
@@ -26,6 +23,7 @@ pub struct Snapshot {
     pub(super) pods_by_node: OrdMap<NodeName, OrdMap<ObjectKey, Arc<Pod>>>,
     pub(super) budgets: OrdMap<String, OrdMap<String, Arc<Budget>>>,
     pub(super) maintenances: OrdMap<String, Arc<NodeMaintenance>>,
+    pub(super) orders: OrdMap<String, Arc<DrainOrder>>,
     pub(super) vms: OrdMap<ObjectKey, Arc<VirtualMachine>>,
     pub(super) vmis: OrdMap<ObjectKey, Arc<VirtualMachineInstance>>,
     pub(super) vmis_by_node: OrdMap<NodeName, OrdMap<ObjectKey, Arc<VirtualMachineInstance>>>,
@@ -79,6 +77,23 @@ impl Snapshot {
         self.pods_by_node.get(node).into_iter().flat_map(OrdMap::values)
     }
 
+    /// How many pods are bound to a node.
+    #[must_use]
+    pub fn count_pods_on(&self, node: &NodeName) -> usize {
+        self.pods_by_node.get(node).map_or(0, OrdMap::len)
+    }
+
+    /// The pods of a namespace, wherever they are.
+    pub fn pods_in<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = &'a Arc<Pod>> {
+        let pods = self.pods.range(ObjectKey::new(namespace, "")..);
+        pods.take_while(move |(key, _)| key.namespace == namespace).map(|(_, pod)| pod)
+    }
+
+    /// All budgets, by namespace and name.
+    pub fn budgets(&self) -> impl Iterator<Item = &Arc<Budget>> {
+        self.budgets.values().flat_map(OrdMap::values)
+    }
+
     /// The budgets that cover a pod.
     pub fn budgets_covering<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Arc<Budget>> {
         let of_namespace = self.budgets.get(&pod.key.namespace);
@@ -102,6 +117,17 @@ impl Snapshot {
         self.maintenances.values()
     }
 
+    /// The drain order of that node, finished or not.
+    #[must_use]
+    pub fn drain_order(&self, node: &NodeName) -> Option<&Arc<DrainOrder>> {
+        self.orders.get(&DrainOrder::name_for(node))
+    }
+
+    /// All drain orders, by name.
+    pub fn drain_orders(&self) -> impl Iterator<Item = &Arc<DrainOrder>> {
+        self.orders.values()
+    }
+
     /// The VM of that namespace and name.
     #[must_use]
     pub fn virtual_machine(&self, key: &ObjectKey) -> Option<&Arc<VirtualMachine>> {
@@ -122,6 +148,18 @@ impl Snapshot {
     /// The VMIs that run on a node (`status.nodeName`).
     pub fn virtual_machine_instances_on(&self, node: &NodeName) -> impl Iterator<Item = &Arc<VirtualMachineInstance>> {
         self.vmis_by_node.get(node).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// How many VMIs run on a node (`status.nodeName`).
+    #[must_use]
+    pub fn count_virtual_machine_instances_on(&self, node: &NodeName) -> usize {
+        self.vmis_by_node.get(node).map_or(0, OrdMap::len)
+    }
+
+    /// The migration of that namespace and name.
+    #[must_use]
+    pub fn migration(&self, key: &ObjectKey) -> Option<&Arc<Migration>> {
+        self.migrations.get(key)
     }
 
     /// All migrations, by namespace and name.

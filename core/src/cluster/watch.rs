@@ -167,7 +167,15 @@ impl FromWire for k8s_openapi::api::policy::v1::PodDisruptionBudget {
     }
 }
 
-impl FromWire for crate::maintenance::NodeMaintenance {
+impl FromWire for k8s_openapi::api::core::v1::ConfigMap {
+    type Kept = crate::model::DrainOrder;
+
+    fn convert(self) -> Result<Self::Kept, String> {
+        self.try_into().map_err(|error: crate::model::InvalidDrainOrder| error.to_string())
+    }
+}
+
+impl FromWire for crate::model::NodeMaintenance {
     type Kept = Self;
 
     fn convert(mut self) -> Result<Self, String> {

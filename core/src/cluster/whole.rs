@@ -8,7 +8,7 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::{
     api::{
-        core::v1::{Node, Pod},
+        core::v1::{ConfigMap, Node, Pod},
         policy::v1::PodDisruptionBudget,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -28,8 +28,11 @@ use super::{
     watch::{Need, follow, kubevirt_api},
 };
 use crate::{
-    maintenance::NodeMaintenance,
-    model::virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
+    model::{
+        NodeMaintenance,
+        virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
+    },
+    names::DRAIN_ORDER_LABEL,
 };
 
 /// Starts the watches of the kinds that every cluster has.
@@ -48,6 +51,19 @@ pub(super) fn start(client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<(
         shared.set_state(kind.name(), &Part::All, WatchState::Syncing);
     }
     tasks.spawn(follow_optional_kinds(client.clone(), shared.clone()));
+}
+
+/// The kind under which the state of the drain orders is told.
+const DRAIN_ORDERS: &str = "ConfigMap";
+
+/// Starts the watch of the drain orders, which are in that namespace.
+pub(super) fn follow_orders(client: &Client, namespace: &str, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    let part = Part::Namespace(namespace.to_owned());
+    shared.set_state(DRAIN_ORDERS, &part, WatchState::Syncing);
+    let orders = Api::<DeserializeGuard<ConfigMap>>::namespaced(client.clone(), namespace);
+    let config = watcher::Config::default().labels(&format!("{DRAIN_ORDER_LABEL}=true"));
+    // Without the right, no drain can be ordered; everything else works.
+    tasks.spawn(follow(orders, config, DRAIN_ORDERS, part, Need::IfAllowed, shared.clone()));
 }
 
 /// A kind that a cluster has once its CustomResourceDefinition is installed.

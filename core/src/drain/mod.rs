@@ -2,7 +2,6 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `options` | what a drain may do |
 //! | `machine` | the machine: what to do next, pure |
 //! | `decide`, `send` | its parts: what one workload needs; whose turn it is |
 //! | `ask`, `turns`, `motion`, `last_look` | what it knows of one pod, one budget, one VM, the node |
@@ -21,7 +20,6 @@ mod last_look;
 mod machine;
 mod motion;
 mod obstacles;
-mod options;
 mod progress;
 mod requests;
 mod send;
@@ -29,11 +27,11 @@ mod send;
 mod tests;
 mod turns;
 
+pub use crate::model::{
+    DrainOptions, DrainSpec, EvictOrBlock, InvalidDrainSpec, LeaveOrAbort, ShutDownOrBlock, ShutDownOrMigrate,
+};
 pub use action::{Action, Evict, Outcome, Seen};
 pub use answer::Answer;
 pub use driver::{Drain, HandOver};
 pub use machine::{DrainPhase, Machine, Step};
-pub use options::{
-    DrainOptions, DrainSpec, EvictOrBlock, InvalidDrainSpec, LeaveOrAbort, ShutDownOrBlock, ShutDownOrMigrate,
-};
 pub use progress::{Progress, WorkloadProgress, WorkloadState};

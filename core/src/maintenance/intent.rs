@@ -2,11 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{NodeMaintenance, accept::actor, status::Trouble};
-use crate::{
-    model::Node,
-    node::{Record, RecordReading},
-};
+use super::{NodeMaintenance, accept::actor};
+use crate::model::{Node, Record, RecordReading, Trouble, TroubleReason};
 
 /// The record that the node should carry, and what was wrong with the one it carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +41,7 @@ pub fn intent(
         }
         (RecordReading::Present(found), None) if found.actor == actor && found.node_uid == node.uid => as_it_is(found),
         (RecordReading::Present(found), _) if found.node_uid == node.uid => Err(Trouble::new(
-            "RecordOfAnother",
+            TroubleReason::RecordOfAnother,
             format!(
                 "node {} carries the record of {:?} {}: wait for its end, or see what was done to the node and remove the annotation {}",
                 node.name,
@@ -55,7 +52,9 @@ pub fn intent(
         )),
         (RecordReading::Absent, Some(copy)) => mended(copy.clone(), "removed"),
         (RecordReading::Unreadable(_), Some(copy)) => mended(copy.clone(), "made unreadable"),
-        (RecordReading::Unreadable(error), None) => Err(Trouble::new("RecordUnreadable", error.to_string())),
+        (RecordReading::Unreadable(error), None) => {
+            Err(Trouble::new(TroubleReason::RecordUnreadable, error.to_string()))
+        }
         // A record of an older node of that name says nothing about this one.
         (RecordReading::Absent | RecordReading::Present(_), _) => {
             as_it_is(Record::begin(&actor, node, Some(drain_taint_key), now))
@@ -169,11 +168,11 @@ mod tests {
     fn what_nobody_vouches_for_is_left_alone() {
         let fresh = maintenance("node02-maintenance", "node02");
         let unreadable = node("node02").with_record_text("{");
-        assert_eq!(intended(&fresh, &unreadable).unwrap_err().reason, "RecordUnreadable");
+        assert_eq!(intended(&fresh, &unreadable).unwrap_err().reason, TroubleReason::RecordUnreadable);
         let other = maintenance("other", "node02");
         let record = Record::begin(&actor(&other), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
         let of_another = node("node02").with_record(&record);
-        assert_eq!(intended(&fresh, &of_another).unwrap_err().reason, "RecordOfAnother");
+        assert_eq!(intended(&fresh, &of_another).unwrap_err().reason, TroubleReason::RecordOfAnother);
         assert_eq!(to_restore(&fresh, &of_another), None);
     }
 }

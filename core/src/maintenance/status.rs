@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase, accept::Refused};
 use crate::{
     drain::{DrainPhase, Progress},
-    node::Record,
-    plan::BlockClass,
+    model::{BlockClass, Record, Trouble},
 };
 
 /// So many workloads are listed in `blocking`; the rest is counted.
@@ -30,22 +29,6 @@ pub mod condition {
     pub const STUCK: &str = "Stuck";
     /// Whether something is wrong with the maintenance itself.
     pub const DEGRADED: &str = "Degraded";
-}
-
-/// Something that is wrong with the maintenance itself, while it goes on or waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// A reason of the vocabulary.
-    pub reason: &'static str,
-    /// A sentence that names the object in the way.
-    pub message: String,
-}
-
-impl Trouble {
-    /// A trouble.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
 }
 
 /// What is known of an accepted maintenance.
@@ -137,7 +120,7 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
         Some(None) | None => conditions.set(condition::STUCK, false, "NotStuck", "no workload needs somebody's help"),
     }
     match known.trouble {
-        Some(trouble) => conditions.set(condition::DEGRADED, true, trouble.reason, &trouble.message),
+        Some(trouble) => conditions.set(condition::DEGRADED, true, trouble.reason.as_str(), &trouble.message),
         None => conditions.set(condition::DEGRADED, false, "AsExpected", "nothing is wrong"),
     }
     status
@@ -204,22 +187,25 @@ fn show_progress(status: &mut NodeMaintenanceStatus, progress: &Progress, total_
     status.total_pods = Some(status.total_pods.unwrap_or(total_pods));
     status.eviction_pods = Some(to_i32(had_to_leave));
     status.blocked = Some(to_i32(blocked.len()));
-    status.blocking = blocked
-        .into_iter()
-        .take(MOST_BLOCKING)
-        .map(|(workload, block, since)| {
-            let (kind, key) = workload.kind_and_key();
-            Blocking {
-                kind: kind.to_owned(),
-                namespace: key.namespace,
-                name: key.name,
-                class: block.class(),
-                reason: block.reason,
-                message: block.message.clone(),
-                since: to_the_second(since),
-            }
-        })
-        .collect();
+    status.blocking = blocking(progress);
+}
+
+/// What blocks, as it is shown: those first that only a change can help, and no more than fit.
+pub(crate) fn blocking(progress: &Progress) -> Vec<Blocking> {
+    let blocked = progress.blocked().into_iter().take(MOST_BLOCKING);
+    let shown = blocked.map(|(workload, block, since)| {
+        let (kind, key) = workload.kind_and_key();
+        Blocking {
+            kind: kind.to_owned(),
+            namespace: key.namespace,
+            name: key.name,
+            class: block.class(),
+            reason: block.reason,
+            message: block.message.clone(),
+            since: to_the_second(since),
+        }
+    });
+    shown.collect()
 }
 
 fn first_stuck(progress: &Progress) -> Option<(String, String)> {
@@ -319,7 +305,7 @@ fn difference(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String, 
 }
 
 /// Kubernetes' times in a status are of whole seconds.
-fn to_the_second(time: Timestamp) -> Timestamp {
+pub(crate) fn to_the_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 

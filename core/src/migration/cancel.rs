@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::{
     cluster::Snapshot,
-    drain::{DrainOptions, LeaveOrAbort},
     model::{
-        NodeName, ObjectKey, Uid,
+        DrainOptions, LeaveOrAbort, NodeName, ObjectKey, Uid,
         virtual_machine::{Migration, MigrationPhase, VirtualMachineInstance},
     },
 };
@@ -120,12 +119,10 @@ fn left(migration: &Migration, vmi: Option<&VirtualMachineInstance>, options: &D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        drain::DrainSpec,
-        model::{
-            testing::{self, migration, node_name, vmi},
-            virtual_machine::MigrationState,
-        },
+    use crate::model::{
+        DrainSpec,
+        testing::{self, migration, node_name, vmi},
+        virtual_machine::MigrationState,
     };
 
     fn db() -> VirtualMachineInstance {

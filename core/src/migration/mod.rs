@@ -5,16 +5,20 @@
 //! | `requests` | the calls: make and delete a migration, delete a VMI, take an evacuation mark back |
 //! | `answer` | what their answers mean |
 //! | `cancel` | what a stop takes back, and in which order; pure |
+//! | `take_back` | carries that out |
 //! | `progress` | how a VM's migration is doing, and its place in KubeVirt's queue; pure |
 
 mod answer;
 mod cancel;
 mod progress;
 mod requests;
+mod take_back;
 
 pub use answer::{Outcome, RequestError};
 pub use cancel::{CancelStep, Cancellation, Left, LeftReason, next_cancel_steps};
-pub use progress::{MigrationProgress, Queue, migration_progress};
+pub use progress::{MigrationProgress, Queue, QueuePlace, WaitsFor, migration_progress};
 pub use requests::{
     MigrationName, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance,
+    request_migration,
 };
+pub use take_back::take_back;

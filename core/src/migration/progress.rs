@@ -5,14 +5,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::{
     cluster::{Snapshot, View},
     model::{
-        NodeName, ObjectKey,
+        Block, BlockReason, NodeName, ObjectKey,
         virtual_machine::{Migration, MigrationPhase, MigrationState, VirtualMachineInstance},
     },
-    plan::{Block, BlockReason},
 };
 
 /// KubeVirt waits so long after the first failed evacuation, and twice as long after each further one
@@ -64,7 +64,8 @@ pub enum WaitsFor {
 }
 
 /// A place in KubeVirt's queue of migrations. The order among equals is not that of creation, so it is an estimate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct QueuePlace {
     /// Migrations that were made earlier and wait too.
     pub ahead: usize,

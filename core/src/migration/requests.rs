@@ -14,7 +14,7 @@ use super::answer::{Outcome, Request, RequestError};
 use crate::{
     answer::REQUEST_TIMEOUT,
     model::{NodeName, ObjectKey, Uid, virtual_machine::VirtualMachineInstance},
-    names::{ACTOR_LABEL, FIELD_MANAGER},
+    names::{ACTOR_LABEL, FIELD_MANAGER, REQUESTED_BY_ANNOTATION},
 };
 
 const MIGRATION: &str = "VirtualMachineInstanceMigration";
@@ -42,11 +42,7 @@ pub async fn create_migration(
         MigrationName::Exact(name) => ("name", name),
         MigrationName::Generated(prefix) => ("generateName", prefix),
     };
-    let request = Request {
-        action: format!("migrate VirtualMachineInstance {vmi}"),
-        rights: "create virtualmachineinstancemigrations (apiGroup kubevirt.io)",
-        needs: "it does not serve VirtualMachineInstanceMigrations of kubevirt.io/v1",
-    };
+    let request = create_request(vmi);
     let body = json!({
         "apiVersion": "kubevirt.io/v1",
         "kind": MIGRATION,
@@ -60,6 +56,42 @@ pub async fn create_migration(
         migrations.create(&params, &migration).await.map(drop)
     })
     .await
+}
+
+/// Makes a migration for somebody who asked for it, under a name by the API server; `None` where there was nothing to do.
+///
+/// It belongs to no maintenance and no drain: nobody but a person cancels it.
+pub async fn request_migration(
+    client: &Client,
+    vmi: &ObjectKey,
+    requested_by: Option<&str>,
+) -> Result<Result<ObjectKey, Outcome>, RequestError> {
+    let request = create_request(vmi);
+    let annotations = requested_by.map(|who| json!({ REQUESTED_BY_ANNOTATION: who }));
+    let body = json!({
+        "apiVersion": "kubevirt.io/v1",
+        "kind": MIGRATION,
+        "metadata": {"namespace": vmi.namespace, "generateName": "careen-", "annotations": annotations},
+        "spec": {"vmiName": vmi.name},
+    });
+    let migrations = api(client, MIGRATION, &vmi.namespace);
+    let mut made = None;
+    let outcome = send(request, async {
+        let migration: DynamicObject = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        made = migrations.create(&params, &migration).await?.metadata.name;
+        Ok(())
+    })
+    .await?;
+    Ok(made.map(|name| ObjectKey::new(&vmi.namespace, name)).ok_or(outcome))
+}
+
+fn create_request(vmi: &ObjectKey) -> Request {
+    Request {
+        action: format!("migrate VirtualMachineInstance {vmi}"),
+        rights: "create virtualmachineinstancemigrations (apiGroup kubevirt.io)",
+        needs: "it does not serve VirtualMachineInstanceMigrations of kubevirt.io/v1",
+    }
 }
 
 /// Deletes a migration, which aborts it if it is not over. One that evacuates a node is followed by another as long

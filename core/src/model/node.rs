@@ -17,6 +17,8 @@ pub struct Node {
     pub uid: Uid,
     /// `metadata.resourceVersion`: the precondition of every write.
     pub resource_version: String,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
     /// The text of the annotation [`RECORD_ANNOTATION`], as found.
@@ -29,6 +31,8 @@ pub struct Node {
     pub readiness: Readiness,
     /// `status.conditions`.
     pub conditions: Vec<NodeCondition>,
+    /// `status.nodeInfo.kubeletVersion`.
+    pub kubelet_version: Option<String>,
     /// `status.allocatable`.
     pub allocatable: Resources,
 }
@@ -54,10 +58,14 @@ pub struct NodeCondition {
     pub type_: String,
     /// Whether its status is `True`.
     pub is_true: bool,
+    /// Whether its status is `Unknown`: nobody has told for a while.
+    pub is_unknown: bool,
     /// Its reason.
     pub reason: String,
     /// Its message.
     pub message: String,
+    /// When its status last changed, if told.
+    pub since: Option<Timestamp>,
 }
 
 impl Node {
@@ -92,6 +100,7 @@ impl TryFrom<v1::Node> for Node {
             name: metadata.name.unwrap_or_default().parse()?,
             uid: Uid(metadata.uid.unwrap_or_default()),
             resource_version: metadata.resource_version.unwrap_or_default(),
+            created: metadata.creation_timestamp.map(|time| time.0),
             labels: metadata.labels.unwrap_or_default(),
             record: metadata.annotations.and_then(|mut annotations| annotations.remove(RECORD_ANNOTATION)),
             unschedulable: spec.unschedulable.unwrap_or(false),
@@ -101,11 +110,14 @@ impl TryFrom<v1::Node> for Node {
                 .into_iter()
                 .map(|condition| NodeCondition {
                     is_true: condition.status == "True",
+                    is_unknown: condition.status == "Unknown",
+                    since: condition.last_transition_time.map(|time| time.0),
                     type_: condition.type_,
                     reason: condition.reason.unwrap_or_default(),
                     message: condition.message.unwrap_or_default(),
                 })
                 .collect(),
+            kubelet_version: status.node_info.map(|info| info.kubelet_version),
             allocatable: status.allocatable.as_ref().map(Resources::from_quantities).unwrap_or_default(),
         })
     }

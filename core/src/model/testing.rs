@@ -16,8 +16,8 @@ use k8s_openapi::{
 use kube::core::{Expression, Selector};
 
 use super::{
-    Budget, Deletion, Node, NodeName, ObjectKey, Owner, Pod, PodPhase, Readiness, Resources, Scheduling, Uid,
-    UnhealthyPodEvictionPolicy,
+    Budget, Deletion, DrainOrder, DrainRequest, DrainSpec, DrainStatus, Node, NodeName, ObjectKey, Owner, Pod,
+    PodPhase, Readiness, Resources, Scheduling, Uid, UnhealthyPodEvictionPolicy,
     virtual_machine::{
         EvictionStrategy, LiveMigratable, Migration, MigrationPhase, MigrationState, RunStrategy, VirtualMachine,
         VirtualMachineInstance, VmiPhase,
@@ -394,12 +394,14 @@ pub fn node(name: &str) -> Node {
         name: node_name(name),
         uid: uid("node", name),
         resource_version: "1".to_owned(),
+        created: None,
         labels: BTreeMap::from([("kubernetes.io/hostname".to_owned(), name.to_owned())]),
         record: None,
         unschedulable: false,
         taints: Vec::new(),
         readiness: Readiness::Ready,
         conditions: Vec::new(),
+        kubelet_version: Some("v1.37.2".to_owned()),
         allocatable: Resources { cpu_millis: 8_000, memory_bytes: 32 << 30 },
     }
 }
@@ -571,6 +573,36 @@ impl NodeMaintenance {
     #[must_use]
     pub fn stopping(mut self, time: Timestamp) -> Self {
         self.metadata.deletion_timestamp = Some(Time(time));
+        self
+    }
+}
+
+/// An order to drain that node, made a second into the year, which nobody has taken up.
+#[must_use]
+pub fn drain_order(id: &str, node: &str) -> DrainOrder {
+    let node = node_name(node);
+    DrainOrder {
+        name: DrainOrder::name_for(&node),
+        uid: uid("order", node.as_str()),
+        resource_version: "1".to_owned(),
+        request: DrainRequest {
+            id: id.into(),
+            node_uid: uid("node", node.as_str()),
+            node,
+            requested_by: None,
+            options: DrainSpec::default(),
+            created_at: at(1),
+            cancel: None,
+        },
+        status: DrainStatus { id: id.into(), ..DrainStatus::default() },
+    }
+}
+
+impl DrainOrder {
+    /// Taken up by the leader then.
+    #[must_use]
+    pub fn begun(mut self, time: Timestamp) -> Self {
+        self.status.started_at = Some(time);
         self
     }
 }

@@ -27,7 +27,7 @@ pub enum EvictionStrategy {
 }
 
 /// `status.phase` of a VMI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum VmiPhase {
     /// `Pending`, `Scheduling`, `Scheduled` or none yet: the VM is still starting.
     Starting,
@@ -180,6 +180,39 @@ pub struct Migration {
     pub phase: MigrationPhase,
     /// Why it failed, where KubeVirt says so on the migration itself.
     pub failure_reason: Option<String>,
+}
+
+impl RunStrategy {
+    /// As KubeVirt writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Always => "Always",
+            Self::RerunOnFailure => "RerunOnFailure",
+            Self::Manual => "Manual",
+            Self::Once => "Once",
+            Self::Halted => "Halted",
+            Self::Unknown(text) => text,
+        }
+    }
+}
+
+impl MigrationPhase {
+    /// As KubeVirt writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Scheduling => "Scheduling",
+            Self::Scheduled => "Scheduled",
+            Self::PreparingTarget => "PreparingTarget",
+            Self::TargetReady => "TargetReady",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Unknown(text) => text,
+        }
+    }
 }
 
 impl Migration {

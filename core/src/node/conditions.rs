@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
-use super::record::{Actor, ActorKind};
-use crate::{model::Node, names::FIELD_MANAGER};
+use crate::{
+    model::{Actor, ActorKind, Node},
+    names::FIELD_MANAGER,
+};
 
 /// The node is under maintenance.
 pub const MAINTENANCE_IN_PROGRESS: &str = "MaintenanceInProgress";
@@ -133,7 +135,8 @@ mod tests {
     }
 
     fn condition(type_: &str, is_true: bool, reason: &str, message: &str) -> NodeCondition {
-        NodeCondition { type_: type_.into(), is_true, reason: reason.into(), message: message.into() }
+        let (reason, message) = (reason.into(), message.into());
+        NodeCondition { type_: type_.into(), is_true, is_unknown: false, reason, message, since: None }
     }
 
     /// The node after the patch: strategic merge of the conditions by type.

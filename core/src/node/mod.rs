@@ -5,12 +5,12 @@
 
 mod conditions;
 mod patch;
-mod record;
-mod taint;
 mod write;
 
+pub use crate::model::{Actor, ActorKind, Record, RecordFault, RecordReading, TaintEffect, UnreadableRecord};
 pub use conditions::{DRAIN_IN_PROGRESS, DRAINED, DrainStage, Lifecycle, MAINTENANCE_IN_PROGRESS, conditions_patch};
-pub use patch::{Refused, add_taint, cordon, forget_record, remove_taint, restore, take_out, uncordon, write_record};
-pub use record::{Actor, ActorKind, Record, RecordFault, RecordReading, UnreadableRecord};
-pub use taint::TaintEffect;
+pub use patch::{
+    Refused, add_taint, cordon, forget_record, remove_taint, restore, take_out, uncordon, uncordon_left_behind,
+    write_record,
+};
 pub use write::{NodeError, change, read, set_conditions};

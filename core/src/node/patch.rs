@@ -7,12 +7,8 @@
 use k8s_openapi::api::core::v1::Taint;
 use serde_json::{Map, Value, json};
 
-use super::{
-    record::{Record, RecordFault, RecordReading},
-    taint::TaintEffect,
-};
 use crate::{
-    model::{Node, NodeName},
+    model::{Actor, Node, NodeName, Record, RecordFault, RecordReading, TaintEffect},
     names::{KUBEVIRT_DRAIN_TAINT_KEY, RECORD_ANNOTATION},
 };
 
@@ -29,6 +25,14 @@ pub enum Refused {
         node: NodeName,
         /// The taint's key.
         key: String,
+    },
+    /// Somebody took the node meanwhile.
+    #[error("node {node} was taken by {:?} {} meanwhile", by.kind, by.name)]
+    Taken {
+        /// The node.
+        node: NodeName,
+        /// Who acts on it now.
+        by: Actor,
     },
     /// The record must not be obeyed.
     #[error(transparent)]
@@ -95,6 +99,17 @@ pub fn cordon(node: &Node) -> Option<Value> {
 #[must_use]
 pub fn uncordon(node: &Node) -> Option<Value> {
     NodePatch::of(node).unschedulable(false).finish()
+}
+
+/// New pods again on a node that carries the record of an operation that is gone: the taint that it added goes, and the
+/// record. The node becomes schedulable whatever it was before: whoever asks wants that.
+pub fn uncordon_left_behind(node: &Node, record: &Record, drain_taint_key: &str) -> Result<Option<Value>, Refused> {
+    record.check_subject(node, drain_taint_key)?;
+    let mut patch = NodePatch::of(node).no_record().unschedulable(false);
+    if let Some(key) = &record.added_taint {
+        patch = patch.taints(&without_taint(&node.taints, key, Some(TaintEffect::NoSchedule)));
+    }
+    Ok(patch.finish())
 }
 
 /// Adds a taint at the end of the list; where the node has one of that key and effect, gives it this value.

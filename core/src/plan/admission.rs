@@ -5,10 +5,7 @@ use jiff::Timestamp;
 use super::quorum::{Quorum, quorum};
 use crate::{
     cluster::{Snapshot, View},
-    drain::DrainOptions,
-    maintenance::NodeMaintenance,
-    model::{Node, NodeName, Uid},
-    node::{ActorKind, Record},
+    model::{ActorKind, DrainOptions, DrainOrder, Node, NodeMaintenance, NodeName, Record, Uid},
 };
 
 /// Why a node may not go. Its reasons are those of the condition `Accepted` and of refused requests.
@@ -73,6 +70,9 @@ pub fn may_go(
     options: &DrainOptions,
 ) -> Result<(), Refusal> {
     let Some(found) = snapshot.node(node) else { return Err(Refusal::NodeNotFound { node: node.clone() }) };
+    if let Some(by) = rival_order(node, actor, snapshot) {
+        return Err(Refusal::DrainInProgress { node: node.clone(), by });
+    }
     if let Some(by) = rival_maintenance(node, actor, snapshot) {
         return Err(Refusal::AlreadyUnderMaintenance { node: node.clone(), by });
     }
@@ -89,8 +89,8 @@ pub fn may_go(
 
 /// The name of another maintenance that comes before this actor.
 ///
-/// An accepted one stays the holder until its object is gone. Among those not yet decided the oldest wins, then the
-/// lowest UID; whoever is no maintenance comes after them.
+/// An accepted one stays the holder until its object is gone. Among those not yet decided, and drain orders, the oldest
+/// wins, then the lowest UID; whoever is neither comes after them.
 fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
     let of_node = || snapshot.maintenances().filter(|maintenance| maintenance.spec.node_name == node.as_str());
     let own = of_node().find(|maintenance| actor.is_some() && actor == uid_of(maintenance).as_ref());
@@ -102,22 +102,50 @@ fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) 
     if let Some(holder) = others().find(|other| decision(other) == Decision::Accepted) {
         return Some(name(holder));
     }
+    let own_seniority = match own {
+        Some(own) => Some(seniority(own)),
+        None => own_order(node, actor, snapshot).map(seniority_of_order),
+    };
     others()
         .filter(|other| decision(other) == Decision::Open && other.metadata.deletion_timestamp.is_none())
-        .filter(|other| own.is_none_or(|own| seniority(other) < seniority(own)))
+        .filter(|other| own_seniority.as_ref().is_none_or(|own| seniority(other) < *own))
         .min_by_key(|other| seniority(other))
         .map(|other| name(other))
 }
 
-#[derive(PartialEq, Eq)]
-enum Decision {
+/// The order in whose name is asked.
+fn own_order<'a>(node: &NodeName, actor: Option<&Uid>, snapshot: &'a Snapshot) -> Option<&'a DrainOrder> {
+    snapshot.drain_order(node).map(AsRef::as_ref).filter(|order| Some(order.id()) == actor)
+}
+
+/// The id of a drain order that comes before this actor: one that has begun, until it is over; one that has not, if it
+/// is older than an undecided maintenance. An accepted maintenance comes before every order that has not begun.
+fn rival_order(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
+    let order = snapshot.drain_order(node).filter(|order| !order.is_finished() && Some(order.id()) != actor)?;
+    let own = snapshot
+        .maintenances()
+        .filter(|maintenance| maintenance.spec.node_name == node.as_str())
+        .find(|maintenance| actor.is_some() && actor == uid_of(maintenance).as_ref());
+    let comes_first = order.has_begun()
+        || own.is_none_or(|own| decision(own) == Decision::Open && seniority_of_order(order) < seniority(own));
+    comes_first.then(|| order.id().0.clone())
+}
+
+fn seniority_of_order(order: &DrainOrder) -> (Timestamp, Option<Uid>) {
+    (order.request.created_at, Some(order.id().clone()))
+}
+
+/// What was decided about a maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Decision {
     Accepted,
-    Refused,
+    /// Nothing yet, for this generation of its spec.
     Open,
+    Refused,
 }
 
 /// A refusal holds for the generation of the spec that was refused.
-fn decision(maintenance: &NodeMaintenance) -> Decision {
+pub(crate) fn decision(maintenance: &NodeMaintenance) -> Decision {
     match maintenance.condition("Accepted") {
         Some(condition) if condition.status == "True" => Decision::Accepted,
         Some(condition) if condition.status == "False" => {
@@ -134,6 +162,19 @@ fn decision(maintenance: &NodeMaintenance) -> Decision {
     }
 }
 
+/// Of several maintenances of a node the one with the least is the node's: the accepted one, else the oldest on which
+/// nobody has decided. `None`: it will never be.
+pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Timestamp, Option<Uid>)> {
+    let decision = decision(maintenance);
+    let is_going = maintenance.metadata.deletion_timestamp.is_some();
+    if decision == Decision::Refused || (decision == Decision::Open && is_going) {
+        return None;
+    }
+    let (created, uid) = seniority(maintenance);
+    Some((decision, created, uid))
+}
+
+/// The older one wins.
 fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Option<Uid>) {
     // One that the API server has not stamped cannot be older than one that it has.
     let created = maintenance.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
@@ -167,7 +208,7 @@ fn rival_record(node: &Node, actor: Option<&Uid>, snapshot: &Snapshot) -> Option
 mod tests {
     use super::*;
     use crate::{
-        drain::DrainSpec,
+        model::DrainSpec,
         model::testing::{at, maintenance, node, node_name, uid},
         node::Actor,
     };

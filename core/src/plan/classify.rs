@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     cluster::Snapshot,
-    drain::{DrainOptions, EvictOrBlock},
-    model::{ObjectKey, Owner, Pod, virtual_machine::VirtualMachineInstance},
+    model::{DrainOptions, EvictOrBlock, ObjectKey, Owner, Pod, virtual_machine::VirtualMachineInstance},
 };
 
 /// A workload and its verdict.
@@ -94,7 +93,7 @@ fn stays(pod: &Pod, options: &DrainOptions) -> Option<SkipReason> {
         Some(SkipReason::DaemonSet)
     } else if pod.annotations.contains_key(Pod::MIRROR_ANNOTATION) {
         Some(SkipReason::Mirror)
-    } else if options.pod_selector.as_ref().is_some_and(|selector| !selector.matches(pod)) {
+    } else if options.pod_selector.as_ref().is_some_and(|selector| !selector.matches(&pod.labels)) {
         Some(SkipReason::Deselected)
     } else {
         None
@@ -140,7 +139,7 @@ fn data_block(pod: &Pod, options: &DrainOptions) -> Option<Block> {
 mod tests {
     use super::*;
     use crate::{
-        drain::DrainSpec,
+        model::DrainSpec,
         model::testing::{at, hotplug_pod, launcher, pod},
     };
 

@@ -10,9 +10,8 @@ use super::{
 };
 use crate::{
     cluster::{Snapshot, View},
-    drain::{DrainOptions, ShutDownOrBlock, ShutDownOrMigrate},
     model::{
-        NodeName, ObjectKey, Pod,
+        DrainOptions, NodeName, ObjectKey, Pod, ShutDownOrBlock, ShutDownOrMigrate,
         virtual_machine::{EvictionStrategy, LiveMigratable, VirtualMachineInstance, VmiPhase},
     },
 };

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    drain::DrainSpec,
     model::{
+        DrainSpec,
         testing::{at, launcher, migration, vm, vmi},
         virtual_machine::{KubeVirtConfiguration, MigrationPhase, MigrationState},
     },

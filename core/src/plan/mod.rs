@@ -2,7 +2,6 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `verdict` | the vocabulary |
 //! | `classify` | the one classifier: a pod's verdict |
 //! | `launcher`, `restart` | its part for VMs: how a VM leaves, and whether it comes back |
 //! | `budget` | which budget an eviction asks, and what it allows |
@@ -24,8 +23,11 @@ mod preview;
 mod quorum;
 mod restart;
 mod room;
-mod verdict;
 
+pub use crate::model::{
+    Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict, Workload, WorkloadKind,
+};
+pub(crate) use admission::{Decision as MaintenanceDecision, decision as maintenance_decision, precedence};
 pub use admission::{Refusal, may_go};
 pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule, several_budgets};
 pub use classify::{Classified, classify, is_launcher, is_work_left, vmi_of};
@@ -35,6 +37,3 @@ pub use preview::{Counts, Entry, Plan, Warning, WarningReason, plan};
 pub use quorum::{Quorum, is_control_plane, quorum};
 pub use restart::restarts;
 pub use room::{Elsewhere, Room};
-pub use verdict::{
-    Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict, Workload, WorkloadKind,
-};

@@ -1,5 +1,7 @@
 //! The order in which workloads leave: what others need to leave goes later.
 
+use serde::Serialize;
+
 use super::{
     classify::has_kubevirt_label,
     names::{HOTPLUG_DISK, SERVE_EVICTION, VIRT_LAUNCHER},
@@ -10,7 +12,7 @@ use crate::{
 };
 
 /// When a workload leaves: those of a tier start when the tiers before it have left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Tier {
     /// VMs and ordinary pods.
     First,

@@ -1,5 +1,7 @@
 //! The plan of a node: what would happen to each of its workloads, in the order in which they would leave.
 
+use serde::Serialize;
+
 use super::{
     Allowances, Block, BlockClass, BudgetRule, Classified, Refusal, ShutDownBy, Tier, Verdict, Workload, budget_rule,
     classify, may_go,
@@ -8,8 +10,7 @@ use super::{
 };
 use crate::{
     cluster::{Snapshot, View},
-    drain::DrainOptions,
-    model::{Node, NodeName, ObjectKey, Pod, Readiness},
+    model::{DrainOptions, Node, NodeName, ObjectKey, Pod, Readiness},
 };
 
 /// What would happen if the node were drained now.
@@ -41,7 +42,8 @@ pub struct Entry {
 }
 
 /// Something worth knowing that blocks nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Warning {
     /// Which kind.
     pub reason: WarningReason,
@@ -50,7 +52,7 @@ pub struct Warning {
 }
 
 /// The kinds of warnings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum WarningReason {
     /// No other node seems to have room for the workload (an estimate).
     MayNotFit,
@@ -63,7 +65,8 @@ pub enum WarningReason {
 }
 
 /// How many workloads get which verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// Stay, and are no work.
     pub skip: usize,

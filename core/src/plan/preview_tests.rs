@@ -4,9 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    drain::DrainSpec,
     model::{
-        Budget,
+        Budget, DrainSpec,
         testing::{at, budget, launcher, migration, node, node_name, pod, vm, vmi},
         virtual_machine::{EvictionStrategy, MigrationPhase, VirtualMachineInstance},
     },

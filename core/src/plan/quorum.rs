@@ -5,9 +5,7 @@
 
 use crate::{
     cluster::{Snapshot, View},
-    maintenance::NodeMaintenance,
-    model::{Node, NodeName, Pod},
-    node::Record,
+    model::{Node, NodeMaintenance, NodeName, Pod, Record},
 };
 
 const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];

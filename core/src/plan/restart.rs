@@ -3,9 +3,8 @@
 use super::{Block, BlockReason, Restarts, ShutDownBy, Verdict, names::VM_KIND};
 use crate::{
     cluster::Snapshot,
-    drain::{DrainOptions, ShutDownOrBlock},
     model::{
-        ObjectKey,
+        DrainOptions, ObjectKey, ShutDownOrBlock,
         virtual_machine::{RunStrategy, VirtualMachineInstance},
     },
 };
@@ -66,7 +65,7 @@ pub(super) fn shut_down(
 mod tests {
     use super::*;
     use crate::{
-        drain::DrainSpec,
+        model::DrainSpec,
         model::testing::{vm, vmi},
     };
 

@@ -128,6 +128,11 @@ impl Watches {
         self.open.retain(|(collection, _)| collection.plural != plural);
     }
 
+    /// Every version of that object since the server was made; `None`: it was gone.
+    pub(super) fn versions(&self, path: &str) -> Vec<Option<Value>> {
+        self.history.iter().filter(|change| change.path == path).map(|change| change.new.clone()).collect()
+    }
+
     pub(super) fn forget_until(&mut self, version: u64) {
         self.forgotten = version;
     }

@@ -18,6 +18,8 @@ pub(super) struct Store {
     pub(super) version: u64,
     pub(super) watches: Watches,
     pub(super) evicted: Vec<String>,
+    /// The node of each pod that was evicted, as it was then.
+    pub(super) evicted_from: Vec<Value>,
 }
 
 /// As much of strategic merge as node conditions need: merged by type, with the directive to delete.
@@ -162,6 +164,8 @@ impl Store {
         if *uid != current["metadata"]["uid"] {
             return failure(409, "Conflict", "another pod of that name");
         }
+        let node = format!("/api/v1/nodes/{}", current["spec"]["nodeName"].as_str().unwrap_or_default());
+        self.evicted_from.push(self.objects.get(&node).cloned().unwrap_or_default());
         self.evicted.push(pod.to_owned());
         self.remove(pod);
         (201, json!({ "kind": "Status", "status": "Success" }))

@@ -5,7 +5,7 @@ use crate::{
     drain::{WorkloadProgress, WorkloadState},
     maintenance::accept::actor,
     model::{
-        ObjectKey,
+        ObjectKey, TroubleReason,
         testing::{at, maintenance, node},
     },
     names::DRAIN_TAINT_KEY,
@@ -193,7 +193,7 @@ fn no_more_than_a_hundred_pods_are_named() {
 
 #[test]
 fn an_error_is_shown_while_it_lasts() {
-    let trouble = Trouble::new("NodeLeaseHeld", "node node02 is held by fence-agents");
+    let trouble = Trouble::new(TroubleReason::NodeLeaseHeld, "node node02 is held by fence-agents");
     let known = Known { trouble: Some(&trouble), lease_errors: 2, ..Known::default() };
     let status = of_accepted(&fresh(), &known, at(5));
     assert_eq!(status.last_error.as_deref(), Some("node node02 is held by fence-agents"));

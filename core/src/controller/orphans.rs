@@ -1,18 +1,13 @@
 //! Records on nodes whose maintenance is gone: the finalizer was removed by force, or somebody wrote the record by hand.
 
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject},
-};
-
-use super::{NodeMaintenance, cancel::take_back, context::Context, news::News};
+use super::{NodeMaintenance, context::Context, news::News};
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
-    drain::DrainSpec,
     lease::NodeLease,
-    model::{Node, Uid},
-    node::{self, ActorKind, Record, RecordReading},
+    maintenance::maintenance_is_gone,
+    migration::take_back,
+    model::{ActorKind, DrainSpec, Node, Record, RecordReading, Uid},
+    node,
 };
 
 /// What is to be done about the record on a node.
@@ -37,6 +32,11 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
         }
         RecordReading::Present(record) => record,
     };
+    if record.actor.kind == ActorKind::Order
+        && snapshot.drain_order(&node.name).is_some_and(|order| *order.id() == record.actor.uid && !order.is_finished())
+    {
+        return Finding::Fine;
+    }
     if record.actor.kind != ActorKind::Maintenance {
         let (kind, name) = (record.actor.kind, &record.actor.name);
         return Finding::Report(format!(
@@ -57,7 +57,7 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
 /// Restores a node whose maintenance is gone, if the API server confirms that it is. `Err`: try again later.
 pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
     let client = context.cluster.client();
-    if !is_gone(client, record).await? {
+    if !maintenance_is_gone(client, &record.actor).await.map_err(|error| error.to_string())? {
         // One that cannot be decoded, or has only just been made.
         return Err(format!("NodeMaintenance {} is there, but the cache does not show it", record.actor.name));
     }
@@ -73,7 +73,7 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     record.check(node, key).map_err(|error| error.to_string())?;
     // The options went with the object; without them nothing is aborted that runs.
     let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
-    let left = take_back(context, &node.name, record, &options).await;
+    let left = take_back(&context.cluster, &node.name, record, &options).await;
     if !left.is_empty() {
         context.publisher.of_node(node, News::LeftBehind(left.join("; ")));
     }
@@ -104,23 +104,6 @@ pub(super) fn left_behind(
     match find(node, snapshot, drain_taint_key) {
         Finding::Restore(record) if record.actor.uid != uid_of(newcomer) => Some(record),
         _ => None,
-    }
-}
-
-/// Asks the API server whether the maintenance of a record is gone. A server that does not serve the kind, or does not
-/// let us read it, has confirmed nothing.
-pub(super) async fn is_gone(client: &Client, record: &Record) -> Result<bool, String> {
-    // Not decoded as a NodeMaintenance: one that cannot be read lives all the same.
-    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<NodeMaintenance>(&()));
-    match Answer::within(REQUEST_TIMEOUT, api.get(&record.actor.name)).await {
-        Answer::Done(object) => Ok(object.metadata.uid.as_deref() != Some(record.actor.uid.as_str())),
-        Answer::Refused(status) if status.is_not_found() => {
-            let names_it = status.details.as_ref().is_some_and(|details| details.name == record.actor.name);
-            if names_it { Ok(true) } else { Err("the API server does not serve NodeMaintenances".to_owned()) }
-        }
-        Answer::Refused(status) => Err(status.message),
-        Answer::Unavailable(error) => Err(error.to_string()),
-        Answer::TimedOut => Err("no answer from the API server".to_owned()),
     }
 }
 

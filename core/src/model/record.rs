@@ -4,13 +4,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schema::without_description;
-
-use super::taint::TaintEffect;
-use crate::{
-    model::{Node, NodeName, Uid},
-    names::RECORD_ANNOTATION,
-};
+use super::{Node, NodeName, TaintEffect, Uid};
+use crate::{names::RECORD_ANNOTATION, schema::without_description};
 
 /// A longer text is not read: Careen's own records stay far below (forty bytes for each evacuation).
 const LONGEST: usize = 64 * 1024;
@@ -188,7 +183,7 @@ impl Record {
     }
 
     /// Whether it is about this node and this server's taint. A taint that was removed by hand is no fault here.
-    pub(super) fn check_subject(&self, node: &Node, drain_taint_key: &str) -> Result<(), RecordFault> {
+    pub(crate) fn check_subject(&self, node: &Node, drain_taint_key: &str) -> Result<(), RecordFault> {
         if self.node_uid != node.uid {
             return Err(RecordFault::OtherNode {
                 node: node.name.clone(),

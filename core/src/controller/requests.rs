@@ -6,9 +6,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{NodeMaintenance, status::Trouble};
+use super::NodeMaintenance;
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
+    model::{Trouble, TroubleReason},
     names::{FIELD_MANAGER, FINALIZER},
 };
 
@@ -29,9 +30,9 @@ pub(super) enum WriteError {
 impl From<WriteError> for Trouble {
     fn from(error: WriteError) -> Self {
         let reason = match error {
-            WriteError::Changed(_) => "Contended",
-            WriteError::Forbidden { .. } => "Forbidden",
-            WriteError::Failed { .. } => "ApiServerUnavailable",
+            WriteError::Changed(_) => TroubleReason::Contended,
+            WriteError::Forbidden { .. } => TroubleReason::Forbidden,
+            WriteError::Failed { .. } => TroubleReason::ApiServerUnavailable,
         };
         Self::new(reason, error.to_string())
     }

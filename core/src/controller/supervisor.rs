@@ -1,6 +1,10 @@
 //! Who works on what, while this replica leads: one worker for each accepted maintenance; none waits for another.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{
@@ -13,6 +17,7 @@ use super::{
     accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, understand},
     context::Context,
     news::News,
+    order::{OrderWorker, forget, refuse},
     orphans::{self, Finding},
     requests::{self, WriteError, has_finalizer},
     status,
@@ -21,8 +26,9 @@ use super::{
 use crate::{
     cluster::{Concerned, Snapshot},
     metrics::{MaintenancePhase, Metrics, PhaseLabels},
-    model::{NodeName, Uid},
+    model::{DrainOptions, DrainOrder, NodeName, Trouble, Uid},
     node,
+    order::{self, Duty, OrderWriteError, duty},
 };
 
 /// What failed is looked at again after this time.
@@ -32,6 +38,10 @@ const RETRY: Duration = Duration::from_secs(15);
 pub(super) struct Supervisor {
     context: Context,
     workers: BTreeMap<Uid, Member>,
+    /// Drain orders that are being carried out, by id.
+    orders: BTreeMap<Uid, Member>,
+    /// Orders that are being refused or forgotten, or were, by id: the cache may not show it yet.
+    settled_orders: BTreeSet<(Uid, bool)>,
     tasks: JoinSet<Done>,
     /// Refusals that are being written, or were, by UID and generation: the cache may not show them yet.
     refused: BTreeMap<Uid, Option<i64>>,
@@ -57,6 +67,8 @@ struct Member {
 /// A task that has ended.
 enum Done {
     Worker(Uid),
+    Order(Uid),
+    SettledOrder((Uid, bool), Result<(), OrderWriteError>),
     Refusal(Uid, Result<(), WriteError>),
     Record(NodeName, Result<(), String>),
 }
@@ -66,6 +78,8 @@ impl Supervisor {
         Self {
             context,
             workers: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            settled_orders: BTreeSet::new(),
             tasks: JoinSet::new(),
             refused: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -99,7 +113,7 @@ impl Supervisor {
 
     fn take_up(&mut self, concerned: &Concerned, stopping: &watch::Receiver<bool>) {
         let snapshot = self.context.cluster.snapshot();
-        for member in self.workers.values() {
+        for member in self.workers.values().chain(self.orders.values()) {
             if concerned.concerns(&member.node) || concerned.maintenances.contains(&member.name) {
                 member.wake.notify_one();
             }
@@ -122,6 +136,9 @@ impl Supervisor {
             if self.workers.contains_key(&uid_of(object)) {
                 snapshot.put(as_accepted(object, self.context.clock.now()));
             }
+        }
+        for order in self.orders_in_hand(&snapshot) {
+            snapshot.put(as_begun(&order, self.context.clock.now()));
         }
         self.refused.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
         for object in objects {
@@ -149,10 +166,79 @@ impl Supervisor {
                         snapshot.put(as_accepted(&object, self.context.clock.now()));
                         self.employ(&object, accepted, stopping);
                     }
-                    Decision::Refused(refused) => self.refuse(object, refused),
+                    Decision::Refused(refused) => {
+                        let now = self.context.clock.now();
+                        let status = Some(status::of_refused(&object, &refused, now));
+                        snapshot.put(NodeMaintenance { status, ..NodeMaintenance::clone(&object) });
+                        self.refuse(object, refused);
+                    }
                 },
             }
         }
+        self.assign_orders(&snapshot, stopping);
+    }
+
+    /// The orders that are being carried out here.
+    fn orders_in_hand(&self, snapshot: &Snapshot) -> Vec<Arc<DrainOrder>> {
+        snapshot.drain_orders().filter(|order| self.orders.contains_key(order.id())).cloned().collect()
+    }
+
+    /// Does its duty about every drain order; `snapshot` holds what was decided about maintenances just now.
+    fn assign_orders(&mut self, snapshot: &Snapshot, stopping: &watch::Receiver<bool>) {
+        let now = self.context.clock.now();
+        let orders: Vec<_> = snapshot.drain_orders().cloned().collect();
+        self.settled_orders.retain(|(id, _)| orders.iter().any(|order| order.id() == id));
+        for order in orders {
+            if self.orders.contains_key(order.id()) {
+                continue;
+            }
+            match duty(&order, snapshot, now) {
+                Duty::CarryOut(options) => self.carry_out(&order, options, stopping),
+                Duty::Keep(None) => {}
+                Duty::Keep(Some(at)) => self.retry_at = Some(self.retry_at.map_or(at, |retry| retry.min(at))),
+                Duty::Refuse(refused) => {
+                    let (reason, message) = (refused.reason, &refused.message);
+                    tracing::info!(drain = %order.id(), node = %order.node(), reason, message, "not carried out");
+                    self.settle_order(order, Some(refused));
+                }
+                Duty::Forget => self.settle_order(order, None),
+            }
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        order: &DrainOrder,
+        options: Result<DrainOptions, Trouble>,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        tracing::info!(drain = %order.id(), node = %order.node(), "carries a drain order out");
+        let wake = Arc::new(Notify::new());
+        let worker = OrderWorker::new(self.context.clone(), order, options);
+        let (woken, stopping, id) = (wake.clone(), stopping.clone(), order.id().clone());
+        let task = self.tasks.spawn(async move {
+            let ended = worker.run(woken, stopping).await;
+            tracing::debug!(drain = %id, ?ended, "a worker has ended");
+            Done::Order(id)
+        });
+        let member = Member { node: order.node().clone(), name: String::new(), wake, task: task.id() };
+        self.orders.insert(order.id().clone(), member);
+    }
+
+    /// Refuses an order, or forgets it.
+    fn settle_order(&mut self, order: Arc<DrainOrder>, refused: Option<order::Refused>) {
+        let what = (order.id().clone(), refused.is_some());
+        if !self.settled_orders.insert(what.clone()) {
+            return;
+        }
+        let context = self.context.clone();
+        self.tasks.spawn(async move {
+            let settled = match refused {
+                Some(refused) => refuse(&context, &order, refused).await,
+                None => forget(&context, &order).await,
+            };
+            Done::SettledOrder(what, settled)
+        });
     }
 
     fn employ(&mut self, object: &NodeMaintenance, accepted: Accepted, stopping: &watch::Receiver<bool>) {
@@ -201,7 +287,8 @@ impl Supervisor {
                 *known == text && !matches!(state, RecordState::Failed(at) if *at <= now)
             });
             // A record that is obeyed stands in for a maintenance that this replica has a worker for no longer.
-            let worked_on = self.workers.values().any(|member| member.node == node.name);
+            let acts = |member: &Member| member.node == node.name;
+            let worked_on = self.workers.values().any(acts);
             if known || worked_on {
                 continue;
             }
@@ -235,7 +322,16 @@ impl Supervisor {
                 self.workers.remove(&uid);
                 return Concerned::everything();
             }
-            Ok(Done::Refusal(_, Ok(())) | Done::Record(_, Ok(()))) => {}
+            Ok(Done::Order(id)) => {
+                self.orders.remove(&id);
+                return Concerned::everything();
+            }
+            Ok(Done::Refusal(_, Ok(())) | Done::Record(_, Ok(())) | Done::SettledOrder(_, Ok(()))) => {}
+            Ok(Done::SettledOrder(what, Err(error))) => {
+                tracing::warn!(%error, "what became of a drain order could not be written");
+                self.settled_orders.remove(&what);
+                self.retry_later();
+            }
             Ok(Done::Refusal(uid, Err(error))) => {
                 tracing::warn!(%error, "a refusal could not be written");
                 self.refused.remove(&uid);
@@ -253,6 +349,7 @@ impl Supervisor {
                 // A fault of ours. If it was a worker, another takes its place, from what is in the cluster.
                 tracing::error!(%error, "a task of the controller failed");
                 self.workers.retain(|_, member| member.task != error.id());
+                self.orders.retain(|_, member| member.task != error.id());
                 self.retry_later();
             }
         }
@@ -336,6 +433,12 @@ fn as_accepted(object: &NodeMaintenance, now: Timestamp) -> NodeMaintenance {
     let mut accepted = object.clone();
     accepted.status = Some(status::of_accepted(object, &status::Known::default(), now));
     accepted
+}
+
+fn as_begun(order: &DrainOrder, now: Timestamp) -> DrainOrder {
+    let mut begun = order.clone();
+    begun.status.started_at.get_or_insert(now);
+    begun
 }
 
 fn uid_of(object: &NodeMaintenance) -> Uid {

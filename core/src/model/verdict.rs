@@ -7,10 +7,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    model::{ObjectKey, Uid},
-    schema::without_description,
-};
+use super::{ObjectKey, Uid};
+use crate::schema::without_description;
 
 /// A pod or a VM on a node. A VM and its launcher pod are one workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

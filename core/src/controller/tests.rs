@@ -1,5 +1,8 @@
 //! The whole controller against an API server in memory, in paused time.
 
+mod operations;
+mod orders;
+mod process;
 mod world;
 
 use std::time::Duration;

@@ -1,17 +1,16 @@
-//! Takes back what a maintenance has asked of KubeVirt: marks first, then migrations.
+//! Takes back what a maintenance or a drain has asked of KubeVirt: marks first, then migrations.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::context::Context;
+use super::{
+    CancelStep, Left, Outcome, RequestError, cancel_evacuation, delete_migration, get_instance, next_cancel_steps,
+};
 use crate::{
-    cluster::Snapshot,
-    drain::DrainOptions,
-    migration::{self, CancelStep, Left, Outcome, RequestError, next_cancel_steps},
-    model::NodeName,
-    node::Record,
+    cluster::{Cluster, Snapshot},
+    model::{DrainOptions, NodeName, Record},
 };
 
 /// It is tried for so long; then the rest is reported, and the node restored all the same.
@@ -20,16 +19,11 @@ const CANCEL_FOR: Duration = Duration::from_secs(30);
 const CANCEL_PAUSE: Duration = Duration::from_millis(500);
 
 /// Works until nothing is left to take back, or for half a minute; returns what is left, in sentences.
-pub(super) async fn take_back(
-    context: &Context,
-    node: &NodeName,
-    record: &Record,
-    options: &DrainOptions,
-) -> Vec<String> {
+pub async fn take_back(cluster: &Cluster, node: &NodeName, record: &Record, options: &DrainOptions) -> Vec<String> {
     let deadline = Instant::now() + CANCEL_FOR;
     let mut refused = Vec::new();
     let mut given_up: Vec<CancelStep> = Vec::new();
-    let mut snapshot = look(context, node, record, deadline).await;
+    let mut snapshot = look(cluster, node, record, deadline).await;
     loop {
         let mut cancellation = next_cancel_steps(node, &record.evacuations, &record.actor.uid, &snapshot, options);
         cancellation.next.retain(|step| !given_up.contains(step));
@@ -38,7 +32,7 @@ pub(super) async fn take_back(
             return refused;
         }
         // One after the other would keep the node cordoned for as long as each VM's request takes.
-        let steps = join_all(cancellation.next.iter().map(|step| perform(context, node, step)));
+        let steps = join_all(cancellation.next.iter().map(|step| perform(cluster, node, step)));
         let Ok(outcomes) = timeout_at(deadline, steps).await else {
             refused.push(format!("KubeVirt did not take everything back within {} s", CANCEL_FOR.as_secs()));
             return refused;
@@ -56,7 +50,7 @@ pub(super) async fn take_back(
             }
         }
         sleep(CANCEL_PAUSE).await;
-        snapshot = context.cluster.snapshot();
+        snapshot = cluster.snapshot();
     }
 }
 
@@ -66,12 +60,11 @@ fn goes_on(left: &Left) -> String {
 
 /// The cluster, with the VMIs that were asked to leave as the API server has them now: the mark of an eviction that was
 /// answered just before may not be in the cache yet.
-async fn look(context: &Context, node: &NodeName, record: &Record, deadline: Instant) -> Snapshot {
-    let cluster = &context.cluster;
+async fn look(cluster: &Cluster, node: &NodeName, record: &Record, deadline: Instant) -> Snapshot {
     let mut snapshot = cluster.snapshot();
     let asked = snapshot.virtual_machine_instances_on(node).filter(|vmi| record.evacuations.contains(&vmi.uid));
     let asked: Vec<_> = asked.map(|vmi| vmi.key.clone()).collect();
-    let reads = join_all(asked.iter().map(|key| migration::get_instance(cluster.client(), key)));
+    let reads = join_all(asked.iter().map(|key| get_instance(cluster.client(), key)));
     for found in timeout_at(deadline, reads).await.unwrap_or_default() {
         match found {
             Ok(Some(vmi)) => {
@@ -84,11 +77,11 @@ async fn look(context: &Context, node: &NodeName, record: &Record, deadline: Ins
     snapshot
 }
 
-async fn perform(context: &Context, node: &NodeName, step: &CancelStep) -> Result<Outcome, RequestError> {
-    let client = context.cluster.client();
+async fn perform(cluster: &Cluster, node: &NodeName, step: &CancelStep) -> Result<Outcome, RequestError> {
+    let client = cluster.client();
     let outcome = match step {
-        CancelStep::CancelEvacuation { vmi } => migration::cancel_evacuation(client, vmi, node).await,
-        CancelStep::DeleteMigration { key, uid } => migration::delete_migration(client, key, uid).await,
+        CancelStep::CancelEvacuation { vmi } => cancel_evacuation(client, vmi, node).await,
+        CancelStep::DeleteMigration { key, uid } => delete_migration(client, key, uid).await,
     };
     tracing::info!(%node, ?step, ?outcome, "took back");
     outcome

@@ -12,13 +12,8 @@ use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    drain::DrainSpec,
-    model::{InvalidNodeName, NodeName},
-    node::Record,
-    plan::{BlockClass, BlockReason},
-    schema::without_description,
-};
+use super::{BlockClass, BlockReason, DrainSpec, InvalidNodeName, NodeName, Record};
+use crate::schema::without_description;
 
 /// What is wanted: a node out of service, for as long as this object exists.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]

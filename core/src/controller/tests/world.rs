@@ -12,10 +12,11 @@ use tokio::{
 use crate::{
     clock::Clock,
     cluster::{Cluster, client_on},
-    maintenance::{Controller, Settings},
+    controller::{Controller, Settings},
     metrics::Metrics,
     model::testing::at,
     names::{DRAIN_TAINT_KEY, RECORD_ANNOTATION},
+    operation::Operations,
     testing::FakeServer,
 };
 
@@ -62,7 +63,7 @@ impl World {
     pub(super) fn start(mut self) -> Self {
         let server = self.server.another_link();
         let metrics = Metrics::default();
-        let cluster = Cluster::whole(client_on(server.service(), &metrics), metrics);
+        let cluster = Cluster::with_orders(client_on(server.service(), &metrics), "careen", metrics);
         let settings = Settings {
             identity: format!("replica-{}", self.clock.now()),
             namespace: "careen".to_owned(),
@@ -84,6 +85,20 @@ impl World {
         self
     }
 
+    /// Ends it at once, and starts another.
+    pub(super) async fn next_leader(&mut self) {
+        self.running.take().unwrap().task.abort();
+        let world = std::mem::replace(self, Self::new(0));
+        *self = world.start();
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Ends it at once, in the middle of whatever it does.
+    pub(super) fn kill(mut self) -> Self {
+        self.running.take().unwrap().task.abort();
+        self
+    }
+
     /// What the controller has sent.
     pub(super) fn link(&self) -> &FakeServer {
         &self.running.as_ref().unwrap().server
@@ -91,6 +106,15 @@ impl World {
 
     pub(super) fn cluster(&self) -> &Cluster {
         &self.running.as_ref().unwrap().cluster
+    }
+
+    /// What a face calls, on a replica of its own with caches of its own.
+    pub(super) async fn operations(&self) -> Operations {
+        let metrics = Metrics::default();
+        let client = client_on(self.server.another_link().service(), &metrics);
+        let cluster = Cluster::with_orders(client, "careen", metrics);
+        cluster.ready().await;
+        Operations::new(cluster, self.clock, "careen", DRAIN_TAINT_KEY)
     }
 
     pub(super) fn begin(&self, name: &str, node: &str) {
@@ -197,4 +221,38 @@ pub(super) fn content(mut node: Value) -> Value {
         node.as_object_mut().unwrap().remove("spec");
     }
     node
+}
+
+pub(super) const ORDER: &str = "/api/v1/namespaces/careen/configmaps/drain-node02";
+
+/// Somebody orders a drain of node02.
+pub(super) fn put_order(world: &World, id: &str, options: &Value) {
+    let request = json!({
+        "id": id, "node": "node02", "nodeUid": "uid-node02", "requestedBy": "alice", "options": options,
+        "createdAt": world.clock.now().to_string(),
+    });
+    let metadata = json!({ "name": "drain-node02", "namespace": "careen", "uid": "uid-order" });
+    world.server.put(ORDER, json!({ "metadata": metadata, "data": { "request": request.to_string() } }));
+}
+
+/// Somebody wants it to end.
+pub(super) fn cancel_order(world: &World) {
+    world.server.edit(ORDER, |order| {
+        let mut request = entry(order, "request");
+        request["cancel"] = json!({ "at": world.clock.now().to_string() });
+        order["data"]["request"] = json!(request.to_string());
+    });
+}
+
+fn entry(order: &Value, name: &str) -> Value {
+    order["data"][name].as_str().map(|text| serde_json::from_str(text).unwrap()).unwrap_or_default()
+}
+
+/// What has become of the order.
+pub(super) fn order_status(world: &World) -> Value {
+    world.server.get(ORDER).map(|order| entry(&order, "status")).unwrap_or_default()
+}
+
+pub(super) fn has_record(world: &World) -> bool {
+    world.node()["metadata"]["annotations"][RECORD_ANNOTATION].is_string()
 }

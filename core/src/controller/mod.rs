@@ -1,0 +1,41 @@
+//! The controller: carries maintenances and drain orders out, on the leader.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `election` | stands for election and leads |
+//! | `supervisor` | who works on what |
+//! | `acting` | what whoever acts on a node has: the node Lease, the drain, what went wrong |
+//! | `worker` | one accepted maintenance, from its start to its end |
+//! | `steps`, `stop` | how its node goes out of service, and comes back |
+//! | `report` | how a maintenance tells people how it is doing |
+//! | `order` | one drain order, from its start to its outcome |
+//! | `process` | one drain in somebody's own process |
+//! | `orphans` | records on nodes whose maintenance or order is gone |
+//! | `news` | Kubernetes Events |
+//! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
+
+mod acting;
+mod context;
+mod election;
+mod news;
+mod order;
+mod orphans;
+mod overlay;
+mod pace;
+mod process;
+mod report;
+mod requests;
+mod steps;
+mod stop;
+mod supervisor;
+mod worker;
+
+pub use context::Settings;
+pub use election::Controller;
+pub use news::News;
+pub use process::{DrainHere, DrainReport, ProcessDrain};
+
+use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status};
+
+#[cfg(test)]
+mod tests;

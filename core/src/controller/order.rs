@@ -1,0 +1,310 @@
+//! Carries one drain order out: cordons its node without a taint, drains it, says what became of it. The node stays
+//! cordoned.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use super::{
+    acting::{Acting, lease_changed, next_outcome},
+    context::Context,
+    overlay::Overlay,
+    pace::Pace,
+    worker::Ended,
+};
+use crate::{
+    cluster::Snapshot,
+    drain::DrainPhase,
+    maintenance::status::{blocking, to_the_second},
+    model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Trouble, TroubleReason, Uid},
+    node::DrainStage,
+    order::{OrderWriteError, Orders, Refused},
+};
+
+/// Two looks that nothing but time has caused are at least so far apart.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
+/// One drain order that is being carried out.
+pub(super) struct OrderWorker {
+    acting: Acting,
+    orders: Orders,
+    id: Uid,
+    node_uid: Uid,
+    options: Result<DrainOptions, Trouble>,
+    own_order: Overlay<DrainOrder>,
+    pace: Pace,
+}
+
+/// What follows from one look.
+enum Round {
+    /// To wait, until then at the latest.
+    Waits(Option<Timestamp>),
+    /// It is over.
+    Over(DrainEnd, &'static str),
+}
+
+impl OrderWorker {
+    pub(super) fn new(context: Context, order: &DrainOrder, options: Result<DrainOptions, Trouble>) -> Self {
+        Self {
+            orders: Orders::new(context.cluster.client(), &context.settings.namespace),
+            acting: Acting::new(context, order.node().clone(), order.actor()),
+            id: order.id().clone(),
+            node_uid: order.request.node_uid.clone(),
+            options,
+            own_order: Overlay::default(),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Works until the order is over or this replica stops. `wake` tells of changes.
+    pub(super) async fn run(mut self, wake: Arc<Notify>, mut stopping: watch::Receiver<bool>) -> Ended {
+        loop {
+            if *stopping.borrow() {
+                self.acting.settle().await;
+                return Ended::Stopped;
+            }
+            let Some(order) = self.look().1 else {
+                // Deleted by force. Nobody wants this drain any more, and nobody asks what became of it.
+                return self.end(DrainEnd::Cancelled, "its order was deleted", &wake, &mut stopping).await;
+            };
+            if order.is_finished() {
+                return Ended::Gone;
+            }
+            let wake_at = match self.round(&order).await {
+                Ok(Round::Waits(at)) => at,
+                Ok(Round::Over(end, message)) => return self.end(end, message, &wake, &mut stopping).await,
+                Err(trouble) => Some(self.acting.failed(trouble)),
+            };
+            let status_at = self.write_status().await;
+            let now = self.acting.now();
+            let until = [wake_at, status_at, self.acting.retry.at.filter(|at| *at > now)].into_iter().flatten().min();
+            let until = until.map(|until| until.max(now + SHORTEST_WAIT));
+            let clock = self.acting.context.clock;
+            tokio::select! {
+                () = wake.notified() => {}
+                outcome = next_outcome(&mut self.acting.drain) => self.acting.take_up(outcome),
+                () = lease_changed(self.acting.lease.as_mut()) => {}
+                () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
+                _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// The cluster as it is best known, our own last writes included, and the order in it.
+    fn look(&mut self) -> (Snapshot, Option<Arc<DrainOrder>>) {
+        let snapshot = self.acting.snapshot();
+        let cached = snapshot.drain_order(&self.acting.node).cloned();
+        let order = cached.map(|cached| self.own_order.over(&cached.resource_version).cloned().unwrap_or(cached));
+        (snapshot, order.filter(|order| *order.id() == self.id))
+    }
+
+    /// The node that was meant, as long as it is there.
+    fn own_node(&mut self) -> Option<Arc<Node>> {
+        let snapshot = self.acting.snapshot();
+        snapshot.node(&self.acting.node).filter(|node| node.uid == self.node_uid).cloned()
+    }
+
+    /// Takes the steps in their order, up to the first that has to wait.
+    async fn round(&mut self, order: &DrainOrder) -> Result<Round, Trouble> {
+        let Some(node) = self.own_node() else {
+            return Ok(Round::Over(DrainEnd::NodeGone, "the node has left the cluster"));
+        };
+        if order.request.cancel.is_some() {
+            return Ok(Round::Over(DrainEnd::Cancelled, "it was cancelled: the node stays cordoned if it was"));
+        }
+        if self.acting.retry.at.is_some_and(|at| at > self.acting.now()) {
+            return Ok(Round::Waits(self.acting.retry.at));
+        }
+        let options = self.options.clone()?;
+        // Before the node Lease is taken: whoever undoes what another has left behind needs it.
+        self.acting.intended_record(&node)?;
+        self.acting.hold_node(&node).await?;
+        self.acting.cordon_and_record(&node).await?;
+        self.say_begun().await?;
+        self.acting.say(DrainStage::InProgress).await?;
+        self.acting.caches_are_filled()?;
+        self.acting.begin_anew();
+        self.acting.trouble = None;
+        let started = order.status.started_at;
+        let step =
+            self.acting.drain_step(&options, |record, _| started.map_or(record.since, |at| at.max(record.since)));
+        let Some(step) = step else { return Ok(Round::Waits(None)) };
+        let round = match &step.phase {
+            DrainPhase::Drained => Round::Over(DrainEnd::Drained, "nothing is left on the node that had to leave"),
+            DrainPhase::TimedOut => Round::Over(DrainEnd::TimedOut, "its time is over: the node stays cordoned"),
+            DrainPhase::NodeGone => Round::Over(DrainEnd::NodeGone, "the node has left the cluster"),
+            DrainPhase::Draining | DrainPhase::Waiting(_) | DrainPhase::Stopped => Round::Waits(step.wake_at),
+        };
+        self.acting.last = Some((step.phase, step.progress));
+        Ok(round)
+    }
+
+    /// That it has begun is said before anything is asked to leave: from now on it is not decided on again.
+    async fn say_begun(&mut self) -> Result<(), Trouble> {
+        let Some(order) = self.look().1.filter(|order| !order.has_begun()) else { return Ok(()) };
+        let now = to_the_second(self.acting.now());
+        let status = DrainStatus { id: self.id.clone(), started_at: Some(now), ..order.status.clone() };
+        match self.write(&order, &status).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(trouble_with_order(&error)),
+        }
+    }
+
+    async fn write(&mut self, order: &DrainOrder, status: &DrainStatus) -> Result<(), OrderWriteError> {
+        let cached = |this: &Self| {
+            let snapshot = this.acting.context.cluster.snapshot();
+            snapshot.drain_order(&this.acting.node).map(|order| order.resource_version.clone()).unwrap_or_default()
+        };
+        let from = cached(self);
+        let written = self.orders.write_status(order, status).await?;
+        if cached(self) == from {
+            let version = written.resource_version.clone();
+            self.own_order.wrote(&from, &version, written);
+        }
+        Ok(())
+    }
+
+    /// Writes the status if it says something new and it is time to; returns when it has to be written else.
+    async fn write_status(&mut self) -> Option<Timestamp> {
+        let now = self.acting.now();
+        let order = self.look().1?;
+        let wanted = self.status(&order);
+        if wanted == order.status {
+            self.pace.is_up_to_date();
+            return None;
+        }
+        let mere_progress = wanted.trouble == order.status.trouble;
+        if let Some(due) = self.pace.begin(mere_progress, now) {
+            return Some(due);
+        }
+        match self.write(&order, &wanted).await {
+            Ok(()) => {
+                self.pace.wrote();
+                None
+            }
+            Err(OrderWriteError::Changed(_)) => self.pace.again_at(),
+            Err(error) => {
+                tracing::warn!(drain = %self.id, %error, "the status of the order could not be written");
+                self.pace.failed(now)
+            }
+        }
+    }
+
+    /// What is to be said of it now.
+    fn status(&self, order: &DrainOrder) -> DrainStatus {
+        let mut status = DrainStatus {
+            id: self.id.clone(),
+            trouble: self.acting.trouble.clone(),
+            outcome: None,
+            ..order.status.clone()
+        };
+        if let Some((_, progress)) = &self.acting.last {
+            // Another leader counts only what it has seen itself.
+            status.had_to_leave = status.had_to_leave.max(progress.had_to_leave);
+            status.blocked = progress.blocked().len();
+            status.blocking = blocking(progress);
+        }
+        status
+    }
+
+    /// Ends it: nothing new starts, what was asked is taken back unless it is done, the record goes, the outcome is kept.
+    async fn end(
+        mut self,
+        end: DrainEnd,
+        message: &'static str,
+        wake: &Notify,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Ended {
+        tracing::info!(drain = %self.id, node = %self.acting.node, ?end, "the drain ends");
+        self.acting.settle().await;
+        self.acting.drain = None;
+        self.acting.show_blocked(None);
+        self.acting.begin_anew();
+        let mut left_behind = None;
+        loop {
+            let retry_at = match self.end_once(end, message, &mut left_behind).await {
+                Ok(()) => {
+                    self.acting.release_node().await;
+                    return Ended::Gone;
+                }
+                Err(trouble) => self.acting.failed(trouble),
+            };
+            let status_at = self.write_status().await;
+            let clock = self.acting.context.clock;
+            let until = status_at.map_or(retry_at, |at| at.min(retry_at));
+            loop {
+                tokio::select! {
+                    () = clock.sleep_until(until) => break,
+                    // News of the cluster is no reason to try it sooner.
+                    () = wake.notified() => {}
+                    _ = stopping.changed() => return Ended::Stopped,
+                }
+            }
+        }
+    }
+
+    async fn end_once(
+        &mut self,
+        end: DrainEnd,
+        message: &'static str,
+        left_behind: &mut Option<Vec<String>>,
+    ) -> Result<(), Trouble> {
+        if let Some(node) = self.own_node() {
+            let options = self.options.clone().or_else(|_| default_options())?;
+            self.acting.let_go(&node, end == DrainEnd::Drained, &options, left_behind).await?;
+        }
+        let Some(order) = self.look().1 else { return Ok(()) };
+        let left = match (end, &self.acting.last) {
+            (DrainEnd::Drained | DrainEnd::NodeGone, _) | (_, None) => 0,
+            (_, Some((_, progress))) => progress.left().count(),
+        };
+        self.acting.trouble = None;
+        let outcome = DrainOutcome {
+            end,
+            reason: None,
+            message: message.to_owned(),
+            at: to_the_second(self.acting.now()),
+            left,
+            left_behind: left_behind.clone().unwrap_or_default(),
+        };
+        let mut status = DrainStatus { outcome: Some(outcome), ..self.status(&order) };
+        status.blocked = 0;
+        status.blocking.clear();
+        self.write(&order, &status).await.map_err(|error| trouble_with_order(&error))
+    }
+}
+
+/// Says that an order is not carried out.
+pub(super) async fn refuse(context: &Context, order: &DrainOrder, refused: Refused) -> Result<(), OrderWriteError> {
+    let outcome = DrainOutcome {
+        end: DrainEnd::Refused,
+        reason: Some(refused.reason.to_owned()),
+        message: refused.message,
+        at: to_the_second(context.clock.now()),
+        left: 0,
+        left_behind: Vec::new(),
+    };
+    let status = DrainStatus { id: order.id().clone(), outcome: Some(outcome), ..DrainStatus::default() };
+    let orders = Orders::new(context.cluster.client(), &context.settings.namespace);
+    orders.write_status(order, &status).await.map(drop)
+}
+
+/// Forgets an order whose outcome says nothing any more.
+pub(super) async fn forget(context: &Context, order: &DrainOrder) -> Result<(), OrderWriteError> {
+    Orders::new(context.cluster.client(), &context.settings.namespace).delete(order).await
+}
+
+fn default_options() -> Result<DrainOptions, Trouble> {
+    let options = crate::model::DrainSpec::default().for_drain();
+    options.map_err(|error| Trouble::new(TroubleReason::InvalidSpec, error.to_string()))
+}
+
+fn trouble_with_order(error: &OrderWriteError) -> Trouble {
+    let reason = match error {
+        OrderWriteError::Changed(_) => TroubleReason::Contended,
+        OrderWriteError::Forbidden { .. } => TroubleReason::Forbidden,
+        OrderWriteError::Rejected { .. } | OrderWriteError::Unavailable { .. } => TroubleReason::ApiServerUnavailable,
+    };
+    Trouble::new(reason, error.to_string())
+}

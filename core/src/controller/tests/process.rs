@@ -1,0 +1,69 @@
+//! Drains in somebody's own process.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::world::{LEASE, World, has_record, put_budget, take_lease};
+use crate::{
+    cluster::{Cluster, client_on},
+    controller::{DrainHere, ProcessDrain},
+    metrics::Metrics,
+    model::{DrainEnd, DrainSpec, testing::node_name},
+};
+
+fn start(world: &World) -> ProcessDrain {
+    let metrics = Metrics::default();
+    let client = client_on(world.server.another_link().service(), &metrics);
+    let cluster = Cluster::nodes(client, [node_name("node02")], metrics);
+    let request =
+        DrainHere { id: "p1".into(), node: node_name("node02"), options: DrainSpec::default(), own_pod: None };
+    ProcessDrain::start(cluster, world.clock, request)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_drained_and_left_cordoned() {
+    let world = World::new(3);
+    put_budget(&world.server, 0);
+    let mut drain = start(&world);
+    let mut reports = drain.reports();
+    reports.wait_for(|report| report.progress.blocked().len() == 3).await.unwrap();
+    assert_eq!(world.server.get(LEASE).unwrap()["spec"]["holderIdentity"], "careen/drain/p1");
+    put_budget(&world.server, 100);
+    let outcome = drain.wait().await.unwrap();
+    assert_eq!((outcome.end, outcome.left, world.server.evicted().len()), (DrainEnd::Drained, 0, 3));
+    assert_eq!(drain.wait().await.unwrap(), outcome);
+    assert!(world.node()["spec"]["unschedulable"] == true && !has_record(&world));
+    assert!(world.server.get(LEASE).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_or_dropped_it_starts_nothing_more() {
+    let world = World::new(2);
+    put_budget(&world.server, 0);
+    let mut drain = start(&world);
+    drain.reports().wait_for(|report| report.progress.blocked().len() == 2).await.unwrap();
+    drain.cancel();
+    let outcome = drain.wait().await.unwrap();
+    assert_eq!((outcome.end, outcome.left), (DrainEnd::Cancelled, 2));
+    assert!(!has_record(&world) && world.server.get(LEASE).is_none());
+
+    let drain = start(&world);
+    drain.reports().wait_for(|report| report.progress.blocked().len() == 2).await.unwrap();
+    drop(drain);
+    put_budget(&world.server, 100);
+    sleep(Duration::from_secs(600)).await;
+    assert!(world.server.evicted().is_empty() && has_record(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_way_is_told_at_once() {
+    let world = World::new(1);
+    take_lease(&world);
+    assert_eq!(start(&world).wait().await.unwrap_err().reason(), "NodeLeaseHeld");
+    world.server.remove(LEASE);
+    let world = world.start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    assert_eq!(start(&world).wait().await.unwrap_err().reason(), "UnderMaintenance");
+}

@@ -1,0 +1,68 @@
+//! Who acts on a node, as the caches show it: pure.
+
+use crate::{
+    cluster::Snapshot,
+    model::{ActorKind, Node, NodeMaintenance, NodeName, Record, RecordReading},
+    plan::{MaintenanceDecision, maintenance_decision},
+};
+
+use super::OperationError;
+
+/// Who acts on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody that is known of.
+    Nobody,
+    /// The maintenance of that name.
+    Maintenance(String),
+    /// The drain with that id.
+    Drain(String),
+    /// Perhaps nobody: the node carries the record of an operation that the caches do not show. Whoever must be sure asks
+    /// the API server.
+    LeftBehind(Record),
+}
+
+impl Holder {
+    /// Refuses what must not be done while somebody acts.
+    pub fn refuse(&self, node: &NodeName) -> Result<(), OperationError> {
+        match self {
+            Self::Maintenance(by) => Err(OperationError::UnderMaintenance { node: node.clone(), by: by.clone() }),
+            Self::Drain(by) => Err(OperationError::DrainInProgress { node: node.clone(), by: by.clone() }),
+            Self::Nobody | Self::LeftBehind(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether that maintenance was accepted.
+pub(crate) fn is_accepted(object: &NodeMaintenance) -> bool {
+    maintenance_decision(object) == MaintenanceDecision::Accepted
+}
+
+/// Who acts on that node.
+///
+/// A maintenance acts from its acceptance until its object is gone, a drain from its order until its outcome. A
+/// maintenance on which nobody has decided does not act yet.
+#[must_use]
+pub fn holder(node: &Node, snapshot: &Snapshot) -> Holder {
+    let of_node = snapshot.maintenances().filter(|object| object.spec.node_name == node.name.as_str());
+    holder_with(node, of_node.map(AsRef::as_ref).find(|object| is_accepted(object)), snapshot)
+}
+
+/// As [`holder`], for whoever knows the accepted maintenance of the node, if there is one.
+pub(crate) fn holder_with(node: &Node, accepted: Option<&NodeMaintenance>, snapshot: &Snapshot) -> Holder {
+    if let Some(object) = accepted {
+        return Holder::Maintenance(object.name().to_owned());
+    }
+    if let Some(order) = snapshot.drain_order(&node.name).filter(|order| !order.is_finished()) {
+        return Holder::Drain(order.id().0.clone());
+    }
+    let record = match Record::read(node) {
+        RecordReading::Present(record) if record.node_uid == node.uid => record,
+        _ => return Holder::Nobody,
+    };
+    let lives = record.actor.kind == ActorKind::Maintenance
+        && snapshot
+            .maintenance(&record.actor.name)
+            .is_some_and(|object| object.metadata.uid.as_deref() == Some(record.actor.uid.as_str()));
+    if lives { Holder::Maintenance(record.actor.name) } else { Holder::LeftBehind(record) }
+}

@@ -1,0 +1,15 @@
+//! A drain that is ordered over the network: durable, carried out by the leader, seen from any replica.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `duty` | what the leader has to do about an order; pure |
+//! | `requests` | the writes of the `ConfigMap` that an order is |
+
+mod duty;
+mod requests;
+
+pub use duty::{Duty, Refused, duty, obsolete_at};
+pub use requests::OrderWriteError;
+pub(crate) use requests::Orders;
+
+pub use crate::model::{CancelRequest, DrainEnd, DrainOrder, DrainOutcome, DrainRequest, DrainStatus};

@@ -7,6 +7,7 @@ use careen_core::{
     cluster::Cluster,
     controller::{Controller, Settings},
     metrics::Metrics,
+    operation::Operations,
 };
 use kube::Client;
 
@@ -44,12 +45,14 @@ impl Service {
         let cluster = Cluster::with_orders(client.clone(), &settings.namespace, metrics);
         let identity = &settings.identity;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, "listening on {}", door.url());
-        let controller = Controller::new(cluster.clone(), settings, Clock::system());
+        let (clock, own_pod) = (Clock::system(), settings.own_pod.clone());
+        let operations = Operations::new(cluster.clone(), clock, &*settings.namespace, &*settings.drain_taint_key);
+        let controller = Controller::new(cluster.clone(), settings, clock);
         parts.start("controller", controller.run(shutdown.requested()));
         let http_metrics = HttpMetrics::default();
-        let frame = Frame::new(auth, http_metrics.clone(), Limits::default());
-        let router =
-            health::router(cluster.clone(), &http_metrics).merge(rest::router(Api::new(cluster.clone()), &frame));
+        let frame = Frame::new(auth.clone(), http_metrics.clone(), Limits::default());
+        let api = Api::new(operations, auth, clock, own_pod);
+        let router = health::router(cluster.clone(), &http_metrics).merge(rest::router(api, &frame));
         parts.start("HTTP server", door.answer_in(frame, router, shutdown.clone(), ANSWER_WITHIN));
         parts.start_beside(prerequisites::tell_when_ready(cluster.clone()));
         parts.start_beside(prerequisites::tell_of_missing_definition(cluster.clone()));

@@ -35,23 +35,189 @@ pub(crate) enum Need {
     InNamespace(Permission, Option<&'static str>),
 }
 
-const GET_NODE: Permission = Permission::new("get", "", "nodes");
-const LIST_NODES: Permission = Permission::new("list", "", "nodes");
+use Need::{All, InNamespace, Named};
+
+const fn nodes(verb: &'static str) -> Permission {
+    Permission::new(verb, "", "nodes")
+}
+
+const fn pods(verb: &'static str) -> Permission {
+    Permission::new(verb, "", "pods")
+}
+
+const fn maintenances(verb: &'static str) -> Permission {
+    Permission::new(verb, "nodemaintenance.kubevirt.io", "nodemaintenances")
+}
+
+const fn vmis(verb: &'static str) -> Permission {
+    Permission::new(verb, "kubevirt.io", "virtualmachineinstances")
+}
+
+const fn migrations(verb: &'static str) -> Permission {
+    Permission::new(verb, "kubevirt.io", "virtualmachineinstancemigrations")
+}
+
+const CANCEL_EVACUATION: Permission =
+    Permission::new("update", "subresources.kubevirt.io", "virtualmachineinstances").on("evacuate/cancel");
 
 /// All operations of `/api/v1`.
 pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation {
-        id: "listNodes",
-        method: Method::GET,
-        path: "/api/v1/nodes",
-        needs: &[Need::All(LIST_NODES)],
-        also: &[],
-    },
+    Operation { id: "listNodes", method: Method::GET, path: "/api/v1/nodes", needs: &[All(nodes("list"))], also: &[] },
     Operation {
         id: "getNode",
         method: Method::GET,
         path: "/api/v1/nodes/{node}",
-        needs: &[Need::Named(GET_NODE, "node")],
+        needs: &[Named(nodes("get"), "node")],
+        also: &[],
+    },
+    Operation {
+        id: "listWorkloads",
+        method: Method::GET,
+        path: "/api/v1/nodes/{node}/workloads",
+        needs: &[Named(nodes("get"), "node"), All(pods("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "getPlan",
+        method: Method::GET,
+        path: "/api/v1/nodes/{node}/plan",
+        needs: &[Named(nodes("get"), "node"), All(pods("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "cordonNode",
+        method: Method::POST,
+        path: "/api/v1/nodes/{node}/cordon",
+        needs: &[Named(nodes("patch"), "node")],
+        also: &[],
+    },
+    Operation {
+        id: "uncordonNode",
+        method: Method::POST,
+        path: "/api/v1/nodes/{node}/uncordon",
+        needs: &[Named(nodes("patch"), "node")],
+        also: &[],
+    },
+    Operation {
+        id: "taintNode",
+        method: Method::PUT,
+        path: "/api/v1/nodes/{node}/taints",
+        needs: &[Named(nodes("patch"), "node")],
+        also: &[],
+    },
+    Operation {
+        id: "untaintNode",
+        method: Method::DELETE,
+        path: "/api/v1/nodes/{node}/taints",
+        needs: &[Named(nodes("patch"), "node")],
+        also: &[],
+    },
+    Operation {
+        id: "getDrain",
+        method: Method::GET,
+        path: "/api/v1/nodes/{node}/drain",
+        needs: &[Named(nodes("get"), "node"), All(pods("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "startDrain",
+        method: Method::POST,
+        path: "/api/v1/nodes/{node}/drain",
+        needs: &[Named(nodes("patch"), "node"), All(pods("create").on("eviction")), All(pods("delete"))],
+        also: &[
+            ("with `vmThatCannotMigrate: ShutDown`", vmis("delete")),
+            ("with `vmWithoutStrategy: Migrate`", migrations("create")),
+        ],
+    },
+    Operation {
+        id: "cancelDrain",
+        method: Method::DELETE,
+        path: "/api/v1/nodes/{node}/drain",
+        needs: &[Named(nodes("patch"), "node"), All(CANCEL_EVACUATION)],
+        also: &[("where running migrations are aborted", migrations("delete"))],
+    },
+    Operation {
+        id: "getNodeMaintenance",
+        method: Method::GET,
+        path: "/api/v1/nodes/{node}/maintenance",
+        needs: &[All(maintenances("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "putNodeMaintenance",
+        method: Method::PUT,
+        path: "/api/v1/nodes/{node}/maintenance",
+        needs: &[All(maintenances("create")), All(maintenances("patch"))],
+        also: &[],
+    },
+    Operation {
+        id: "deleteNodeMaintenance",
+        method: Method::DELETE,
+        path: "/api/v1/nodes/{node}/maintenance",
+        needs: &[All(maintenances("delete"))],
+        also: &[],
+    },
+    Operation {
+        id: "listMaintenances",
+        method: Method::GET,
+        path: "/api/v1/maintenances",
+        needs: &[All(maintenances("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "createMaintenance",
+        method: Method::POST,
+        path: "/api/v1/maintenances",
+        needs: &[All(maintenances("create"))],
+        also: &[],
+    },
+    Operation {
+        id: "getMaintenance",
+        method: Method::GET,
+        path: "/api/v1/maintenances/{name}",
+        needs: &[Named(maintenances("get"), "name")],
+        also: &[],
+    },
+    Operation {
+        id: "deleteMaintenance",
+        method: Method::DELETE,
+        path: "/api/v1/maintenances/{name}",
+        needs: &[Named(maintenances("delete"), "name")],
+        also: &[],
+    },
+    Operation {
+        id: "listVirtualMachineInstances",
+        method: Method::GET,
+        path: "/api/v1/virtualmachineinstances",
+        needs: &[All(vmis("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "migrateVirtualMachineInstance",
+        method: Method::POST,
+        path: "/api/v1/virtualmachineinstances/{namespace}/{name}/migrate",
+        needs: &[InNamespace(migrations("create"), None)],
+        also: &[],
+    },
+    Operation {
+        id: "listMigrations",
+        method: Method::GET,
+        path: "/api/v1/migrations",
+        needs: &[All(migrations("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "getMigration",
+        method: Method::GET,
+        path: "/api/v1/migrations/{namespace}/{name}",
+        needs: &[InNamespace(migrations("get"), Some("name"))],
+        also: &[],
+    },
+    Operation {
+        id: "cancelMigration",
+        method: Method::DELETE,
+        path: "/api/v1/migrations/{namespace}/{name}",
+        needs: &[InNamespace(migrations("delete"), Some("name"))],
         also: &[],
     },
 ];

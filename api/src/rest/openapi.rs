@@ -9,7 +9,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{problem::ProblemBody, reason::Reason, resources, schema};
+use super::{problem::ProblemBody, reason::Reason, resources::resources, schema};
 use crate::error::Error;
 
 /// What is said of the service as a whole.
@@ -27,7 +27,12 @@ use crate::error::Error;
     ),
     components(schemas(ProblemBody)),
     security(("bearerToken" = [])),
-    tags((name = "nodes", description = "Nodes and what is on them")),
+    tags(
+        (name = "nodes", description = "Nodes and what is on them"),
+        (name = "maintenances", description = "Nodes out of service, and back"),
+        (name = "drains", description = "Nodes emptied, and nothing more"),
+        (name = "virtual machines", description = "VMs, and their live migrations"),
+    ),
 )]
 struct Base;
 
@@ -79,14 +84,14 @@ fn add_problems(path: &str, method: &str, operation: &mut Value) {
     if method != "get" {
         // A body is refused for these even where none is expected.
         reasons.extend([Reason::REQUEST_ENTITY_TOO_LARGE, Reason::UNSUPPORTED_MEDIA_TYPE]);
+        add_response(operation, "409", other_problem("Something that exists is in the way; `reason` says what"));
+        add_response(operation, "412", other_problem("It is not as the request expects it; `reason` says what"));
+        add_response(operation, "422", other_problem("A value is not allowed; `reason` and `field` say which"));
     } else if let Some(answer) = operation["responses"]["200"].as_object_mut() {
         let tag =
             json!({ "schema": { "type": "string" }, "description": "The state that is shown, for If-None-Match" });
         answer.insert("headers".to_owned(), json!({ "ETag": tag }));
         add_response(operation, "304", json!({ "description": "It is as `If-None-Match` says" }));
-    }
-    if operation.get("requestBody").is_some() {
-        reasons.push(Reason::INVALID);
     }
     for reason in reasons {
         add_response(operation, &reason.status.to_string(), problem(reason));
@@ -106,11 +111,15 @@ fn sort(responses: &mut Map<String, Value>) {
     responses.extend(sorted);
 }
 
-fn problem(reason: &Reason) -> Value {
-    let mut response = json!({
-        "description": format!("{} (`{}`)", reason.title, reason.name),
+fn other_problem(description: &str) -> Value {
+    json!({
+        "description": description,
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-    });
+    })
+}
+
+fn problem(reason: &Reason) -> Value {
+    let mut response = other_problem(&format!("{} (`{}`)", reason.title, reason.name));
     let header = match reason.status {
         401 => Some(("WWW-Authenticate", "How to say who calls")),
         429 | 503 => Some(("Retry-After", "Seconds to wait")),

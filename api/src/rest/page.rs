@@ -4,7 +4,6 @@
 //! other out of its place, and a cursor never runs out.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
@@ -13,8 +12,7 @@ use super::problem::Problem;
 const MAX: u16 = 500;
 
 /// One page of a list.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "{T}List")]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct List<T> {
     /// The objects of this page, in the order of their keys (name, or namespace and name).
@@ -73,13 +71,6 @@ impl Page {
         // Strings: this does not fail.
         let encode = |cursor: &Cursor| BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).unwrap_or_default());
         List { r#continue: cursor.as_ref().map(encode), items }
-    }
-}
-
-impl<T> List<T> {
-    /// The same page of what is shown of each object.
-    pub(crate) fn map<U>(self, show: impl FnMut(T) -> U) -> List<U> {
-        List { items: self.items.into_iter().map(show).collect(), r#continue: self.r#continue }
     }
 }
 

@@ -114,6 +114,12 @@ impl Problem {
         self
     }
 
+    /// Names the path of what stands in the way.
+    pub(crate) fn see(mut self, path: impl Into<String>) -> Self {
+        self.0.see = Some(path.into());
+        self
+    }
+
     /// Says when to try again; whole seconds, rounded up, and never 0.
     pub(crate) fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -46,10 +46,48 @@ reasons! {
          is behind it. Programs send no `Origin`. A server behind a name is told it with `--allowed-host`.";
     NOT_FOUND: "NotFound", 404, "There is no such thing",
         "No such path, or no object of that name in the cluster. `detail` says which.";
+    NODE_NOT_FOUND: "NodeNotFound", 404, "There is no such node",
+        "No node of that name is in the cluster.";
+    MAINTENANCE_NOT_FOUND: "MaintenanceNotFound", 404, "There is no such maintenance",
+        "The node has no maintenance, or none has that name. After a stop this says that the node is restored.";
+    DRAIN_NOT_FOUND: "DrainNotFound", 404, "There is no such drain",
+        "The node has no drain, or not the one of that id.";
+    VMI_NOT_FOUND: "VirtualMachineInstanceNotFound", 404, "There is no such VM",
+        "No VirtualMachineInstance has that namespace and name.";
+    MIGRATION_NOT_FOUND: "MigrationNotFound", 404, "There is no such migration",
+        "No VirtualMachineInstanceMigration has that namespace and name.";
     METHOD_NOT_ALLOWED: "MethodNotAllowed", 405, "The path does not take this method",
         "The header `Allow` lists those that it takes.";
+    ALREADY_UNDER_MAINTENANCE: "AlreadyUnderMaintenance", 409, "The node belongs to another maintenance",
+        "`see` leads to it. One ticket can neither change nor stop the maintenance of another.";
+    UNDER_MAINTENANCE: "UnderMaintenance", 409, "A maintenance acts on the node",
+        "Stop it first; `see` leads to it.";
+    MAINTENANCE_STOPPING: "MaintenanceStopping", 409, "The maintenance is being stopped",
+        "Start again when the node is restored: when `see` is gone.";
+    DRAIN_IN_PROGRESS: "DrainInProgress", 409, "A drain acts on the node",
+        "Wait for its end, or cancel it; `see` leads to it.";
+    NODE_LEASE_HELD: "NodeLeaseHeld", 409, "Somebody else acts on the node",
+        "The node Lease is held by another operator. Wait until it is done with the node.";
+    NAME_TAKEN: "NameTaken", 409, "The name is taken",
+        "A NodeMaintenance of that name is about another node. Take another name, or stop that one.";
+    QUORUM_LOST: "QuorumLost", 409, "The control plane would lose its quorum",
+        "Another control-plane node is out of service. Bring it back first.";
+    QUORUM_UNKNOWN: "QuorumUnknown", 409, "It cannot be known whether the control plane keeps its quorum",
+        "`detail` says what is missing. `overrideQuorum` in the drain options goes on all the same.";
+    NOT_RUNNING: "NotRunning", 409, "The VM does not run",
+        "Only a VM that runs can be migrated.";
+    NOT_LIVE_MIGRATABLE: "NotLiveMigratable", 409, "The VM cannot migrate",
+        "`detail` has KubeVirt's reason, such as a disk that is not ReadWriteMany.";
+    ALREADY_MIGRATING: "AlreadyMigrating", 409, "The VM is being migrated already",
+        "`see` leads to the migration, where there is one already.";
+    MIGRATION_FINISHED: "MigrationFinished", 409, "The migration is over",
+        "There is nothing to cancel.";
+    POST_COPY: "PostCopy", 409, "The migration cannot be cancelled any more",
+        "In mode PostCopy the VM runs on both nodes, and would be lost.";
     PRECONDITION_FAILED: "PreconditionFailed", 412, "The object is not as the request expects it",
         "What `If-Match` or `ticket` demands is not so. Read the object, decide, and try again.";
+    TICKET_MISMATCH: "TicketMismatch", 412, "The maintenance belongs to another ticket",
+        "`see` leads to it. `force=true` stops it whatever its ticket, and is noted in the audit log.";
     REQUEST_ENTITY_TOO_LARGE: "RequestEntityTooLarge", 413, "The body is too large",
         "No body of this API needs more than 64 KiB.";
     UNSUPPORTED_MEDIA_TYPE: "UnsupportedMediaType", 415, "The body is no JSON",
@@ -58,6 +96,12 @@ reasons! {
     INVALID: "Invalid", 422, "A value is not allowed",
         "The JSON can be read, but a field is unknown, is missing, or has a value of a wrong type or out of range. \
          `detail` and `field` name it.";
+    INVALID_ARGUMENT: "InvalidArgument", 422, "A value is not allowed",
+        "`field` names it, `detail` says what is allowed.";
+    KUBEVIRT_DRAIN_TAINT: "KubeVirtDrainTaint", 422, "KubeVirt's own drain taint is never written",
+        "It makes KubeVirt evacuate every VM without being asked, and defeats cancelling. Drain the node instead.";
+    REJECTED: "Rejected", 422, "Kubernetes says no",
+        "The API server, a webhook or KubeVirt has refused what Careen sent; `detail` has its words.";
     TOO_MANY_REQUESTS: "TooManyRequests", 429, "Too many requests",
         "This caller sends more than its share, or the server answers as many requests at once as it can. Wait as long \
          as `Retry-After` says.";
@@ -68,6 +112,14 @@ reasons! {
     SERVICE_UNAVAILABLE: "ServiceUnavailable", 503, "Not able to answer at the moment",
         "The server has only just started and does not know the cluster yet, or the API server does not answer. Try \
          again after `Retry-After`; `/readyz` says what is missing.";
+    API_SERVER_UNAVAILABLE: "ApiServerUnavailable", 503, "The API server cannot be reached",
+        "Try again after `Retry-After`: it is harmless.";
+    CONTENDED: "Contended", 503, "Others kept changing the object",
+        "Try again after `Retry-After`.";
+    NOT_SERVED: "NotServed", 503, "The cluster does not have that kind",
+        "A CustomResourceDefinition is missing; `detail` says which.";
+    CAREEN_MAY_NOT: "CareenMayNot", 503, "Careen itself lacks a right",
+        "Whoever runs Careen has to grant it; `detail` names it.";
     TIMEOUT: "Timeout", 504, "It took too long",
         "The answer was not there in time. Whether a change was made is not known: repeat the call (it is safe), or \
          read the object.";
@@ -77,6 +129,11 @@ impl Reason {
     /// The URI of the kind of failure, which never changes.
     pub(crate) fn uri(&self) -> String {
         format!("https://careen.dev/problems/{}", self.name)
+    }
+
+    /// The reason of that name.
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        REASONS.iter().copied().find(|reason| reason.name == name)
     }
 
     /// The reason that goes with a status of the HTTP layer, where nobody has said more.

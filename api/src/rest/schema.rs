@@ -4,7 +4,7 @@
 use std::{borrow::Cow, marker::PhantomData};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, extensions::Extensions, schema},
@@ -44,9 +44,71 @@ fn generator() -> SchemaGenerator {
     settings.into_generator()
 }
 
-fn packed(schema: &Schema) -> RefOr<schema::Schema> {
-    let packed = Extensions::from_iter([(PACKED, schema.as_value().clone())]);
+/// A page of a list, for `#[utoipa::path]`, under an alias.
+pub(crate) struct ListOf<T>(PhantomData<T>);
+
+impl<T: ToSchema> PartialSchema for ListOf<T> {
+    fn schema() -> RefOr<schema::Schema> {
+        let item = format!("#/components/schemas/{}", T::name());
+        packed_value(json!({
+            "type": "object",
+            "required": ["items"],
+            "properties": {
+                "items": {
+                    "type": "array",
+                    "description": "The objects of this page, in the order of their names.",
+                    "items": { "$ref": item },
+                },
+                "continue": {
+                    "type": "string",
+                    "description": "Where the next page begins: send it as `continue`. Absent on the last page.",
+                },
+            },
+        }))
+    }
+}
+
+impl<T: ToSchema> ToSchema for ListOf<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}List", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<schema::Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+/// Defines bodies of `core` that have a name in the contract and no schema yet.
+macro_rules! untyped {
+    ($($(#[doc = $text:literal])* $body:ident = $name:literal;)*) => {$(
+        $(#[doc = $text])*
+        pub(super) struct $body;
+
+        impl utoipa::PartialSchema for $body {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                let description = concat!($($text),*).trim();
+                crate::rest::schema::packed_value(serde_json::json!({ "type": "object", "description": description }))
+            }
+        }
+
+        impl utoipa::ToSchema for $body {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        }
+    )*};
+}
+pub(crate) use untyped;
+
+/// A schema, in the form in which utoipa carries it.
+pub(crate) fn packed_value(schema: Value) -> RefOr<schema::Schema> {
+    let packed = Extensions::from_iter([(PACKED, schema)]);
     RefOr::T(ObjectBuilder::new().extensions(Some(packed)).build().into())
+}
+
+fn packed(schema: &Schema) -> RefOr<schema::Schema> {
+    packed_value(schema.as_value().clone())
 }
 
 /// Puts the schemas in their places in a contract.

@@ -2,9 +2,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use axum::http::{HeaderMap, Method, Uri};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, Method, Uri, request::Parts},
+};
 
-use crate::auth::{Caller, Operation};
+use crate::{
+    auth::{Caller, Operation},
+    rest::problem::Problem,
+};
 
 /// The account of one request. Cloning shares it; handlers find it in the request's extensions.
 #[derive(Clone, Debug)]
@@ -71,6 +77,11 @@ impl Account {
         self.0.caller.get()
     }
 
+    /// The name of who sends it.
+    pub(crate) fn user(&self) -> Option<String> {
+        self.caller().map(|caller| caller.user.clone())
+    }
+
     /// The node that it concerns.
     pub(super) fn node(&self) -> Option<&str> {
         self.0.node.get().map(String::as_str)
@@ -105,6 +116,15 @@ impl Account {
     fn notes_mut(&self) -> MutexGuard<'_, Vec<String>> {
         // Nobody panics while holding it.
         self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Account {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let account = parts.extensions.get::<Self>().cloned();
+        account.ok_or_else(|| Problem::internal("a request came to its handler past the frame"))
     }
 }
 

@@ -5,7 +5,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
-use careen_core::{clock::Clock, cluster::Cluster, metrics::Metrics};
+use careen_core::{clock::Clock, cluster::Cluster, metrics::Metrics, names, operation::Operations};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -35,12 +35,14 @@ impl TestApp {
         kubernetes.node("node01", &json!({}), true);
         kubernetes.node("node02", &json!({ "unschedulable": true }), true);
         kubernetes.node("node03", &json!({}), false);
-        let cluster = Cluster::whole(kubernetes.client(), Metrics::default());
+        let cluster = Cluster::with_orders(kubernetes.client(), "careen", Metrics::default());
         cluster.ready().await;
         let auth = Auth::by_kubernetes(kubernetes.client(), audiences, Clock::system());
         let http_metrics = HttpMetrics::default();
-        let frame = Frame::new(auth, http_metrics.clone(), limits);
-        let service = frame.around(router(Api::new(cluster), &frame).merge(beside));
+        let frame = Frame::new(auth.clone(), http_metrics.clone(), limits);
+        let operations = Operations::new(cluster, Clock::system(), "careen", names::DRAIN_TAINT_KEY);
+        let api = Api::new(operations, auth, Clock::system(), None);
+        let service = frame.around(router(api, &frame).merge(beside));
         Self { kubernetes, http_metrics, service }
     }
 

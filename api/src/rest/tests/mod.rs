@@ -6,6 +6,9 @@ mod breaking;
 mod contract;
 mod frame;
 mod kubernetes;
+mod maintenance;
 mod nodes;
+mod operations;
+mod simulated;
 
 use app::TestApp;

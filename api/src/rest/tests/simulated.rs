@@ -49,8 +49,8 @@ impl Simulated {
         let kubernetes = ApiServer::new(options);
         kubernetes.put(DEFINITIONS, serde_json::to_value(custom_resource_definition()).unwrap()).unwrap();
         kubernetes.put("namespaces", json!({ "metadata": { "name": "careen" } })).unwrap();
-        grant(&kubernetes, "viewers", json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"] }]));
-        grant(&kubernetes, "cordoners", json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"] }]));
+        grant(&kubernetes, "viewers", &json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"] }]));
+        grant(&kubernetes, "cordoners", &json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"] }]));
         for name in ["node01", "node02"] {
             let status = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
             let metadata = json!({ "name": name, "labels": { "rack": &name[4..] } });
@@ -114,7 +114,7 @@ impl Simulated {
     }
 }
 
-fn grant(kubernetes: &ApiServer, group: &str, rules: Value) {
+fn grant(kubernetes: &ApiServer, group: &str, rules: &Value) {
     kubernetes.put(CLUSTER_ROLES, json!({ "metadata": { "name": group }, "rules": rules })).unwrap();
     let binding = json!({
         "metadata": { "name": group },

@@ -101,7 +101,9 @@ impl Door {
             ended = answered => ended.unwrap_or_else(|error| tracing::error!(%error, "the HTTP server ended")),
             open = stop => {
                 let within = finish_within.as_secs();
-                tracing::warn!(connections = open, "requests were cut off that had not been answered in {within} s");
+                if !finish_within.is_zero() {
+                    tracing::warn!(connections = open, "requests were cut off that had not been answered in {within} s");
+                }
             }
         }
     }

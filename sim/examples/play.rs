@@ -7,6 +7,7 @@ use careen_sim::{
         driver::Driver,
         garbage::GarbageCollector,
         kubelet::Kubelet,
+        kubevirt::{self, timing::Timing},
         node_lifecycle::NodeLifecycle,
         rules::Rules,
         scheduler::Scheduler,
@@ -45,6 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .with(Disruption::new(rules.clone()))
                 .with(NodeLifecycle::new(rules.clone()).with_grace(std::time::Duration::from_secs(8)))
                 .with(GarbageCollector::new(rules.clone())),
+            "kubevirt" => kubevirt::join(driver, Timing::new(rules.clone())),
             other => return Err(format!("there is no actor {other}").into()),
         };
     }

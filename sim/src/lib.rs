@@ -5,10 +5,14 @@
 //! |---|---|
 //! | [`api_server`] | the Kubernetes API on a store in memory: a tower service in process, HTTP on loopback |
 //! | [`actors`] | what plays scheduler, kubelet, workload controllers and KubeVirt: ordinary clients of any API server |
+//! | [`cluster`] | both together: a cluster in one call |
+//! | [`objects`] | objects in a line each |
 //! | [`clock`] | virtual, scaled or real time |
 //! | [`selector`] | label selectors |
 
 pub mod actors;
 pub mod api_server;
 pub mod clock;
+pub mod cluster;
+pub mod objects;
 pub mod selector;

@@ -2,14 +2,14 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `embedded` | the cluster in memory |
-//! | `cluster` | what is in it |
+//! | `cluster` | the cluster in memory, and what is in it |
+//! | `kubernetes_api` | its API, for others |
 //! | `kubeconfig` | the kubeconfig that leads `kubectl` there |
 //! | `story` | node02 goes into maintenance and comes back |
 
 mod cluster;
-mod embedded;
 mod kubeconfig;
+mod kubernetes_api;
 mod story;
 
 use std::{
@@ -18,11 +18,16 @@ use std::{
     time::Duration,
 };
 
-use careen_core::{cluster::Cluster, controller::Settings, metrics::Metrics, names};
+use careen_core::{
+    cluster::{Cluster, client_on},
+    controller::Settings,
+    metrics::Metrics,
+    names,
+};
+use careen_sim::{api_server::User, cluster::SimulatedCluster};
 pub(crate) use story::Unproven;
-use tokio::time::timeout;
 
-use self::{cluster::Expected, embedded::Embedded, kubeconfig::Kubeconfig};
+use self::kubeconfig::Kubeconfig;
 use crate::{
     args::DemoArgs,
     auth::{Auth, Caller},
@@ -36,8 +41,6 @@ use crate::{
 
 /// The namespace of Careen's own objects.
 const NAMESPACE: &str = "careen";
-/// The cluster is full within a few seconds; what takes longer does not come.
-const FULL_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs until a signal ends it, until it cannot go on, or until the story has been told.
 pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
@@ -47,9 +50,8 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
     let kubernetes = Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), []).await?;
     let kubeconfig = Kubeconfig::write(kubernetes.address)?;
     let metrics = Metrics::default();
-    let embedded = Embedded::start();
-    let client = embedded.client(&metrics);
-    let expected = cluster::fill(&client, NAMESPACE).await?;
+    let simulated = cluster::start(NAMESPACE).await?;
+    let client = client_on(simulated.api_server().as_user(User::administrator()), &metrics);
     say(&greeting(door.address, &kubeconfig))?;
 
     let settings = Settings {
@@ -60,41 +62,42 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
     };
     let mut parts = Parts::default();
     // A watch has no end: it is cut off at once.
-    parts.start("Kubernetes API", kubernetes.answer(embedded.router(), shutdown.clone(), Duration::ZERO));
+    parts.start(
+        "Kubernetes API",
+        kubernetes.answer(kubernetes_api::router(simulated.api_server()), shutdown.clone(), Duration::ZERO),
+    );
     let auth = Auth::everybody_is(Caller::named("demo"));
     let cluster = Service { client, metrics, settings, auth, door }.start(&mut parts, &shutdown);
-    let running = parts.run(shutdown.clone());
-    if no_story {
-        return running.await;
-    }
     let story = async {
         let told = tokio::select! {
-            told = tell(&cluster, &expected) => told,
+            told = tell(&simulated, &cluster, no_story) => told,
             () = shutdown.requested() => return Ok(()),
         };
-        if exit_after_story || told.is_err() {
-            shutdown.request();
-            return told?.map_err(Error::Story);
-        }
-        say(&farewell(told?, &kubeconfig))
+        let outcome = match told {
+            Ok(None) => return Ok(()),
+            Ok(Some(proven)) if !exit_after_story => {
+                say(&outcome(proven.as_ref().err()))?;
+                return say(&farewell(&kubeconfig));
+            }
+            Ok(Some(Ok(()))) => say(&outcome(None)),
+            Ok(Some(Err(unproven))) => Err(Error::Story(unproven)),
+            Err(error) => Err(error),
+        };
+        shutdown.request();
+        outcome
     };
-    let (told, ran) = tokio::join!(story, running);
+    let (told, ran) = tokio::join!(story, parts.run(shutdown.clone()));
     told.and(ran)
 }
 
-/// The story begins when everything is there that it is about.
-async fn tell(cluster: &Cluster, expected: &Expected) -> Result<Result<(), Unproven>, Error> {
-    let full = async {
-        let mut changes = cluster.changes();
-        while expected.missing(&cluster.snapshot()).is_some() {
-            changes.next().await;
-        }
-    };
-    if timeout(FULL_WITHIN, full).await.is_err() {
-        let message = expected.missing(&cluster.snapshot()).unwrap_or_default();
-        return Err(Error::Demo { what: "fill its cluster", message });
-    }
-    story::tell(cluster).await
+/// The story begins when everything is there that it is about. The inner result says how it came out, if it was told.
+async fn tell(
+    simulated: &SimulatedCluster,
+    cluster: &Cluster,
+    no_story: bool,
+) -> Result<Option<Result<(), Unproven>>, Error> {
+    cluster::fill(simulated, cluster).await?;
+    if no_story { Ok(None) } else { story::tell(cluster).await.map(Some) }
 }
 
 fn greeting(service: SocketAddr, kubeconfig: &Kubeconfig) -> String {
@@ -106,13 +109,16 @@ fn greeting(service: SocketAddr, kubeconfig: &Kubeconfig) -> String {
     )
 }
 
-fn farewell(told: Result<(), Unproven>, kubeconfig: &Kubeconfig) -> String {
-    let outcome = match told {
-        Ok(()) => "The node is as it was before, and every VM that migrated still runs.".to_owned(),
-        Err(unproven) => format!("The story did not come out as it should: {unproven}."),
-    };
+fn outcome(unproven: Option<&Unproven>) -> String {
+    match unproven {
+        None => "\nThe node is as it was before, and every VM that migrated still runs.".to_owned(),
+        Some(unproven) => format!("\nThe story did not come out as it should: {unproven}."),
+    }
+}
+
+fn farewell(kubeconfig: &Kubeconfig) -> String {
     format!(
-        "\n{outcome}\n\nWhat to try next, in another terminal:\n\n\
+        "\nWhat to try next, in another terminal:\n\n\
          \x20   export KUBECONFIG={}\n\
          \x20   kubectl get nodes,vmi,pods -A -o wide\n\
          {NEXT}\n\

@@ -31,7 +31,9 @@ pub enum Hosts {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It was sent to another name.
-    #[error("this server is not called {host:?}: use 127.0.0.1 or localhost, or name the host with --allowed-host")]
+    #[error(
+        "this server is not called {host:?}: use 127.0.0.1 or localhost (`careen serve --allowed-host` adds a name)"
+    )]
     Host {
         /// The name.
         host: String,

@@ -72,6 +72,13 @@ impl Rules {
         Self { seed, scale: 1.0, jitter: 0.1, list: Vec::new() }
     }
 
+    /// With another seed.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// Everything takes that many times as long: with 0.1 a termination of 30 s takes 3 s.
     #[must_use]
     pub fn scaled(mut self, scale: f64) -> Self {

@@ -173,7 +173,7 @@ impl World {
                 match subresource {
                     Some("status") => patch = json!({"status": patch["status"]}),
                     None if patch["status"].is_object() && kind != NAMESPACE && kind != INSTANCE => {
-                        refused("a status without /status")
+                        refused("a status without /status");
                     }
                     _ => {}
                 }

@@ -16,7 +16,7 @@ use super::{
 pub enum Authorization {
     /// Everybody everything.
     AllowAll,
-    /// What the Roles and ClusterRoles of the cluster say; `system:masters` everything.
+    /// What the `Role`s and `ClusterRole`s of the cluster say; `system:masters` everything.
     Rbac,
 }
 
@@ -129,13 +129,13 @@ pub(super) fn rules_of(store: &Store, user: &User, namespace: &str) -> Vec<Value
 struct Binding<'a> {
     namespace: &'a str,
     name: &'a str,
-    binding: &'a Value,
+    object: &'a Value,
     subject: &'a Value,
 }
 
 impl Binding<'_> {
     fn rules(&self, store: &Store) -> Option<Vec<Value>> {
-        let role = &self.binding["roleRef"];
+        let role = &self.object["roleRef"];
         let name = role["name"].as_str().unwrap_or_default().to_owned();
         let role = match role["kind"].as_str() {
             Some("Role") => store.get(ROLES, &(self.namespace.to_owned(), name)),
@@ -145,7 +145,7 @@ impl Binding<'_> {
     }
 
     fn missing(&self) -> String {
-        let role = &self.binding["roleRef"];
+        let role = &self.object["roleRef"];
         let kind = role["kind"].as_str().unwrap_or_default().to_lowercase();
         format!("{kind}.rbac.authorization.k8s.io {} not found", role["name"])
     }
@@ -155,7 +155,7 @@ impl Binding<'_> {
             "" => ("ClusterRoleBinding", format!("{:?}", self.name)),
             namespace => ("RoleBinding", format!("\"{}/{namespace}\"", self.name)),
         };
-        let role = &self.binding["roleRef"];
+        let role = &self.object["roleRef"];
         let role_kind = role["kind"].as_str().unwrap_or_default();
         let subject = &self.subject;
         let subject_kind = subject["kind"].as_str().unwrap_or_default();
@@ -172,7 +172,7 @@ fn bindings_of<'a>(store: &'a Store, user: &User, namespace: &'a str) -> Vec<Bin
     let local = store.all(ROLE_BINDINGS, namespace).filter(|_| !namespace.is_empty());
     let bindings = cluster.chain(local).filter_map(|((namespace, name), binding)| {
         let subject = binding["subjects"].as_array()?.iter().find(|subject| is_subject(subject, user, namespace))?;
-        Some(Binding { namespace, name, binding, subject })
+        Some(Binding { namespace, name, object: binding, subject })
     });
     bindings.collect()
 }

@@ -22,12 +22,7 @@ pub(super) fn bind(store: &mut Store, write: &Write) -> Result<Reply, Refusal> {
     }
     let node = binding["target"]["name"].as_str().unwrap_or_default();
     if node.is_empty() {
-        let cause = super::refusal::Cause {
-            reason: "FieldValueRequired",
-            message: "Required value".into(),
-            field: "target.name".into(),
-        };
-        return Err(Refusal::invalid(&binding_type, &name, &[cause]));
+        return Err(Refusal::new(500, "", "target.name: Required value"));
     }
     let key = (write.target.namespace.clone(), name.clone());
     let pod = store.get("pods", &key).cloned().ok_or_else(|| Refusal::not_found(&resource, &name))?;
@@ -39,10 +34,16 @@ pub(super) fn bind(store: &mut Store, write: &Write) -> Result<Reply, Refusal> {
     };
     if !metadata("uid").is_empty() && pod["metadata"]["uid"] != metadata("uid").as_str() {
         let there = pod["metadata"]["uid"].as_str().unwrap_or_default();
-        return Err(refuse(&format!(
-            "Precondition failed: UID in precondition: {}, UID in object meta: {there}",
-            metadata("uid")
-        )));
+        return Err(Refusal::conflict(
+            &resource,
+            &name,
+            &format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/pods/{}/{name}, ResourceVersion: 0, \
+                 AdditionalErrorMsg: Precondition failed: UID in precondition: {}, UID in object meta: {there}",
+                write.target.namespace,
+                metadata("uid")
+            ),
+        ));
     }
     if !pod["metadata"]["deletionTimestamp"].is_null() {
         return Err(refuse(&format!("pod {name} is being deleted, cannot be assigned to a host")));

@@ -233,6 +233,7 @@ pub fn first_status(resource: &ResourceType) -> Option<Value> {
     }
     match resource.kind.as_ref() {
         "Namespace" => Some(json!({ "phase": "Active" })),
+        // Where it becomes `Available` by a controller that nobody plays here.
         "PersistentVolume" => Some(json!({ "phase": "Available" })),
         "PersistentVolumeClaim" | "Pod" => Some(json!({ "phase": "Pending" })),
         "Service" => Some(json!({ "loadBalancer": {} })),

@@ -35,8 +35,12 @@ impl Accepted {
             return Ok(Self::default());
         }
         accept.split(',').find_map(Self::of_clause).ok_or_else(|| {
-            let message = "only the following media types are accepted: application/json, application/yaml";
-            Refusal::new(406, "NotAcceptable", message)
+            if accept.contains("application/") {
+                let message = "only the following media types are accepted: application/json, application/yaml";
+                return Refusal::new(406, "NotAcceptable", message);
+            }
+            let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml";
+            Refusal::generic(406, "NotAcceptable", message)
         })
     }
 

@@ -32,17 +32,6 @@ pub(super) fn create(
     mut object: Value,
 ) -> Result<Arc<Value>, Refusal> {
     custom::resource_types(&object)?;
-    let kind = object["spec"]["names"]["kind"].as_str().unwrap_or_default().to_owned();
-    let names = &mut object["spec"]["names"];
-    if names["singular"].is_null() {
-        names["singular"] = kind.to_lowercase().into();
-    }
-    if names["listKind"].is_null() {
-        names["listKind"] = format!("{kind}List").into();
-    }
-    if object["spec"]["conversion"].is_null() {
-        object["spec"]["conversion"] = json!({ "strategy": "None" });
-    }
     let versions = object["spec"]["versions"].as_array().cloned().unwrap_or_default();
     let stored: Vec<_> = versions.iter().filter(|version| version["storage"] == true).collect();
     let stored: Vec<_> = stored.iter().map(|version| version["name"].clone()).collect();
@@ -90,15 +79,13 @@ pub(super) fn delete(
     let mut object = Value::clone(current);
     let now = seconds(store.now());
     object["metadata"]["deletionTimestamp"] = now.as_str().into();
-    object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
-    object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap_or(1) + 1);
     match object["metadata"]["finalizers"].as_array_mut() {
         Some(finalizers) => finalizers.push(FINALIZER.into()),
         None => object["metadata"]["finalizers"] = json!([FINALIZER]),
     }
     let terminating = json!({
-        "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
-        "message": "CustomResource deletion is in progress", "lastTransitionTime": now,
+        "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon", "lastTransitionTime": now,
     });
     if let Some(conditions) = object["status"]["conditions"].as_array_mut() {
         conditions.push(terminating);

@@ -22,7 +22,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 /// Answers a path that names no resource.
 pub(super) fn answer(server: &ApiServer, request: &Request) -> Result<Reply, Refusal> {
     if request.method != http::Method::GET && request.method != http::Method::HEAD {
-        return Err(Refusal::page_not_found());
+        return Err(Refusal::method_not_allowed());
     }
     let accept = request.header(header::ACCEPT);
     let kinds = server.store().kinds.clone();
@@ -31,7 +31,7 @@ pub(super) fn answer(server: &ApiServer, request: &Request) -> Result<Reply, Ref
         ["version"] => version(),
         ["livez" | "readyz" | "healthz", ..] => return Ok(Reply::Text { code: 200, body: "ok".into() }),
         ["api"] if wants_aggregated_discovery(accept) => {
-            return Ok(aggregated(&Groups::of(server, &kinds), |group| group.is_empty()));
+            return Ok(aggregated(&Groups::of(server, &kinds), str::is_empty));
         }
         ["apis"] if wants_aggregated_discovery(accept) => {
             return Ok(aggregated(&Groups::of(server, &kinds), |group| !group.is_empty()));

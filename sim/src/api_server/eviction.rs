@@ -38,8 +38,8 @@ pub(super) async fn evict(server: &ApiServer, write: &Write<'_>) -> Result<Answe
         return Err(Refusal::bad_request("name in URL does not match name in Eviction object"));
     }
     admission::namespace_must_take_it(&server.store(), write.resource, &write.key())?;
-    let mut options = DeleteOptions::parse(&eviction["deleteOptions"])?;
-    propagate_dry_run(&mut options, &eviction, write)?;
+    let is_dry_run = propagate_dry_run(&eviction, write)?;
+    let options = DeleteOptions { is_dry_run, ..DeleteOptions::parse(&eviction["deleteOptions"])? };
     let review = webhook::Review {
         operation: "CREATE",
         subresource: "eviction",
@@ -53,10 +53,7 @@ pub(super) async fn evict(server: &ApiServer, write: &Write<'_>) -> Result<Answe
 }
 
 fn parse(write: &Write) -> Result<Value, Refusal> {
-    let mut eviction = body::any(write.request)?.unwrap_or_default();
-    if !eviction.is_object() {
-        return Err(Refusal::bad_request("the object provided is unrecognized (must be of type Eviction)"));
-    }
+    let mut eviction = body::object_of(write.request, "Eviction")?;
     let kind = eviction["kind"].as_str().unwrap_or("Eviction");
     let version = eviction["apiVersion"].as_str().unwrap_or("policy/v1");
     if kind != "Eviction" || !matches!(version, "policy/v1" | "policy/v1beta1") {
@@ -74,18 +71,26 @@ fn parse(write: &Write) -> Result<Value, Refusal> {
     }
     eviction["kind"] = "Eviction".into();
     eviction["apiVersion"] = "policy/v1".into();
-    if eviction["metadata"]["namespace"].is_null() {
-        eviction["metadata"]["namespace"] = write.target.namespace.as_str().into();
+    match eviction["metadata"]["namespace"].as_str().unwrap_or_default() {
+        "" => eviction["metadata"]["namespace"] = write.target.namespace.as_str().into(),
+        namespace if namespace == write.target.namespace => {}
+        _ => {
+            let why = "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(Refusal::bad_request(why));
+        }
     }
     Ok(eviction)
 }
 
-fn propagate_dry_run(options: &mut DeleteOptions, eviction: &Value, write: &Write) -> Result<(), Refusal> {
+fn propagate_dry_run(eviction: &Value, write: &Write) -> Result<bool, Refusal> {
     let in_query = write.request.query.is_dry_run("CreateOptions")?;
     let in_body: Vec<&str> =
         eviction["deleteOptions"]["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    options.is_dry_run = in_query || query::dry_run(&in_body, "DeleteOptions")?;
-    Ok(())
+    if in_query && !in_body.is_empty() && in_body != ["All"] {
+        let why = "Non-matching dry-run options in request and content: [All] and";
+        return Err(Refusal::new(500, "", format!("{why} [{}]", in_body.join(" "))));
+    }
+    Ok(in_query || query::dry_run(&in_body, "DeleteOptions")?)
 }
 
 fn success() -> Reply {

@@ -52,14 +52,11 @@ impl Continue {
 }
 
 /// `?resourceVersion=`; 0 for none.
-pub(super) fn parse_version(text: &str) -> Result<u64, Refusal> {
+pub(super) fn parse_version(text: &str) -> Result<u64, String> {
     match text {
         "" => Ok(0),
         text => text.parse().map_err(|_| {
-            Refusal::bad_request(format!(
-                "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing \
-                 {text:?}: invalid syntax"
-            ))
+            format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
         }),
     }
 }
@@ -143,9 +140,11 @@ pub(super) fn list(
     filter: &Filter,
 ) -> Result<Reply, Refusal> {
     check(request)?;
+    request.query.number("timeoutSeconds")?;
     let query = &request.query;
     let limit = query.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
-    let wanted = parse_version(query.get("resourceVersion"))?;
+    let wanted = parse_version(query.get("resourceVersion"))
+        .map_err(|why| Refusal::bad_request(format!("invalid resource version: {why}")))?;
     let token = Some(query.get("continue")).filter(|text| !text.is_empty()).map(Continue::decode).transpose()?;
     if token.is_some() && wanted != 0 {
         let message = "specifying resource version is not allowed when using continue";

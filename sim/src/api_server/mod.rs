@@ -20,6 +20,7 @@
 //! | `namespaces`, `definitions`, `event` | kinds with rules of their own |
 //! | [`webhook`], [`aggregation`] | who else is asked |
 //! | `store`, `kinds`, [`builtin`], [`resource_type`] | the objects and their kinds |
+//! | `protobuf` | bodies that are no JSON |
 //! | `reply`, [`response`], [`refusal`] | answers |
 //! | [`field_selector`] | `?fieldSelector=` |
 //! | [`patch`] | JSON, merge and strategic merge patches |
@@ -50,6 +51,7 @@ mod list;
 mod namespaces;
 pub mod openapi;
 pub mod patch;
+mod protobuf;
 pub mod query;
 pub mod refusal;
 mod reply;

@@ -19,6 +19,8 @@ pub struct Refusal {
     pub message: String,
     /// `details`: name, group, kind, causes, retryAfterSeconds.
     pub details: Map<String, Value>,
+    /// Whether there are details, even if they are empty: so with answers that tell nothing but the HTTP status.
+    pub has_details: bool,
     /// `metadata.continue`: how a list that is too old can be gone on with.
     pub continue_token: Option<String>,
     /// Answered as plain text: there is nobody at this path who knows a `Status`.
@@ -45,6 +47,7 @@ impl Refusal {
             reason: Cow::Borrowed(reason),
             message: message.into(),
             details: Map::new(),
+            has_details: false,
             continue_token: None,
             is_plain: false,
         }
@@ -135,6 +138,12 @@ impl Refusal {
         refusal
     }
 
+    /// What is said where nothing is known but the HTTP status.
+    #[must_use]
+    pub fn generic(code: u16, reason: &'static str, message: &str) -> Self {
+        Self { has_details: true, ..Self::new(code, reason, message) }
+    }
+
     /// Nobody knows this token.
     #[must_use]
     pub fn unauthorized() -> Self {
@@ -144,7 +153,7 @@ impl Refusal {
     /// There is nothing at this path.
     #[must_use]
     pub fn no_such_resource() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
+        Self::generic(404, "NotFound", "the server could not find the requested resource")
     }
 
     /// There is nothing at this path, and nobody who knows the group.
@@ -157,7 +166,7 @@ impl Refusal {
     #[must_use]
     pub fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::new(405, "MethodNotAllowed", message)
+        Self::generic(405, "MethodNotAllowed", message)
     }
 
     /// Something went wrong inside, or in a webhook.
@@ -216,7 +225,7 @@ impl Refusal {
         if !self.reason.is_empty() {
             status["reason"] = self.reason.as_ref().into();
         }
-        if !self.details.is_empty() {
+        if self.has_details || !self.details.is_empty() {
             status["details"] = Value::Object(self.details.clone());
         }
         if let Some(token) = &self.continue_token {

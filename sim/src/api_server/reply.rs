@@ -101,7 +101,8 @@ pub(super) fn include_object(text: &str) -> Result<IncludeObject, Refusal> {
         "None" => Ok(IncludeObject::None),
         "Object" => Ok(IncludeObject::Object),
         other => Err(Refusal::bad_request(format!(
-            "Table: Unsupported value {other:?}: must be one of None, Metadata, Object"
+            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', \
+             'Object', 'None', or empty"
         ))),
     }
 }
@@ -182,6 +183,9 @@ impl Style {
             Shape::Table => {
                 let mut table = table::table(resource, objects.iter().map(AsRef::as_ref), self.include, now);
                 table["metadata"] = metadata.clone();
+                if let Some(metadata) = table["metadata"].as_object_mut() {
+                    metadata.retain(|field, value| field != "continue" || *value != "");
+                }
                 self.write(&table)
             }
         }

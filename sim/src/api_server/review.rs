@@ -38,7 +38,6 @@ pub(super) fn answer(server: &ApiServer, write: &Write) -> Result<Answer, Refusa
     };
     object["apiVersion"] = resource.api_version().into();
     object["kind"] = resource.kind.as_ref().into();
-    object["metadata"]["creationTimestamp"] = Value::Null;
     let reply = Reply::Object { code: 201, resource: resource.clone(), object: Arc::new(object) };
     Ok(reply.into())
 }
@@ -68,11 +67,13 @@ fn access(server: &ApiServer, write: &Write, spec: &Value, user: &User) -> Resul
     if resource.is_null() == path.is_null() {
         let cause = Cause {
             reason: "FieldValueInvalid",
-            message: "Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified"
-                .into(),
-            field: "spec.resourceAttributes".into(),
+            message:
+                "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+                    .into(),
+            field: "spec".into(),
         };
-        return Err(Refusal::invalid(write.resource, "", &[cause]));
+        // A real one leaves the kind out.
+        return Err(Refusal::invalid_kind(&write.resource.group, "", "", &[cause]));
     }
     let text = |attributes: &Value, field: &str| attributes[field].as_str().unwrap_or_default().to_owned();
     let attributes = if resource.is_null() {

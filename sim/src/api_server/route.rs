@@ -27,11 +27,14 @@ pub(super) async fn answer(
     let Some(target) = &request.target else {
         return discovery::answer(server, request).map(Answer::from);
     };
+    if request.method == http::Method::HEAD {
+        return Err(Refusal::method_not_allowed());
+    }
     let resource = find(server, target)?;
     let write = Write { request, target, resource: &resource };
     match (request.method.as_str(), target.subresource.as_str()) {
         ("POST", "eviction") if resource.has(Subresource::Eviction) => {
-            return eviction::evict(server, &write).await.map(Answer::from);
+            return eviction::evict(server, &write).await;
         }
         ("POST", _) if builtin::is_review(&resource) => return review::answer(server, &write),
         _ => {}
@@ -54,7 +57,7 @@ fn find(server: &ApiServer, target: &Target) -> Result<Arc<ResourceType>, Refusa
         return Err(Refusal::not_implemented(format_args!("the old paths below /{}", target.plural)));
     }
     // A group that is known answers with a Status, one that is not as any web server does.
-    let is_builtin = builtin::resource_types().iter().any(|kind| kind.group == group && kind.version == target.version);
+    let is_builtin = builtin::resource_types().iter().any(|kind| kind.group == group);
     Err(if is_builtin { Refusal::no_such_resource() } else { Refusal::page_not_found() })
 }
 
@@ -63,10 +66,14 @@ fn answer_with_store(server: &ApiServer, write: &Write, style: Style) -> Result<
     let mut store = server.store();
     let is_about_many = matches!(request.verb, "list" | "watch" | "deletecollection");
     let is_in_namespace = !target.namespace.is_empty() || !resource.is_namespaced();
-    if !resource.is_namespaced() && !target.namespace.is_empty() && target.plural != "namespaces" {
+    if !resource.is_namespaced() && !target.namespace.is_empty() && target.namespace != target.name {
         return Err(Refusal::no_such_resource());
     }
-    if builtin::is_review(resource) || (!is_about_many && !is_in_namespace && request.verb != "create") {
+    let is_about_nothing = target.name.is_empty() && !is_about_many && request.verb != "create";
+    if is_about_nothing
+        || builtin::is_review(resource)
+        || (!is_about_many && !is_in_namespace && request.verb != "create")
+    {
         return Err(Refusal::method_not_allowed());
     }
     match (request.verb, target.subresource.as_str()) {
@@ -96,7 +103,7 @@ fn answer_with_store(server: &ApiServer, write: &Write, style: Style) -> Result<
         ("delete", "") => delete::delete(&mut store, write).map(Answer::from),
         (_, "scale") if resource.has(Subresource::Scale) => scale::answer(&mut store, write).map(Answer::from),
         (_, "") => Err(Refusal::method_not_allowed()),
-        (verb, subresource) => Err(other(resource, verb, subresource)),
+        (verb, subresource) => Err(other(resource, &target.name, verb, subresource)),
     }
 }
 
@@ -107,7 +114,7 @@ fn get(store: &super::store::Store, write: &Write) -> Result<Answer, Refusal> {
     Ok(Reply::Object { code: 200, resource: write.resource.clone(), object }.into())
 }
 
-fn other(resource: &ResourceType, verb: &str, subresource: &str) -> Refusal {
+fn other(resource: &ResourceType, name: &str, verb: &str, subresource: &str) -> Refusal {
     let first = subresource.split('/').next().unwrap_or_default();
     let is_served = [
         ("status", Subresource::Status),
@@ -120,6 +127,9 @@ fn other(resource: &ResourceType, verb: &str, subresource: &str) -> Refusal {
     }
     if !resource.is_custom() && builtin::OTHER_SUBRESOURCES.contains(&(resource.plural.as_ref(), first)) {
         return Refusal::not_implemented(format_args!("{verb} of {}/{first}", resource.plural));
+    }
+    if resource.is_custom() && matches!(first, "status" | "scale") {
+        return Refusal::not_found(resource, name);
     }
     Refusal::no_such_resource()
 }

@@ -211,12 +211,15 @@ impl ApiServer {
         Ok(effects::put_or_let_go(&mut store, &kind, &old, object))
     }
 
-    /// Removes an object past all checks; watches are told. A definition takes its objects with it.
+    /// Removes an object past all checks; watches are told. A definition takes its objects with it. Gives what was there.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn remove(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let mut store = self.store();
         if resource == super::definitions::STORAGE {
             let keys: Vec<Key> = store.all(name, "").map(|(key, _)| key.clone()).collect();
-            keys.iter().for_each(|key| drop(effects::remove(&mut store, name, key)));
+            for key in &keys {
+                effects::remove(&mut store, name, key);
+            }
         }
         effects::remove(&mut store, resource, &key(namespace, name))
     }

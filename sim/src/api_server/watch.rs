@@ -67,7 +67,8 @@ fn options(request: &Request, store: &mut Store) -> Result<Options, Refusal> {
     if !causes.is_empty() {
         return Err(invalid_options("ListOptions", &causes));
     }
-    let version = parse_version(query.get("resourceVersion"))?;
+    // A real one calls this its own fault.
+    let version = parse_version(query.get("resourceVersion")).map_err(|why| Refusal::new(500, "", why))?;
     let sends_initial = query.is_true("sendInitialEvents");
     let seconds = match query.number("timeoutSeconds")? {
         Some(seconds) if seconds > 0 => u64::try_from(seconds).unwrap_or_default(),

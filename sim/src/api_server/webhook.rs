@@ -1,5 +1,5 @@
 //! Validating admission webhooks, for evictions. They are functions of this process: a test or an actor registers one under
-//! the name of the service (`kubevirt/virt-api`) or the URL that the ValidatingWebhookConfiguration names.
+//! the name of the service (`kubevirt/virt-api`) or the URL that the `ValidatingWebhookConfiguration` names.
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -118,7 +118,7 @@ fn calls(server: &ApiServer, write: &Write, review: &Review, request: &Value) ->
     let namespace_labels = namespace.as_ref().map(|namespace| namespace["metadata"]["labels"].clone());
     let configurations = store.all("validatingwebhookconfigurations.admissionregistration.k8s.io", "");
     let mut calls = Vec::new();
-    for webhook in configurations.flat_map(|(_, configuration)| configuration["webhooks"].as_array()).flatten() {
+    for webhook in configurations.filter_map(|(_, configuration)| configuration["webhooks"].as_array()).flatten() {
         let rules = webhook["rules"].as_array().into_iter().flatten();
         let is_wanted = rules.into_iter().any(|rule| rule_matches(rule, write, review))
             && selects(&webhook["namespaceSelector"], &namespace_labels.clone().unwrap_or_default())
@@ -189,16 +189,14 @@ impl Call {
     fn of(webhook: &Value) -> Self {
         let seconds = webhook["timeoutSeconds"].as_u64().unwrap_or(10);
         let client = &webhook["clientConfig"];
-        let (target, url) = match client["url"].as_str() {
-            Some(url) => (url.to_owned(), url.to_owned()),
-            None => {
-                let service = &client["service"];
-                let text = |field: &str| service[field].as_str().unwrap_or_default();
-                let port = service["port"].as_u64().unwrap_or(443);
-                let (name, namespace) = (text("name"), text("namespace"));
-                let path = text("path");
-                (format!("{namespace}/{name}"), format!("https://{name}.{namespace}.svc:{port}{path}"))
-            }
+        let (target, url) = if let Some(url) = client["url"].as_str() {
+            (url.to_owned(), url.to_owned())
+        } else {
+            let service = &client["service"];
+            let text = |field: &str| service[field].as_str().unwrap_or_default();
+            let port = service["port"].as_u64().unwrap_or(443);
+            let (name, namespace, path) = (text("name"), text("namespace"), text("path"));
+            (format!("{namespace}/{name}"), format!("https://{name}.{namespace}.svc:{port}{path}"))
         };
         let address = url.trim_start_matches("https://").split('/').next().unwrap_or_default().to_owned();
         Self {

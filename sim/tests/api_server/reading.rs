@@ -82,7 +82,7 @@ async fn a_watch_goes_on_from_a_version() {
     merge(&server, &uri, json!({ "data": { "c": "d" } })).await;
     send(&server, "DELETE", &uri, Value::Null).await;
     let events = watch(&server, &format!("{CONFIG_MAPS}?watch=true&timeoutSeconds=5&resourceVersion={version}")).await;
-    assert_eq!(in_short(&events), ["DELETED a"], "patches are another helper's until they are merged");
+    assert_eq!(in_short(&events), ["MODIFIED a", "DELETED a"]);
     let deleted = &events.last().unwrap().1;
     assert_eq!(deleted["metadata"]["resourceVersion"], server.version().to_string());
 }

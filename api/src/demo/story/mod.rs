@@ -122,7 +122,7 @@ impl Story<'_> {
     }
 
     async fn end_maintenance(&mut self) -> Result<(), Error> {
-        self.say(&format!("kubectl delete nm {} puts it back:", self.maintenance.name()))?;
+        self.say(&format!("\nThis puts it back: kubectl delete nm {}\n", self.maintenance.name()))?;
         match self.maintenances().delete(self.maintenance.name(), &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             // Somebody was faster.

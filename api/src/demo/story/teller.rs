@@ -225,6 +225,8 @@ fn planned(standing: &Standing) -> String {
 fn news(standing: &Standing, now: Timestamp) -> Option<(Said, String)> {
     match standing {
         Standing::Stays(_) | Standing::Next(_) | Standing::Migrates { target: None, .. } => None,
+        // What has ended already has no time left.
+        Standing::Ends { deadline } if *deadline <= now => None,
         Standing::Ends { deadline } => {
             Some((Said::Ends, format!("is told to end, and has {} s for it", left(*deadline, now))))
         }

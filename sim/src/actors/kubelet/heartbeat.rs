@@ -118,6 +118,21 @@ fn missing_status(node: &Value) -> Value {
     let resources = json!({
         "cpu": "16", "memory": "64Gi", "pods": "110", "ephemeral-storage": "200Gi", "hugepages-2Mi": "0",
     });
+    let is_there = |field: &str| match &node["status"][field] {
+        Value::Array(list) => !list.is_empty(),
+        own @ Value::Object(_) if field == "nodeInfo" => {
+            own["kubeletVersion"].as_str().is_some_and(|text| !text.is_empty())
+        }
+        own @ Value::Object(_) if field == "daemonEndpoints" => {
+            own["kubeletEndpoint"]["Port"].as_u64().unwrap_or(0) > 0
+        }
+        Value::Object(fields) => !fields.is_empty(),
+        _ => false,
+    };
+    let mut status = json!({});
+    if ["capacity", "allocatable", "addresses", "daemonEndpoints", "nodeInfo"].into_iter().all(is_there) {
+        return status;
+    }
     let defaults = json!({
         "capacity": resources,
         "allocatable": node["status"]["capacity"].as_object().map_or(resources.clone(), |own| own.clone().into()),
@@ -132,18 +147,8 @@ fn missing_status(node: &Value) -> Value {
             "containerRuntimeVersion": "containerd://2.1.0", "machineID": "", "systemUUID": "", "bootID": "",
         },
     });
-    let mut status = json!({});
     for (field, value) in defaults.as_object().into_iter().flatten() {
-        let own = &node["status"][field];
-        let is_empty = match own {
-            Value::Null => true,
-            Value::Array(list) => list.is_empty(),
-            Value::Object(_) if field == "nodeInfo" => own["kubeletVersion"].as_str().is_none_or(str::is_empty),
-            Value::Object(_) if field == "daemonEndpoints" => own["kubeletEndpoint"]["Port"].as_u64() == Some(0),
-            Value::Object(fields) => fields.is_empty(),
-            _ => false,
-        };
-        if is_empty {
+        if !is_there(field) {
             status[field.as_str()] = value.clone();
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Lived {
     deleted: Option<Timestamp>,
     /// Whether its containers ran before: the pod in the API is only a new mirror of them.
     ran_before: bool,
+    /// The version of the pod whose status said already what its containers do.
+    said: Option<(String, Containers)>,
 }
 
 impl Kubelet {
@@ -40,6 +42,7 @@ impl Kubelet {
             running: status::running_since(pod),
             deleted: None,
             ran_before,
+            said: None,
         });
         if is_deleting(pod) {
             lived.deleted.get_or_insert(now);
@@ -55,12 +58,12 @@ impl Kubelet {
 
     fn live(&mut self, node: &Value, pod: &Value, lived: &Lived, now: Timestamp, turn: &mut Turn) {
         if self.rules.wishes(POD, pod, "never-starts") && lived.running.is_none() {
-            return write(node, pod, Containers::Waiting("ImagePullBackOff"), now, turn);
+            return self.say(node, pod, Containers::Waiting("ImagePullBackOff"), now, turn);
         }
         let starts = after(lived.bound, self.rules.duration(POD, pod, "starts-after", STARTS_AFTER));
         let Some(running) = lived.running.or_else(|| (starts <= now || lived.ran_before).then_some(now)) else {
             turn.look_again(starts);
-            return write(node, pod, Containers::Waiting("ContainerCreating"), now, turn);
+            return self.say(node, pod, Containers::Waiting("ContainerCreating"), now, turn);
         };
         if let Some(code) = self.ended_by_itself(pod, running, now, turn) {
             return self.ended(node, pod, code, now, turn);
@@ -71,7 +74,20 @@ impl Kubelet {
         if !ready && ready_at > now {
             turn.look_again(ready_at);
         }
-        write(node, pod, Containers::Running { since: running, ready, restarts: status::restarts(pod) }, now, turn);
+        let containers = Containers::Running { since: running, ready, restarts: status::restarts(pod) };
+        self.say(node, pod, containers, now, turn);
+    }
+
+    /// Writes what its containers do, unless the pod says so. Most pods have nothing to say, whenever anything changes.
+    fn say(&mut self, node: &Value, pod: &Value, containers: Containers, now: Timestamp, turn: &mut Turn) {
+        let version = pod["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        let Some(lived) = self.lives.get_mut(uid_of(pod)) else { return };
+        if lived.said.as_ref().is_some_and(|(said, what)| said == version && *what == containers) {
+            return;
+        }
+        let before = turn.writes.len();
+        write(node, pod, containers, now, turn);
+        lived.said = (turn.writes.len() == before).then(|| (version.to_owned(), containers));
     }
 
     fn remember_start(&mut self, pod: &Value, running: Timestamp) {

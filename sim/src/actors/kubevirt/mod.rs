@@ -10,6 +10,7 @@
 //! | [`evacuation`] | virt-controller: a migration for each VMI that an eviction has marked |
 //! | [`migration`] | virt-controller: migrations |
 //! | [`handler`] | virt-handler and virt-launcher: guests |
+//! | [`mod@install`] | KubeVirt on the API server in memory |
 //! | [`operator`] | virt-operator: says that KubeVirt is deployed |
 //! | [`virt_api`] | the eviction webhook, the subresources |
 //! | [`timing`] | how long things take |
@@ -40,6 +41,7 @@ pub mod definitions;
 pub mod evacuation;
 mod event;
 pub mod handler;
+pub mod install;
 pub mod instance;
 mod launchers;
 pub mod machine;
@@ -53,17 +55,16 @@ pub mod virt_api;
 #[cfg(test)]
 mod tests;
 
-use super::actor::Actor;
+use super::driver::Driver;
 
-/// All that KubeVirt runs, but virt-api, which is asked and does not act.
+/// All that KubeVirt runs joins a driver, but virt-api, which is asked and does not act.
 #[must_use]
-pub fn actors(timing: timing::Timing) -> Vec<Box<dyn Actor>> {
-    vec![
-        Box::new(operator::Operator),
-        Box::new(machine::MachineController),
-        Box::new(instance::InstanceController),
-        Box::new(evacuation::EvacuationController::default()),
-        Box::new(migration::MigrationController::new(timing.clone())),
-        Box::new(handler::Handler::new(timing)),
-    ]
+pub fn join(driver: Driver, timing: timing::Timing) -> Driver {
+    driver
+        .with(operator::Operator)
+        .with(machine::MachineController)
+        .with(instance::InstanceController)
+        .with(evacuation::EvacuationController::default())
+        .with(migration::MigrationController::new(timing.clone()))
+        .with(handler::Handler::new(timing))
 }

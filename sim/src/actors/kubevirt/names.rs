@@ -17,6 +17,8 @@ pub const INSTANCE: Kind = kubevirt("VirtualMachineInstance", "virtualmachineins
 pub const MIGRATION: Kind = kubevirt("VirtualMachineInstanceMigration", "virtualmachineinstancemigrations");
 /// `kubevirt.io/v1` `KubeVirt`: the configuration.
 pub const KUBEVIRT: Kind = kubevirt("KubeVirt", "kubevirts");
+/// Those of the kinds that own others, and are owned: for the garbage collector.
+pub const KINDS: [Kind; 3] = [VIRTUAL_MACHINE, INSTANCE, MIGRATION];
 /// `v1` `Event`.
 pub const EVENT: Kind = Kind { group: "", version: "v1", kind: "Event", plural: "events", namespaced: true };
 

@@ -24,7 +24,6 @@ const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 pub(super) fn update(node: &Value, now: Timestamp, turn: &mut Turn) {
     let present = items(&node["spec"]["taints"]);
     let wanted = wanted(node);
-    let is = |taint: &Value, (key, effect): (&str, &str)| taint["key"] == key && taint["effect"] == effect;
     let is_ours = |taint: &Value| {
         let keys = BY_CONDITION.iter().map(|(_, _, key)| *key);
         keys.chain([UNSCHEDULABLE]).any(|key| is(taint, (key, "NoSchedule")))
@@ -53,13 +52,26 @@ pub(super) fn update(node: &Value, now: Timestamp, turn: &mut Turn) {
     }
 }
 
+fn is(taint: &Value, (key, effect): (&str, &str)) -> bool {
+    taint["key"] == key && taint["effect"] == effect
+}
+
+fn has(node: &Value, wanted: (&str, &str)) -> bool {
+    items(&node["spec"]["taints"]).iter().any(|taint| is(taint, wanted))
+}
+
 fn wanted(node: &Value) -> Vec<(&'static str, &'static str)> {
     let mut wanted = Vec::new();
     if node["spec"]["unschedulable"] == true {
         wanted.push((UNSCHEDULABLE, "NoSchedule"));
     }
     for (type_, status, key) in BY_CONDITION {
-        if condition(node, type_).is_some_and(|condition| condition["status"] == status) {
+        let condition = condition(node, type_);
+        // The API server gives it to new nodes; it stays until their kubelet has said that they are ready.
+        let is_new = condition.is_none() && (type_, status) == ("Ready", "False") && has(node, (key, "NoSchedule"));
+        if is_new {
+            wanted.push((key, "NoSchedule"));
+        } else if condition.is_some_and(|condition| condition["status"] == status) {
             wanted.push((key, "NoSchedule"));
             if type_ == "Ready" {
                 wanted.push((key, "NoExecute"));

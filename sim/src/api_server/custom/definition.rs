@@ -1,7 +1,7 @@
 //! What a CustomResourceDefinition itself must be.
 //! `k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go`
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::schema::validate::{field::Errors, names};
 
@@ -13,7 +13,7 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
     let name = definition["metadata"]["name"].as_str().unwrap_or_default();
     let expected = format!("{}.{group}", text("plural"));
     if name != expected {
-        errors.invalid("metadata.name", &name.into(), &format!("must be spec.names.plural+\".\"+spec.group"));
+        errors.invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group");
     }
     if group.is_empty() {
         errors.required("spec.group", "");
@@ -42,24 +42,28 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
         }
         seen.push(name);
         let schema = &version["schema"]["openAPIV3Schema"];
+        // Of a schema that all versions share, Kubernetes speaks by its old name.
+        let schema_path = if versions.len() == 1 { "spec.validation" } else { &format!("{path}.schema") };
         if schema.is_object() {
-            structural(schema, &format!("{path}.schema.openAPIV3Schema"), true, errors);
+            structural(schema, &format!("{schema_path}.openAPIV3Schema"), true, errors);
         } else {
-            errors.required(format!("{path}.schema.openAPIV3Schema"), "schemas are required");
-        }
-        let rules = kube_cel::compile_schema(schema);
-        for error in rules.compilation_errors() {
-            let path = format!("{path}.schema.openAPIV3Schema");
-            errors.invalid(path, &Value::String(String::new()), &format!("compilation failed: {error}"));
+            errors.required(format!("{path}.schema.openAPIV3Schema"), "");
         }
     }
-    for (field, path) in
-        [("plural", "spec.names.plural"), ("kind", "spec.names.kind"), ("listKind", "spec.names.listKind")]
-    {
+    for (field, path) in [
+        ("plural", "spec.names.plural"),
+        ("singular", "spec.names.singular"),
+        ("kind", "spec.names.kind"),
+        ("listKind", "spec.names.listKind"),
+    ] {
         match text(field) {
             "" => errors.required(path, ""),
             given => errors.malformed(path, &given.to_lowercase(), names::dns_1035_label(&given.to_lowercase())),
         }
+    }
+    if definition["status"]["storedVersions"].as_array().is_none_or(Vec::is_empty) {
+        let detail = "must have at least one stored version";
+        errors.invalid("status.storedVersions", &definition["status"]["storedVersions"], detail);
     }
     if let Some(old) = old {
         let established = old["status"]["conditions"].as_array().into_iter().flatten();
@@ -95,6 +99,7 @@ fn structural(schema: &Value, path: &str, root: bool, errors: &mut Errors) {
     if of == "array" && !schema["items"].is_object() {
         errors.required(format!("{path}.items"), "must be specified");
     }
+    rules(schema, path, errors);
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         structural(property, &format!("{path}.properties[{name}]"), false, errors);
     }
@@ -103,5 +108,16 @@ fn structural(schema: &Value, path: &str, root: bool, errors: &mut Errors) {
     }
     if schema["additionalProperties"].is_object() {
         structural(&schema["additionalProperties"], &format!("{path}.additionalProperties"), false, errors);
+    }
+}
+
+/// The rules of one node of the schema can be compiled.
+fn rules(schema: &Value, path: &str, errors: &mut Errors) {
+    for (index, rule) in schema["x-kubernetes-validations"].as_array().into_iter().flatten().enumerate() {
+        let compiled = kube_cel::compile_schema(&json!({"x-kubernetes-validations": [rule]}));
+        for error in compiled.compilation_errors() {
+            let path = format!("{path}.x-kubernetes-validations[{index}].rule");
+            errors.invalid(path, &rule["rule"], &format!("compilation failed: {error}"));
+        }
     }
 }

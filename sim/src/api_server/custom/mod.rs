@@ -27,6 +27,9 @@ pub mod definition;
 pub mod structural;
 pub mod validate;
 
+#[cfg(test)]
+mod tests;
+
 /// What a CustomResourceDefinition says of one version of its kind.
 pub struct CustomDefinition {
     /// `openAPIV3Schema`.

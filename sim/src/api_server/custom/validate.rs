@@ -59,7 +59,7 @@ impl Findings {
                 What::Duplicate(value) => errors.duplicate(path, &value),
                 What::TooLong(limit) => errors.too_long(path, usize::try_from(limit).unwrap_or(usize::MAX)),
                 What::TooMany(count, limit) => {
-                    errors.too_many(path, count, usize::try_from(limit).unwrap_or(usize::MAX))
+                    errors.too_many(path, count, usize::try_from(limit).unwrap_or(usize::MAX));
                 }
             }
         }
@@ -140,7 +140,8 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Findings) {
         found.push(path, wrong_type("integer,string"));
         return;
     }
-    if !wanted.is_empty() && wanted != actual && !(wanted == "number" && actual == "integer") && !int_or_string {
+    let fits = wanted == actual || (wanted, actual) == ("number", "integer");
+    if !wanted.is_empty() && !fits && !int_or_string {
         found.push(path, wrong_type(wanted));
         if !(wanted == "integer" && actual == "number") {
             return;

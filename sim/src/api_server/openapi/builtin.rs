@@ -75,17 +75,22 @@ pub(super) fn schemas(resources: &[&ResourceType], references: &str) -> Map<Stri
     for (name, schema) in &mut schemas {
         refer_plainly(schema);
         for field in TYPES.get(name).map(|of| of.fields.iter()).into_iter().flatten() {
-            say_how_to_patch(field, &mut schema["properties"][field.name]);
+            // A field that is newer than k8s-openapi has no schema.
+            if let Some(property) = schema["properties"].get_mut(field.name) {
+                say_how_to_patch(field, property);
+            }
         }
     }
     schemas
 }
 
-/// OpenAPI allows nothing beside `$ref`.
+/// `OpenAPI` allows nothing beside `$ref`.
 fn refer_plainly(schema: &mut Value) {
     match schema {
         Value::Object(entries) => {
+            // A schema of schemas has a property of this name.
             if entries.len() > 1
+                && entries.get("$ref").is_some_and(Value::is_string)
                 && let Some(reference) = entries.remove("$ref")
             {
                 entries.insert("allOf".to_owned(), json!([{"$ref": reference}]));
@@ -98,10 +103,6 @@ fn refer_plainly(schema: &mut Value) {
 }
 
 fn say_how_to_patch(field: &Field, schema: &mut Value) {
-    // A field that is newer than k8s-openapi has no schema.
-    if !schema.is_object() {
-        return;
-    }
     let strategies = [(field.merge, "merge"), (field.retain_keys, "retainKeys"), (field.replace, "replace")];
     let strategies: Vec<_> = strategies.into_iter().filter(|(applies, _)| *applies).map(|(_, name)| name).collect();
     if !strategies.is_empty() {

@@ -23,10 +23,10 @@ mod paths;
 pub fn v3_index(resources: &[&ResourceType]) -> Value {
     let mut hashes: BTreeMap<String, DefaultHasher> = BTreeMap::new();
     for resource in resources {
-        let hasher = hashes.entry(paths::root(resource)).or_default();
-        (&resource.kind, &resource.plural, resource.subresources.len()).hash(hasher);
+        let of_version = hashes.entry(paths::root(resource)).or_default();
+        (&resource.kind, &resource.plural, resource.subresources.len()).hash(of_version);
         if let Definition::Custom(definition) = &resource.definition {
-            definition.schema.to_string().hash(hasher);
+            definition.schema.to_string().hash(of_version);
         }
     }
     let paths: Map<_, _> = hashes
@@ -110,6 +110,7 @@ mod tests {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(entries) => {
+                assert!(entries.values().all(|value| !value.is_null()), "{entries:?}");
                 found.extend(entries.get("$ref").and_then(Value::as_str).map(str::to_owned));
                 entries.values().for_each(|value| references(value, found));
             }

@@ -13,12 +13,12 @@ pub(super) fn root(resource: &ResourceType) -> String {
     format!("{api}/{}", resource.api_version())
 }
 
-/// For OpenAPI v3.
+/// For `/openapi/v3`.
 pub(super) fn all(resources: &[&ResourceType]) -> Map<String, Value> {
     make(resources, "#/components/schemas/", true)
 }
 
-/// For OpenAPI v2.
+/// For `/openapi/v2`.
 pub(super) fn all_v2(resources: &[&ResourceType]) -> Map<String, Value> {
     make(resources, "#/definitions/", false)
 }

@@ -10,6 +10,8 @@ use super::{
 
 mod json;
 mod strategic;
+#[cfg(test)]
+mod tests;
 
 /// How a patch is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

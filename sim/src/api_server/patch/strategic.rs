@@ -45,9 +45,7 @@ impl Error {
     }
 }
 
-const BAD_PRIMITIVE_LIST: Error = Error::Bad("invalid patch format of primitive list");
 const BAD_RETAIN_KEYS: Error = Error::Bad("invalid patch format of retainKeys");
-const BAD_ELEMENT_ORDER: Error = Error::Bad("invalid patch format of setElementOrder list");
 
 /// What is known of the place that is patched.
 #[derive(Clone, Copy)]
@@ -109,10 +107,9 @@ fn merge(
     for (key, value) in patch {
         if let Some(list) = key.strip_prefix(DELETE_FROM) {
             let (Some(original), false) = (original.get_mut(list), value.is_null()) else { continue };
-            let (Value::Array(original), Value::Array(value)) = (original, value) else {
-                return Err(BAD_PRIMITIVE_LIST);
-            };
-            original.retain(|item| !value.contains(item));
+            if let (Value::Array(original), Value::Array(value)) = (original, value) {
+                original.retain(|item| !value.contains(item));
+            }
             continue;
         }
         if value.is_null() {
@@ -161,19 +158,26 @@ fn set_element_orders(
     let directives: Vec<_> = patch.keys().filter(|key| key.starts_with(ELEMENT_ORDER)).cloned().collect();
     for directive in directives {
         let key = directive.trim_start_matches(ELEMENT_ORDER).to_owned();
-        let Some(Value::Array(order)) = patch.remove(&directive) else { return Err(BAD_ELEMENT_ORDER) };
+        let order = match patch.remove(&directive) {
+            Some(Value::Array(order)) => order,
+            other => return Err(no_list(&other.unwrap_or_default())),
+        };
         let field = meta.field(&key)?;
         let merge_key = field.and_then(|field| field.merge_key);
         let list = |value: Option<Value>| match value {
             Some(Value::Array(items)) => Ok(Some(items)),
             None | Some(Value::Null) => Ok(None),
-            Some(_) => Err(BAD_ELEMENT_ORDER),
+            Some(other) => Err(no_list(&other)),
         };
         let patched = list(patch.remove(&key))?;
         if let Some(patched) = &patched {
             follows(patched, &order, merge_key)?;
         }
         let server = list(original.get(&key).cloned())?;
+        let order_before = match (&server, &patched) {
+            (Some(server), Some(patched)) => overwritten(server, patched, merge_key),
+            (server, _) => server.clone().unwrap_or_default(),
+        };
         let merged = match (server.clone(), patched) {
             (None, None) => continue,
             (Some(server), None) => server,
@@ -186,10 +190,20 @@ fn set_element_orders(
             }
             (Some(_), Some(patched)) => patched,
         };
-        let ordered = in_order(merged, &order, &server.unwrap_or_default(), merge_key);
+        let ordered = in_order(merged, &order, &order_before, merge_key);
         original.insert(key, ordered.into());
     }
     Ok(())
+}
+
+/// The list before the patch, as Kubernetes remembers it for the order: it deletes and appends in place, so that what is new
+/// takes the places of what is gone.
+fn overwritten(server: &[Value], patched: &[Value], merge_key: Option<&str>) -> Vec<Value> {
+    let (gone, left): (Vec<&Value>, Vec<&Value>) = patched.iter().partition(|item| item[DIRECTIVE] == "delete");
+    let among = |list: &[&Value], item: &Value| list.iter().any(|other| same(item, other, merge_key));
+    let kept = server.iter().filter(|item| !among(&gone, item));
+    let new = left.iter().copied().filter(|item| !server.iter().any(|other| same(item, other, merge_key)));
+    kept.chain(new).take(server.len()).cloned().collect()
 }
 
 /// Whether the items of the patch come in the order that it gives.
@@ -197,13 +211,9 @@ fn follows(patched: &[Value], all: &[Value], merge_key: Option<&str>) -> Result<
     let mut order = all.iter();
     for item in patched.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
         if !order.any(|ordered| same(item, ordered, merge_key)) {
-            let shown = |list: &[Value]| {
-                let items = list.iter().map(|item| item.as_object().map_or_else(|| plain(item), go_map));
-                items.collect::<Vec<_>>().join(" ")
-            };
-            let (patched, order) = (shown(patched), shown(all));
+            let (patched, order) = (go_list(patched), go_list(all));
             let message =
-                format!("The order in patch list:\n[{patched}]\n doesn't match $setElementOrder list:\n[{order}]\n");
+                format!("The order in patch list:\n{patched}\n doesn't match $setElementOrder list:\n{order}\n");
             return Err(Error::Internal(message));
         }
     }
@@ -231,8 +241,8 @@ fn in_order(merged: Vec<Value>, order: &[Value], server: &[Value], merge_key: Op
             (None, Some(_)) => false,
             (Some(ordered), Some(rest)) => match (place(server, ordered), place(server, rest)) {
                 (Some(ordered), Some(rest)) => ordered < rest,
-                (_, None) => true,
-                (None, Some(_)) => false,
+                // What is new comes first.
+                _ => true,
             },
         };
         all.extend(if ordered_first { ordered.next() } else { rest.next() });
@@ -246,19 +256,22 @@ fn merge_lists(
     meta: &Meta<'_>,
 ) -> Result<Vec<Value>, Error> {
     let kinds = || original.iter().chain(&patch);
-    if kinds().any(Value::is_array) {
+    let Some(first) = kinds().next() else { return Ok(original) };
+    if first.is_array() {
         return Err(Error::Unprocessable("lists of lists are not supported"));
     }
+    if kinds().any(|item| go_type(item) != go_type(first)) {
+        let message = format!("list element types are not identical: [{} {}]", go_list(&original), go_list(&patch));
+        return Err(Error::Internal(message));
+    }
     if !kinds().any(Value::is_object) {
-        for item in patch {
-            if !original.contains(&item) {
-                original.push(item);
+        let before = original.clone();
+        for item in &patch {
+            if !original.contains(item) {
+                original.push(item.clone());
             }
         }
-        return Ok(original);
-    }
-    if !kinds().all(Value::is_object) {
-        return Err(Error::Internal("list element types are not identical".to_owned()));
+        return Ok(in_order(original, &patch, &before, None));
     }
     let Some(key) = merge_key else {
         return Err(Error::Internal("cannot merge lists without merge key".to_owned()));
@@ -323,11 +336,37 @@ fn without_directives(value: Value) -> Option<Value> {
     }
 }
 
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn no_list(value: &Value) -> Error {
+    Error::Internal(format!("expected a []interface {{}}, but received a {}", go_type(value)))
 }
 
-/// As Go prints a map.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "%!s(<nil>)",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// As Go prints a value.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => go_list(items),
+        Value::Object(entries) => go_map(entries),
+        other => other.to_string(),
+    }
+}
+
+fn go_list(items: &[Value]) -> String {
+    format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(" "))
+}
+
 fn go_map(entries: &Map<String, Value>) -> String {
     let entries: Vec<_> = entries.iter().map(|(key, value)| format!("{key}:{}", plain(value))).collect();
     format!("map[{}]", entries.join(" "))

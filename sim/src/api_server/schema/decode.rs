@@ -92,7 +92,10 @@ impl Decoder {
         }
         Ok(match (of, value) {
             (GoType::Pointer(to), _) => self.read(to, value, at)?,
-            (GoType::Bool, Value::Bool(_)) | (GoType::String(_), Value::String(_)) | (GoType::Any, _) => value.clone(),
+            (GoType::Bool | GoType::SchemaOrBool, Value::Bool(_))
+            | (GoType::String(_) | GoType::IntOrString, Value::String(_))
+            | (GoType::Float64, Value::Number(_))
+            | (GoType::Any, _) => value.clone(),
             (GoType::Int64, Value::Number(number)) if number.is_i64() => value.clone(),
             (GoType::Int32, Value::Number(number))
                 if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) =>
@@ -100,7 +103,6 @@ impl Decoder {
                 value.clone()
             }
             (GoType::Int32 | GoType::Int64, Value::Number(number)) => self.wrong(&format!("number {number}"), of, at),
-            (GoType::Float64, Value::Number(_)) => value.clone(),
             (GoType::Bytes, Value::String(text)) => {
                 BASE64_STANDARD.decode(text).map_err(|error| illegal_base64(&error))?;
                 value.clone()
@@ -127,22 +129,16 @@ impl Decoder {
             (GoType::Time, Value::String(text)) => time(text, false)?,
             (GoType::MicroTime, Value::String(text)) => time(text, true)?,
             (GoType::Time | GoType::MicroTime, other) => {
-                return Err(format!("json: cannot unmarshal {} into Go value of type string", go_kind(other)));
+                let what = go_kind(other);
+                return Err(if at.fields.is_empty() {
+                    format!("json: cannot unmarshal {what} into Go value of type string")
+                } else {
+                    format!("json: cannot unmarshal {what} into Go struct field {}.{} of type string", at.of, at.fields)
+                });
             }
             (GoType::Quantity, Value::String(text)) => Quantity::parse(text)?.canonical().into(),
             (GoType::Quantity, other) => Quantity::parse(&other.to_string())?.canonical().into(),
-            (GoType::IntOrString, Value::String(_)) => value.clone(),
-            (GoType::IntOrString, other) => match other.as_i64().and_then(|number| i32::try_from(number).ok()) {
-                Some(_) => value.clone(),
-                None => {
-                    let what = match other {
-                        Value::Number(number) => format!("number {number}"),
-                        other => go_kind(other).to_owned(),
-                    };
-                    self.wrong(&what, &GoType::Int32, at)
-                }
-            },
-            (GoType::SchemaOrBool, Value::Bool(_)) => value.clone(),
+            (GoType::IntOrString, other) => self.read(&GoType::Int32, other, at)?,
             (GoType::SchemaOrArray, Value::Array(items)) => {
                 let of = GoType::Struct(JSON_SCHEMA_PROPS);
                 let mut read = Vec::new();
@@ -166,16 +162,20 @@ impl Decoder {
         let Value::Object(given) = value else {
             return Ok(self.wrong(go_kind(value), &GoType::Any, at));
         };
-        for name in given.keys().filter(|name| of.field(name).is_none()) {
-            self.unknown.push(at.field(of, name).path);
+        let mut read = Map::new();
+        for (name, value) in given {
+            let at = at.field(of, name);
+            match of.field(name) {
+                Some(field) => {
+                    let value = self.read(&field.of, value, &at)?;
+                    read.insert(name.clone(), value);
+                }
+                None => self.unknown.push(at.path),
+            }
         }
         let mut object = Map::new();
         for field in &of.fields {
-            let value = match given.get(field.name) {
-                Some(value) => self.read(&field.of, value, &at.field(of, field.name))?,
-                None => zero(&field.of),
-            };
-            put(&mut object, field, value);
+            put(&mut object, field, read.remove(field.name).unwrap_or_else(|| zero(&field.of)));
         }
         Ok(object.into())
     }
@@ -238,7 +238,11 @@ fn time(text: &str, micros: bool) -> Result<Value, String> {
         return Ok(Value::Null);
     }
     let layout = if micros { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
-    let strict = text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T');
+    // Go's layout with microseconds wants exactly six digits.
+    let fraction = text.get(19..26).is_some_and(|part| {
+        part.strip_prefix('.').is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
+    });
+    let strict = text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T') && (fraction || !micros);
     let parsed = if strict { text.parse::<Timestamp>().ok() } else { None };
     let Some(timestamp) = parsed else {
         return Err(unparsed_time(text, layout));
@@ -263,5 +267,6 @@ fn unparsed_time(text: &str, layout: &str) -> String {
         }
         rest = &rest[part.len()..];
     }
-    format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as \"Z07:00\"")
+    let part = if layout.contains(".000000") && !rest.starts_with('.') { ".000000" } else { "Z07:00" };
+    format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}")
 }

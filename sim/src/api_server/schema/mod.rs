@@ -11,7 +11,7 @@
 use serde_json::Value;
 
 use super::{
-    refusal::Refusal,
+    refusal::{Cause, Refusal},
     resource_type::{Definition, ResourceType},
 };
 
@@ -20,6 +20,9 @@ pub mod defaults;
 pub mod quantity;
 pub mod types;
 pub mod validate;
+
+#[cfg(test)]
+mod golden;
 
 /// `?fieldValidation=`: what becomes of unknown and repeated fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +58,27 @@ pub fn admit_change(
     validation: FieldValidation,
 ) -> Result<Admitted, Refusal> {
     admit(resource, Some(old), new, validation)
+}
+
+/// Whether an update without a `resourceVersion` is taken for this kind.
+#[must_use]
+pub fn allows_unconditional_update(resource: &ResourceType) -> bool {
+    let conditional = ["PodDisruptionBudget", "Lease", "CustomResourceDefinition"];
+    let webhooks = resource.group == "admissionregistration.k8s.io";
+    matches!(resource.definition, Definition::Builtin) && !conditional.contains(&resource.kind.as_ref()) && !webhooks
+}
+
+/// How an update without a `resourceVersion` is refused where it is needed.
+#[must_use]
+pub fn resource_version_missing(resource: &ResourceType, name: &str) -> Refusal {
+    let cause = Cause {
+        reason: "FieldValueInvalid",
+        message: "Invalid value: 0: must be specified for an update".to_owned(),
+        field: "metadata.resourceVersion".to_owned(),
+    };
+    // The store speaks, which knows the resource and not the kind.
+    let resource = ResourceType { kind: resource.plural.clone(), ..resource.clone() };
+    Refusal::invalid(&resource, name, &[cause])
 }
 
 fn admit(
@@ -114,6 +138,7 @@ pub mod fixtures {
     use crate::api_server::resource_type::Scope;
 
     /// A built-in kind.
+    #[must_use]
     pub fn resource(group: &str, kind: &str) -> ResourceType {
         let cluster =
             ["Namespace", "Node", "PersistentVolume", "CustomResourceDefinition", "PriorityClass", "StorageClass"];

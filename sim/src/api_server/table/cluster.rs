@@ -44,10 +44,11 @@ pub(super) fn node(node: &Value, now: Timestamp) -> Vec<Value> {
         found.map_or(json!("<none>"), |address| address["address"].clone())
     };
     let info = &node["status"]["nodeInfo"];
-    let mut kernel = or(&info["kernelVersion"], "<unknown>").to_owned();
-    if let architecture @ [_, ..] = text(&info["architecture"]).as_bytes() {
-        kernel.push_str(&format!(" ({})", String::from_utf8_lossy(architecture)));
-    }
+    let kernel = or(&info["kernelVersion"], "<unknown>");
+    let kernel = match text(&info["architecture"]) {
+        "" => kernel.to_owned(),
+        architecture => format!("{kernel} ({architecture})"),
+    };
     vec![
         name_of(node),
         status.into(),

@@ -33,6 +33,8 @@ pub enum IncludeObject {
 type ColumnText = &'static str;
 /// A row: the object, and the present.
 type Row = fn(&Value, Timestamp) -> Vec<Value>;
+/// A row of one kind, at the present.
+type Cells<'a> = Box<dyn Fn(&Value) -> Vec<Value> + 'a>;
 
 /// A table of these objects.
 #[must_use]
@@ -42,7 +44,7 @@ pub fn table<'a>(
     include: IncludeObject,
     now: Timestamp,
 ) -> Value {
-    let (columns, cells): (Vec<Value>, Box<dyn Fn(&Value) -> Vec<Value>>) = match &resource.definition {
+    let (columns, cells): (Vec<Value>, Cells<'_>) = match &resource.definition {
         Definition::Custom(definition) => {
             let mut columns = vec![column("Name", "string", "name", NAME, 0)];
             columns.extend(definition.columns.iter().map(|of| {

@@ -1,6 +1,7 @@
 //! What Kubernetes' own admission plugins do with new objects, as far as anybody here would notice.
 //! <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::super::{history::Key, refusal::Refusal, resource_type::ResourceType, store::Store};
@@ -36,7 +37,11 @@ pub(in super::super) fn namespace_must_take_it(
 }
 
 /// What is added to a new object.
-pub(in super::super) fn complete(store: &Store, resource: &ResourceType, object: &mut Value) -> Result<(), Refusal> {
+pub(in super::super) fn complete(
+    store: &mut Store,
+    resource: &ResourceType,
+    object: &mut Value,
+) -> Result<(), Refusal> {
     if resource.is_custom() {
         return Ok(());
     }
@@ -52,6 +57,7 @@ pub(in super::super) fn complete(store: &Store, resource: &ResourceType, object:
             object["status"]["qosClass"] = quality_of_service(object).into();
         }
         "Job" => label_job(object),
+        "Service" => give_address(store, object),
         _ => {}
     }
     Ok(())
@@ -90,13 +96,15 @@ fn priority(store: &Store, resource: &ResourceType, pod: &mut Value) -> Result<(
                 None => (json!(0), Value::Null),
             }
         }
-        name => match store.get("priorityclasses.scheduling.k8s.io", &(String::new(), name.to_owned())) {
-            Some(class) => (class["value"].clone(), class["preemptionPolicy"].clone()),
-            None => {
-                let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
+        name => {
+            let Some(class) = store.get("priorityclasses.scheduling.k8s.io", &(String::new(), name.to_owned())) else {
+                // A real one has not made the name yet.
+                let name_of = |field: &str| pod["metadata"][field].as_str().filter(|text| !text.is_empty());
+                let pod = name_of("generateName").or(name_of("name")).unwrap_or_default();
                 return Err(Refusal::forbidden(resource, pod, &format!("no PriorityClass with name {name} was found")));
-            }
-        },
+            };
+            (class["value"].clone(), class["preemptionPolicy"].clone())
+        }
     };
     pod["spec"]["priority"] = value;
     pod["spec"]["preemptionPolicy"] = if policy.is_null() { "PreemptLowerPriority".into() } else { policy };
@@ -142,6 +150,37 @@ fn quality_of_service(pod: &Value) -> &'static str {
         (true, _) => "BestEffort",
         (_, true) => "Guaranteed",
         _ => "Burstable",
+    }
+}
+
+/// A free address of the range that services usually have.
+fn give_address(store: &mut Store, service: &mut Value) {
+    if service["spec"]["type"] == "ExternalName" {
+        return;
+    }
+    let is_taken = |store: &Store, address: &str| {
+        store.all("services", "").any(|(_, service)| service["spec"]["clusterIP"] == address)
+    };
+    let mut address = service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
+    let wants_one = address.is_empty();
+    while wants_one && (address.is_empty() || is_taken(store, &address)) {
+        let number = store.random_below(1 << 12) + 2;
+        address = format!("10.96.{}.{}", number >> 8, number & 0xff);
+    }
+    service["spec"]["clusterIP"] = address.as_str().into();
+    service["spec"]["clusterIPs"] = json!([address]);
+    service["spec"]["ipFamilies"] = json!(["IPv4"]);
+    service["spec"]["ipFamilyPolicy"] = "SingleStack".into();
+}
+
+/// `stringData` of a Secret is for writing only.
+pub(in super::super) fn fold_string_data(resource: &ResourceType, secret: &mut Value) {
+    if resource.is_custom() || resource.kind != "Secret" {
+        return;
+    }
+    let texts = secret.as_object_mut().and_then(|secret| secret.remove("stringData"));
+    for (key, text) in texts.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        secret["data"][key] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::{
     kinds::Kinds,
+    protobuf,
     refusal::{Cause, Refusal},
     request::Request,
     resource_type::ResourceType,
@@ -16,7 +17,7 @@ fn unsupported_media_type() -> Refusal {
         415,
         "UnsupportedMediaType",
         "the body of the request was in an unknown format - accepted media types include: application/json, \
-         application/yaml",
+         application/yaml, application/vnd.kubernetes.protobuf",
     )
 }
 
@@ -34,6 +35,7 @@ pub(in super::super) fn any(request: &Request) -> Result<Option<Value>, Refusal>
                 .map(Some)
                 .map_err(|error| Refusal::bad_request(format!("error converting YAML to JSON: {error}")))
         }
+        protobuf::MEDIA_TYPE => Ok(Some(protobuf::decode(&request.body)?)),
         _ => Err(unsupported_media_type()),
     }
 }
@@ -46,16 +48,25 @@ fn parse_error(body: &[u8], error: &serde_json::Error) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
     match line.chars().nth(error.column().saturating_sub(1)) {
+        Some(character) if error.to_string().starts_with("key must be a string") => {
+            format!("invalid character {character:?} looking for beginning of object key string")
+        }
         Some(character) => format!("invalid character {character:?} looking for beginning of value"),
         None => error.to_string(),
     }
+}
+
+/// As Go prints what is not even the beginning of an object.
+fn hexadecimal(body: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    body.iter().take(512).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn malformed(body: &[u8], error: &serde_json::Error, kind: Option<&str>) -> Refusal {
     let text = match body {
         [] => Cow::Borrowed("<empty>"),
         [b'{', ..] => String::from_utf8_lossy(&body[..body.len().min(1024)]),
-        other => Cow::Owned(other.iter().take(512).map(|byte| format!("{byte:02x}")).collect()),
+        other => Cow::Owned(hexadecimal(other)),
     };
     let kind = kind.map(|kind| format!(" (must be of type {kind})")).unwrap_or_default();
     let error = parse_error(body, error);
@@ -66,9 +77,17 @@ fn malformed(body: &[u8], error: &serde_json::Error, kind: Option<&str>) -> Refu
 
 /// The object that a request carries; it is of the resource's kind.
 pub(in super::super) fn object(request: &Request, resource: &ResourceType, kinds: &Kinds) -> Result<Value, Refusal> {
+    let object = object_of(request, &resource.kind)?;
+    check_kind(&object, resource, kinds)?;
+    Ok(with_metadata(object))
+}
+
+/// Some object; where there is none, the refusal says of which kind it should be.
+pub(in super::super) fn object_of(request: &Request, kind: &str) -> Result<Value, Refusal> {
     let object = match request.content_type() {
-        "" | "application/json" => serde_json::from_slice(&request.body)
-            .map_err(|error| malformed(&request.body, &error, Some(&resource.kind)))?,
+        "" | "application/json" => {
+            serde_json::from_slice(&request.body).map_err(|error| malformed(&request.body, &error, Some(kind)))?
+        }
         _ => any(request)?.unwrap_or_default(),
     };
     if !object.is_object() {
@@ -78,16 +97,14 @@ pub(in super::super) fn object(request: &Request, resource: &ResourceType, kinds
             Value::Number(_) => "number",
             _ => "bool",
         };
-        let hex: String = request.body.iter().take(512).map(|byte| format!("{byte:02x}")).collect();
+        let hex = hexadecimal(&request.body);
         return Err(Refusal::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
+            "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
              json: cannot unmarshal {what} into Go value of type struct {{ APIVersion string \
-             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({hex})",
-            resource.kind
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({hex})"
         )));
     }
-    check_kind(&object, resource, kinds)?;
-    Ok(with_metadata(object))
+    Ok(object)
 }
 
 /// An object always has metadata.
@@ -111,6 +128,7 @@ pub(in super::super) fn check_kind(object: &Value, resource: &ResourceType, kind
     if kind == resource.kind && version == expected {
         return Ok(());
     }
+    let (_, only_version) = version.split_once('/').unwrap_or(("", version));
     let known = kinds.all().find(|known| known.kind == kind && known.api_version() == version);
     let why = match known {
         Some(known) => {
@@ -125,7 +143,10 @@ pub(in super::super) fn check_kind(object: &Value, resource: &ResourceType, kind
             format!("no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"")
         }
     };
-    Err(Refusal::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", resource.kind)))
+    Err(Refusal::bad_request(format!(
+        "{kind} in version {only_version:?} cannot be handled as a {}: {why}",
+        resource.kind
+    )))
 }
 
 fn check_custom(
@@ -144,13 +165,16 @@ fn check_custom(
             )));
         }
     }
-    let mut causes = Vec::new();
-    for (field, value, expected) in [("apiVersion", version, expected), ("kind", kind, resource.kind.as_ref())] {
-        if value != expected {
-            let message = format!("Invalid value: {value:?}: must be {expected}");
-            causes.push(Cause { reason: "FieldValueInvalid", message, field: field.into() });
-        }
+    if version != expected {
+        return Err(Refusal::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({expected})"
+        )));
     }
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    if causes.is_empty() { Ok(()) } else { Err(Refusal::invalid_kind(&resource.group, kind, name, &causes)) }
+    if kind != resource.kind {
+        let message = format!("Invalid value: {kind:?}: must be {}", resource.kind);
+        let cause = Cause { reason: "FieldValueInvalid", message, field: "kind".into() };
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        return Err(Refusal::invalid_kind(&resource.group, kind, name, &[cause]));
+    }
+    Ok(())
 }

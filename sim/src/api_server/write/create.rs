@@ -11,7 +11,7 @@ use super::{
         refusal::{Cause, Refusal},
         reply::{Answer, Reply},
         resource_type::ResourceType,
-        schema,
+        schema::{self, FieldValidation},
         store::{Store, seconds},
     },
     Write, admission, body, effects,
@@ -27,6 +27,7 @@ const OF_THE_SERVER: &[&str] = &[
     "deletionTimestamp",
     "generation",
     "managedFields",
+    "resourceVersion",
     "selfLink",
     "uid",
 ];
@@ -36,7 +37,10 @@ pub(in super::super) fn create(store: &mut Store, write: &Write) -> Result<Answe
     let query = &write.request.query;
     let is_dry_run = query.is_dry_run("CreateOptions")?;
     let validation = query.field_validation("CreateOptions")?;
-    let mut object = body::object(write.request, write.resource, &store.kinds)?;
+    let object = body::object(write.request, write.resource, &store.kinds)?;
+    // From here on its fields have the types that they should have.
+    let decoded = schema::decode(write.resource, object, validation)?;
+    let mut object = decoded.object;
     set_namespace(&mut object, write)?;
     set_name(store, &mut object, write.resource)?;
     let key = super::super::store::key_of(&object);
@@ -46,8 +50,8 @@ pub(in super::super) fn create(store: &mut Store, write: &Write) -> Result<Answe
     }
     prepare(store, write.resource, &mut object);
     admission::complete(store, write.resource, &mut object)?;
-    let admitted = schema::admit_new(write.resource, object, validation)?;
-    let mut object = admitted.object;
+    admission::fold_string_data(write.resource, &mut object);
+    let mut object = schema::admit_new(write.resource, object, FieldValidation::Ignore)?.object;
     if write.resource.group == "events.k8s.io" {
         object = event::to_core(&object);
     }
@@ -56,7 +60,7 @@ pub(in super::super) fn create(store: &mut Store, write: &Write) -> Result<Answe
     }
     let object = if is_dry_run { Arc::new(object) } else { put(store, write.resource, object)? };
     let reply = Reply::Object { code: 201, resource: write.resource.clone(), object };
-    Ok(Answer { reply, warnings: admitted.warnings })
+    Ok(Answer { reply, warnings: decoded.warnings })
 }
 
 fn put(store: &mut Store, resource: &Arc<ResourceType>, object: Value) -> Result<Arc<Value>, Refusal> {
@@ -122,8 +126,9 @@ fn set_name(store: &mut Store, object: &mut Value, resource: &ResourceType) -> R
 /// What the server sets, and the status that new objects have.
 pub(in super::super) fn prepare(store: &mut Store, resource: &ResourceType, object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        OF_THE_SERVER.iter().for_each(|field| drop(metadata.remove(*field)));
-        metadata.remove("resourceVersion");
+        for field in OF_THE_SERVER {
+            metadata.remove(*field);
+        }
     }
     object["metadata"]["uid"] = store.new_uid().into();
     object["metadata"]["creationTimestamp"] = seconds(store.now()).into();

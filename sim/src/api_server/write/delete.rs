@@ -13,6 +13,7 @@ use super::{
         refusal::{Cause, Refusal},
         reply::Reply,
         resource_type::ResourceType,
+        schema::{decode, types::TYPES},
         store::{Store, seconds},
     },
     Write, body, effects,
@@ -42,18 +43,30 @@ pub(in super::super) struct DeleteOptions {
 impl DeleteOptions {
     /// From the object in a body.
     pub(in super::super) fn parse(options: &Value) -> Result<Self, Refusal> {
+        if let Some(of) = TYPES.kind("meta.k8s.io", "v1", "DeleteOptions").filter(|_| !options.is_null()) {
+            decode::decode(of, options).map_err(Refusal::bad_request)?;
+        }
         let strings = |value: &Value| -> Vec<String> {
             value.as_array().into_iter().flatten().filter_map(|value| value.as_str().map(ToOwned::to_owned)).collect()
         };
         let orphans = options["orphanDependents"]
             .as_bool()
             .map(|orphans| if orphans { Propagation::Orphan } else { Propagation::Background });
+        let propagation = propagation(options["propagationPolicy"].as_str().unwrap_or_default())?;
+        if orphans.is_some() && propagation.is_some() {
+            let message = format!(
+                "Invalid value: {}: orphanDependents and deletionPropagation cannot be both set",
+                options["propagationPolicy"]
+            );
+            let cause = Cause { reason: "FieldValueInvalid", message, field: "propagationPolicy".into() };
+            return Err(query::invalid_options("DeleteOptions", &[cause]));
+        }
         Ok(Self {
             is_dry_run: query::dry_run(&strings(&options["dryRun"]), "DeleteOptions")?,
             uid: options["preconditions"]["uid"].as_str().map(ToOwned::to_owned),
             resource_version: options["preconditions"]["resourceVersion"].as_str().map(ToOwned::to_owned),
             grace_seconds: options["gracePeriodSeconds"].as_i64(),
-            propagation: propagation(options["propagationPolicy"].as_str().unwrap_or_default())?.or(orphans),
+            propagation: propagation.or(orphans),
         })
     }
 
@@ -157,7 +170,10 @@ pub(in super::super) fn delete_collection(store: &mut Store, write: &Write) -> R
             Err(refusal) => return Err(refusal),
         }
     }
-    let metadata = json!({ "resourceVersion": store.version().to_string() });
+    let mut metadata = json!({ "resourceVersion": store.version().to_string() });
+    if write.resource.is_custom() {
+        metadata["continue"] = "".into();
+    }
     Ok(Reply::List { resource: write.resource.clone(), objects, metadata })
 }
 

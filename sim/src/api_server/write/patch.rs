@@ -30,7 +30,7 @@ pub(in super::super) fn patch_type(request: &Request, resource: &ResourceType) -
         "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
             Err(Refusal::not_implemented("server-side apply; use kubectl apply without --server-side"))
         }
-        _ => Err(Refusal::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")),
+        _ => Err(Refusal::generic(415, "UnsupportedMediaType", "415: Unsupported Media Type")),
     }
 }
 
@@ -51,7 +51,9 @@ pub(in super::super) fn patch(store: &mut Store, write: &Write) -> Result<Answer
     let old = store.get(&write.resource.storage(), &key).cloned();
     let old = old.ok_or_else(|| Refusal::not_found(write.resource, &key.1))?;
     let seen = in_version(write.resource, &old);
-    let new = patch::apply(type_, write.resource, &seen, &patch)?;
+    // A patch that does not fit is told with details in which there is nothing.
+    let new = patch::apply(type_, write.resource, &seen, &patch)
+        .map_err(|refusal| Refusal { has_details: type_ == PatchType::Json, ..refusal })?;
     body::check_kind(&new, write.resource, &store.kinds)?;
     update::check_name(&new, write)?;
     update::replace(store, write.resource, &old, new, options)

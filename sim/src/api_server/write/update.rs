@@ -13,7 +13,7 @@ use super::{
         schema::{self, FieldValidation},
         store::Store,
     },
-    Write, body, create, effects,
+    Write, admission, body, create, effects,
 };
 
 /// What of an object a change is about.
@@ -60,10 +60,9 @@ pub(in super::super) fn check_name(object: &Value, write: &Write) -> Result<(), 
         )));
     }
     if !own("namespace").is_empty() && own("namespace") != namespace {
-        return Err(Refusal::bad_request(format!(
-            "the namespace of the object ({}) does not match the namespace on the URL ({namespace})",
-            own("namespace")
-        )));
+        return Err(Refusal::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }
@@ -112,9 +111,12 @@ pub(in super::super) fn replace(
     store: &mut Store,
     resource: &Arc<ResourceType>,
     old: &Arc<Value>,
-    mut new: Value,
+    new: Value,
     options: Options,
 ) -> Result<Answer, Refusal> {
+    // From here on its fields have the types that they should have.
+    let decoded = schema::decode(resource, new, options.validation)?;
+    let mut new = decoded.object;
     let name = old["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if create::has_version(&new) && new["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"] {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
@@ -123,10 +125,10 @@ pub(in super::super) fn replace(
     let seen = in_version(resource, old);
     separate_status(resource, &seen, &mut new, options.part);
     keep_metadata(resource, &seen, &mut new)?;
+    admission::fold_string_data(resource, &mut new);
     new["apiVersion"] = seen["apiVersion"].clone();
     new["kind"] = seen["kind"].clone();
-    let admitted = schema::admit_change(resource, &seen, new, options.validation)?;
-    let mut new = admitted.object;
+    let mut new = schema::admit_change(resource, &seen, new, FieldValidation::Ignore)?.object;
     bump_generation(resource, &seen, &mut new, options.part);
     if resource.group == "events.k8s.io" {
         new = event::to_core(&new);
@@ -140,7 +142,7 @@ pub(in super::super) fn replace(
         effects::put_or_let_go(store, &stored_as, old, new)
     };
     let reply = Reply::Object { code: 200, resource: resource.clone(), object };
-    Ok(Answer { reply, warnings: admitted.warnings })
+    Ok(Answer { reply, warnings: decoded.warnings })
 }
 
 /// Whether nothing has changed. What is written then makes no new version.
@@ -204,6 +206,18 @@ fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Resul
         let cause = Cause { reason: "FieldValueInvalid", message, field: "metadata.uid".into() };
         return Err(Refusal::invalid(resource, name, &[cause]));
     }
+    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if !metadata[field].is_null() && metadata[field] != old_metadata[field] {
+            let why = if field == "deletionGracePeriodSeconds" {
+                "field is immutable; may only be changed via deletion"
+            } else {
+                "field is immutable"
+            };
+            let message = format!("Invalid value: {}: {why}", metadata[field]);
+            let cause = Cause { reason: "FieldValueInvalid", message, field: format!("metadata.{field}") };
+            return Err(Refusal::invalid(resource, name, &[cause]));
+        }
+    }
     if !old_metadata["deletionTimestamp"].is_null() {
         let list = |metadata: &Value| metadata["finalizers"].as_array().cloned().unwrap_or_default();
         let before = list(old_metadata);
@@ -259,7 +273,8 @@ fn bump_generation(resource: &ResourceType, old: &Value, new: &mut Value, part: 
     let counted = |object: &Value| -> Vec<(String, Value)> {
         let fields = object.as_object().into_iter().flatten();
         let fields = fields.filter(|(field, _)| {
-            !matches!(field.as_str(), "metadata" | "apiVersion" | "kind") && !(has_status && *field == "status")
+            let is_counted = *field != "status" || !has_status;
+            is_counted && !matches!(field.as_str(), "metadata" | "apiVersion" | "kind")
         });
         fields.map(|(field, value)| (field.clone(), value.clone())).collect()
     };

@@ -44,8 +44,8 @@ fn all_migrations_are_made_and_two_leave_a_node_at_once() {
     let mut bed = six_evicted(None);
     assert_eq!(bed.world.names(MIGRATION).len(), 6);
     let mut most = 0;
-    for _ in 0..600 {
-        bed.world.run(std::time::Duration::from_millis(100));
+    for _ in 0..150 {
+        bed.world.run(std::time::Duration::from_millis(200));
         let under_way = ["Scheduling", "Scheduled", "PreparingTarget", "TargetReady", "Running"];
         most = most.max(in_phase(&bed, &under_way));
         let waiting = bed.world.view.all(MIGRATION).find(|migration| phase(migration) == "Pending");

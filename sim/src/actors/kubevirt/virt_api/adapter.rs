@@ -15,13 +15,14 @@ use super::{
 use crate::actors::{
     actor::Write,
     kubevirt::{
-        definitions::{EVICTION_PATH, MIGRATION_PATH, NAMESPACE, SUBRESOURCES},
+        definitions::{NAMESPACE, SUBRESOURCES},
         launchers::vmi_name,
         names::{DOMAIN, INSTANCE, KUBEVIRT, MIGRATION, NODE, POD, VIRTUAL_MACHINE},
         object::{annotation, text},
     },
     view::{Kind, View},
 };
+use crate::api_server::User;
 
 /// virt-api.
 #[derive(Clone)]
@@ -35,15 +36,6 @@ impl std::fmt::Debug for VirtApi {
     }
 }
 
-/// Who asks, as the API server says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct User {
-    /// `alice`.
-    pub name: String,
-    /// `system:authenticated`.
-    pub groups: Vec<String>,
-}
-
 impl VirtApi {
     /// That acts with this client; it may do all that virt-api may.
     #[must_use]
@@ -51,14 +43,13 @@ impl VirtApi {
         Self { client }
     }
 
-    /// Answers the `AdmissionReview` that was posted to that path: an `AdmissionReview`. None for a path that no webhook has.
-    pub async fn review(&self, path: &str, review: &Value) -> Option<Value> {
-        let response = match path {
-            EVICTION_PATH => self.review_eviction(review).await,
-            MIGRATION_PATH => self.review_migration(review).await,
-            _ => return None,
+    /// Answers an `AdmissionReview`, of an eviction or a new migration, with an `AdmissionReview`.
+    pub async fn review(&self, review: &Value) -> Value {
+        let response = match text(review, "/request/resource/resource") {
+            "virtualmachineinstancemigrations" => self.review_migration(review).await,
+            _ => self.review_eviction(review).await,
         };
-        Some(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}))
+        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
     }
 
     async fn review_eviction(&self, review: &Value) -> Value {

@@ -101,21 +101,22 @@ fn discovery(path: &str) -> Answer {
                 "preferredVersion": version,
             }),
         ),
-        found if found == group_version => {
-            let resource = |name: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["update"]});
-            let names = [
-                "virtualmachineinstances/evacuate/cancel",
-                "virtualmachines/evacuate/cancel",
-                "virtualmachines/migrate",
-            ];
-            let resources: Vec<Value> = names.into_iter().map(resource).collect();
-            Answer::json(
-                200,
-                json!({
-                    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
-                }),
-            )
-        }
+        found if found == group_version => Answer::json(
+            200,
+            json!({
+                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources(),
+            }),
+        ),
         _ => Answer::empty(404),
     }
+}
+
+/// What the discovery document lists.
+#[must_use]
+pub fn resources() -> Value {
+    let names =
+        ["virtualmachineinstances/evacuate/cancel", "virtualmachines/evacuate/cancel", "virtualmachines/migrate"];
+    let resource =
+        |name: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["update"]});
+    names.into_iter().map(resource).collect()
 }

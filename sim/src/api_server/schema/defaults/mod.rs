@@ -1,6 +1,7 @@
 //! What is set when nothing was said. `pkg/apis/*/v1/defaults.go`, the strategies under `pkg/registry`, and the admission
 //! plugins that are always on.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::super::resource_type::ResourceType;
@@ -13,13 +14,16 @@ pub fn set(resource: &ResourceType, object: &mut Value, new: bool) {
     match (resource.group.as_ref(), resource.kind.as_ref()) {
         ("", "Pod") => pods::pod(object, new),
         ("", "Namespace") => namespace(object),
-        ("", "Node") => node(object),
+        ("", "Node") => node(object, new),
         ("", "Service") => service(object),
-        ("", "Secret") => default(&mut object["type"], "Opaque"),
+        ("", "Secret") => secret(object),
         ("", "PersistentVolume") => {
             default(&mut object["status"]["phase"], "Pending");
             default(&mut object["spec"]["persistentVolumeReclaimPolicy"], "Retain");
             default(&mut object["spec"]["volumeMode"], "Filesystem");
+            if object["spec"]["hostPath"].is_object() && object["spec"]["hostPath"]["type"].is_null() {
+                object["spec"]["hostPath"]["type"] = "".into();
+            }
         }
         ("", "PersistentVolumeClaim") => {
             default(&mut object["status"]["phase"], "Pending");
@@ -77,12 +81,33 @@ fn namespace(namespace: &mut Value) {
     }
 }
 
-fn node(node: &mut Value) {
+/// A new node is not ready: the admission plugin `TaintNodesByCondition` says so, and the node lifecycle controller takes it
+/// back.
+fn node(node: &mut Value, new: bool) {
+    let not_ready = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    if new {
+        let mut taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        let has = |taint: &Value| taint["key"] == not_ready["key"] && taint["effect"] == not_ready["effect"];
+        if !taints.iter().any(has) {
+            taints.push(not_ready);
+        }
+        node["spec"]["taints"] = taints.into();
+    }
     let capacity = node["status"]["capacity"].clone();
     let allocatable = &mut node["status"]["allocatable"];
     if allocatable.is_null() && !capacity.is_null() {
         *allocatable = capacity;
     }
+}
+
+/// What was given as text is kept encoded.
+fn secret(secret: &mut Value) {
+    default(&mut secret["type"], "Opaque");
+    let Some(texts) = secret["stringData"].as_object().cloned() else { return };
+    for (key, text) in texts {
+        secret["data"][key] = BASE64_STANDARD.encode(text.as_str().unwrap_or_default()).into();
+    }
+    secret["stringData"] = Value::Null;
 }
 
 fn service(service: &mut Value) {

@@ -25,6 +25,7 @@ pub(super) fn pod(pod: &mut Value, new: bool) {
             }
         }
     }
+    tolerate(spec);
     if new {
         admit(spec);
         pod["status"] = json!({"phase": "Pending", "qosClass": quality_of_service(&pod["spec"])});
@@ -33,7 +34,7 @@ pub(super) fn pod(pod: &mut Value, new: bool) {
     }
 }
 
-/// What `Priority` and `DefaultTolerationSeconds` do, which are always on.
+/// What the admission plugin `Priority` does.
 fn admit(spec: &mut Value) {
     let priority = match spec["priorityClassName"].as_str() {
         Some("system-node-critical") => 2_000_001_000,
@@ -42,6 +43,10 @@ fn admit(spec: &mut Value) {
     };
     default(&mut spec["priority"], priority);
     default(&mut spec["preemptionPolicy"], "PreemptLowerPriority");
+}
+
+/// What the admission plugin `DefaultTolerationSeconds` does, of every write.
+fn tolerate(spec: &mut Value) {
     let mut tolerations = spec["tolerations"].as_array().cloned().unwrap_or_default();
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
         let covers = |toleration: &Value| {

@@ -43,6 +43,7 @@ pub(super) fn replication_controller(object: &mut Value) {
 
 pub(super) fn daemon_set(object: &mut Value) {
     template(object);
+    default(&mut object["metadata"]["annotations"]["deprecated.daemonset.template.generation"], "1");
     let spec = &mut object["spec"];
     rolling(&mut spec["updateStrategy"], 1.into(), 0.into());
     default(&mut spec["revisionHistoryLimit"], 10);
@@ -58,6 +59,7 @@ pub(super) fn stateful_set(object: &mut Value) {
     }
     if spec["updateStrategy"]["type"] == "RollingUpdate" && spec["updateStrategy"]["rollingUpdate"].is_object() {
         default(&mut spec["updateStrategy"]["rollingUpdate"]["partition"], 0);
+        default(&mut spec["updateStrategy"]["rollingUpdate"]["maxUnavailable"], 1);
     }
     default(&mut spec["persistentVolumeClaimRetentionPolicy"], json!({}));
     default(&mut spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"], "Retain");
@@ -65,6 +67,8 @@ pub(super) fn stateful_set(object: &mut Value) {
     default(&mut spec["replicas"], 1);
     default(&mut spec["revisionHistoryLimit"], 10);
     for claim in super::items(spec, "volumeClaimTemplates") {
+        claim["apiVersion"] = "v1".into();
+        claim["kind"] = "PersistentVolumeClaim".into();
         default(&mut claim["spec"]["volumeMode"], "Filesystem");
         default(&mut claim["status"]["phase"], "Pending");
     }

@@ -13,7 +13,7 @@ pub struct Types {
 /// A Go struct.
 #[derive(Debug, Default)]
 pub struct Struct {
-    /// As OpenAPI names it: `io.k8s.api.core.v1.PodSpec`.
+    /// As `/openapi` names it: `io.k8s.api.core.v1.PodSpec`.
     pub name: &'static str,
     /// In Go's order.
     pub fields: Vec<Field>,

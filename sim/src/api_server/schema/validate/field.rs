@@ -24,6 +24,11 @@ impl Errors {
                 causes.push(cause);
             }
         }
+        if resource.kind == "Event" {
+            // One strategy serves both groups, and names the older.
+            let resource = ResourceType { group: "".into(), ..resource.clone() };
+            return Err(Refusal::invalid(&resource, name, &causes));
+        }
         Err(Refusal::invalid(resource, name, &causes))
     }
 
@@ -31,6 +36,12 @@ impl Errors {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     fn push(&mut self, reason: &'static str, field: impl Into<String>, kind: &str, detail: &str) {
@@ -77,6 +88,16 @@ impl Errors {
     /// It is there twice.
     pub fn duplicate(&mut self, field: impl Into<String>, value: &Value) {
         self.push("FieldValueDuplicate", field, &format!("Duplicate value: {value}"), "");
+    }
+
+    /// It is there twice, and why that matters.
+    pub fn duplicate_because(&mut self, field: impl Into<String>, value: &Value, detail: &str) {
+        self.push("FieldValueDuplicate", field, &format!("Duplicate value: {value}"), detail);
+    }
+
+    /// What it names is not there.
+    pub fn not_found(&mut self, field: impl Into<String>, value: &Value) {
+        self.push("FieldValueNotFound", field, &format!("Not found: {value}"), "");
     }
 
     /// It may not be said here.

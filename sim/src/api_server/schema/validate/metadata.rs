@@ -19,8 +19,12 @@ pub fn validate(resource: &ResourceType, old: Option<&Value>, object: &Value, er
     annotations(&metadata["annotations"], "metadata.annotations", errors);
     owners(&metadata["ownerReferences"], errors);
     let finalizers = || metadata["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    for finalizer in finalizers() {
-        errors.malformed("metadata.finalizers", finalizer, names::label_key(finalizer));
+    for (index, name) in finalizers().enumerate() {
+        let builtin = matches!(resource.definition, Definition::Builtin);
+        errors.malformed("metadata.finalizers", name, names::label_key(name));
+        if builtin && resource.group.is_empty() {
+            finalizer(name, &format!("metadata.finalizers[{index}]"), errors);
+        }
     }
     if finalizers().any(|finalizer| finalizer == "orphan")
         && finalizers().any(|finalizer| finalizer == "foregroundDeletion")
@@ -33,12 +37,13 @@ pub fn validate(resource: &ResourceType, old: Option<&Value>, object: &Value, er
 /// What is wrong with the name of an object of this kind.
 #[must_use]
 pub fn name(resource: &ResourceType, name: &str) -> Vec<String> {
-    match (resource.group.as_ref(), resource.kind.as_ref()) {
-        ("", "Namespace") => names::dns_label(name),
-        ("", "Service") => names::dns_1035_label(name),
+    let wrong = match (resource.group.as_ref(), resource.kind.as_ref()) {
+        ("", "Namespace" | "Service") => names::dns_label(name),
         ("rbac.authorization.k8s.io", _) => names::path_segment(name),
         _ => names::dns_subdomain(name),
-    }
+    };
+    // Of names, Kubernetes counts characters; of labels and prefixes bytes.
+    wrong.into_iter().map(|message| message.replace(" bytes", " characters")).collect()
 }
 
 fn created(resource: &ResourceType, metadata: &Value, errors: &mut Errors) {
@@ -84,6 +89,14 @@ fn changed(old: &Value, new: &Value, errors: &mut Errors) {
             let detail = "no new finalizers can be added if the object is being deleted, found new finalizers";
             errors.forbidden("metadata.finalizers", &format!("{detail} []string{{{}}}", added.join(", ")));
         }
+    }
+}
+
+/// Says what is wrong with the finalizer of a kind of the core group: it is one that Kubernetes knows, or has a domain.
+pub fn finalizer(name: &str, path: &str, errors: &mut Errors) {
+    let wrong = names::label_key(name);
+    if wrong.is_empty() && !name.contains('/') && !matches!(name, "kubernetes" | "orphan" | "foregroundDeletion") {
+        errors.invalid(path, &name.into(), "name is neither a standard finalizer name nor is it fully qualified");
     }
 }
 

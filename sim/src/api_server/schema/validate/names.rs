@@ -156,7 +156,7 @@ pub fn label_value(text: &str) -> Vec<String> {
     wrong
 }
 
-/// A key of a ConfigMap or Secret.
+/// A key of a `ConfigMap` or `Secret`.
 #[must_use]
 pub fn config_key(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();

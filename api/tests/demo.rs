@@ -1,0 +1,98 @@
+//! `careen demo` as a process: what answers, to whom, and what is left of it. The story itself is a part of `tests/run`.
+
+#![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+/// A demo that ends with the test.
+struct Demo {
+    process: Child,
+    /// Kept: who has nobody to talk to ends.
+    _stdout: BufReader<ChildStdout>,
+    kubeconfig: PathBuf,
+    /// `127.0.0.1:port` of the service, and of the Kubernetes API.
+    service: String,
+    kubernetes: String,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_careen"))
+            .args(["demo", "--listen=127.0.0.1:0", "--no-story"])
+            .env_clear()
+            .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        while !said.contains("/readyz") {
+            assert!(stdout.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+        }
+        let after = |text: &str, mark: &str| {
+            let rest = text.split_once(mark).unwrap().1;
+            rest[..rest.find([' ', '/', '"', '\n']).unwrap_or(rest.len())].to_owned()
+        };
+        let kubeconfig = said.split_once("KUBECONFIG=").unwrap().1.split(' ').next().unwrap().into();
+        let kubernetes = after(&fs::read_to_string(&kubeconfig).unwrap(), "http://");
+        Self { process, _stdout: stdout, kubeconfig, service: after(&said, "http://"), kubernetes }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// The status line of the answer.
+fn ask(address: &str, request: &str, headers: &[&str]) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    let request = format!("{request} HTTP/1.0");
+    let lines = [&[request.as_str()], headers, &["", ""]].concat();
+    connection.write_all(lines.join("\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap().to_owned()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn it_obeys_no_foreign_page_and_leaves_nothing_behind() {
+    let (mut demo, other) = (Demo::start(), Demo::start());
+    assert_ne!(demo.kubeconfig, other.kubeconfig);
+    assert_eq!(mode(&demo.kubeconfig), 0o600);
+
+    for address in [&demo.service, &demo.kubernetes] {
+        let host = format!("Host: {address}");
+        for refused in [
+            ask(address, "GET /livez", &["Host: evil.example"]),
+            ask(address, "POST /api/v1/namespaces", &[&host, "Origin: http://evil.example"]),
+            ask(address, "POST /api/v1/namespaces", &[&host, "Sec-Fetch-Site: cross-site"]),
+            ask(address, "GET /graphql", &[&host, "Upgrade: websocket", "Origin: null"]),
+        ] {
+            assert_eq!(refused, "HTTP/1.0 403 Forbidden", "{address}");
+        }
+        assert_eq!(ask(address, "GET /livez", &[&host]), "HTTP/1.0 200 OK", "{address}");
+    }
+
+    assert!(Command::new("kill").arg(demo.process.id().to_string()).status().unwrap().success());
+    assert!(demo.process.wait().unwrap().success());
+    assert!(!demo.kubeconfig.parent().unwrap().exists());
+    assert!(other.kubeconfig.exists());
+    // One that is killed leaves its folder.
+    fs::remove_dir_all(other.kubeconfig.parent().unwrap()).unwrap();
+}

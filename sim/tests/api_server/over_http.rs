@@ -1,0 +1,41 @@
+//! The same over HTTP on loopback, in real time.
+
+use careen_sim::api_server::http;
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client, Config, api::PostParams, runtime::watcher};
+use serde_json::json;
+use tokio::{net::TcpListener, sync::oneshot};
+
+use crate::fixtures::{config_map, server};
+
+#[tokio::test]
+async fn kube_writes_and_watches_over_a_socket_and_a_shutdown_ends_it() {
+    let server = server();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(http::serve(listener, server.by_token(), async {
+        stopped.await.unwrap();
+    }));
+    let client = Client::try_from(Config::new(url.parse().unwrap())).unwrap();
+    let maps: Api<ConfigMap> = Api::default_namespaced(client);
+    let map: ConfigMap = serde_json::from_value(config_map("a")).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let events = watcher(maps.clone(), watcher::Config::default());
+    pin_mut!(events);
+    let mut names = Vec::new();
+    while names.len() < 2 {
+        match events.next().await.unwrap().unwrap() {
+            watcher::Event::InitApply(map) | watcher::Event::Apply(map) => names.push(map.metadata.name.unwrap()),
+            watcher::Event::InitDone => {
+                server.put("configmaps", json!({ "metadata": { "name": "b", "namespace": "default" } })).unwrap();
+            }
+            watcher::Event::Init | watcher::Event::Delete(_) => {}
+        }
+    }
+    assert_eq!(names, ["a", "b"]);
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+    assert!(maps.get("a").await.is_err());
+}

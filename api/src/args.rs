@@ -20,12 +20,14 @@ struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Run the server: carries out the cluster's `NodeMaintenance` resources until it is told to stop.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Show what Careen does on a Kubernetes cluster in memory: node02 goes into maintenance and comes back.
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Print the `NodeMaintenance` CustomResourceDefinition as YAML, for `kubectl apply -f -`.
     Crd,
+    /// Print the contract of the REST service as JSON: OpenAPI 3.1.
+    Openapi,
 }
 
 /// How the server runs.
@@ -50,6 +52,24 @@ pub(crate) struct ServeArgs {
         value_parser = host_name
     )]
     pub(crate) allowed_hosts: Vec<String>,
+    /// The file of the TLS certificate with its chain, in PEM. It is read again when it changes.
+    #[arg(long, value_name = "FILE", env = "CAREEN_TLS_CERTIFICATE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The file of the certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", env = "CAREEN_TLS_KEY", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Listen on the network without TLS: something in front of it does TLS, and nobody else reaches it.
+    #[arg(long, env = "CAREEN_BEHIND_TLS_PROXY", conflicts_with = "tls_certificate")]
+    pub(crate) behind_tls_proxy: bool,
+    /// An audience of the tokens that callers may send; can be given several times. Without any, that of the API server.
+    #[arg(
+        long = "token-audience",
+        value_name = "AUDIENCE",
+        env = "CAREEN_TOKEN_AUDIENCES",
+        value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub(crate) token_audiences: Vec<String>,
     /// The namespace of Careen's own objects, such as the leader Lease.
     #[arg(long, value_name = "NAME", env = "CAREEN_NAMESPACE", default_value = "careen", value_parser = namespace)]
     pub(crate) namespace: String,

@@ -8,6 +8,7 @@ use careen_core::cluster::ConnectError;
 
 #[cfg(feature = "demo")]
 use crate::demo::Unproven;
+use crate::tls::TlsError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,15 @@ pub(crate) enum Error {
     /// The address to listen on cannot be had.
     #[error("cannot listen on {address}: {source}; name another address with --listen")]
     Listen { address: SocketAddr, source: io::Error },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Tokens would go over the network as they are.
+    #[error(
+        "will not listen on {address} without TLS: name a certificate with --tls-certificate and --tls-key, \
+         or say with --behind-tls-proxy that something in front of it does TLS"
+    )]
+    InTheClear { address: SocketAddr },
     /// The environment variable that says what is logged does not parse.
     #[error("RUST_LOG={filter:?} is not a log filter: {message}; an example: info,careen_core=debug")]
     LogFilter { filter: String, message: String },

@@ -12,12 +12,14 @@ use axum::{
 use careen_core::cluster::{Cluster, WatchState};
 use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
 
+use crate::rest::HttpMetrics;
+
 /// OpenMetrics, as prometheus-client writes it.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes.
-pub fn router(cluster: Cluster) -> Router {
-    let metrics = Arc::new(registry(&cluster));
+pub fn router(cluster: Cluster, http_metrics: &HttpMetrics) -> Router {
+    let metrics = Arc::new(registry(&cluster, http_metrics));
     Router::new()
         // That it answers is the answer. It asks nothing else: a cluster in trouble is no reason to restart Careen.
         .route("/livez", get(async || "ok\n"))
@@ -38,9 +40,10 @@ async fn readyz(State(cluster): State<Cluster>) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
 }
 
-fn registry(cluster: &Cluster) -> Registry {
+fn registry(cluster: &Cluster, http_metrics: &HttpMetrics) -> Registry {
     let mut registry = Registry::default();
     cluster.metrics().register(&mut registry);
+    http_metrics.register(&mut registry);
     registry.register("careen_build", "What runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     registry
 }

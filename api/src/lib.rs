@@ -7,7 +7,10 @@
 //! | `crd` | `careen crd` |
 //! | `serve` | `careen serve`: the service on the cluster of a kubeconfig |
 //! | `demo` | `careen demo`: the service on a cluster in memory, and a story (feature `demo`) |
+//! | `door`, `tls` | where HTTP is answered, and TLS |
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
+//! | `rest` | the REST service |
+//! | `auth` | who calls, and what they may do |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
 //! | `health` | `/livez`, `/readyz`, `/metrics` |
@@ -16,19 +19,23 @@
 //! | `telemetry` | the log |
 
 mod args;
+mod auth;
 mod crd;
 #[cfg(feature = "demo")]
 mod demo;
+mod door;
 mod error;
 pub mod guard;
 pub mod health;
 mod identity;
 mod parts;
 mod prerequisites;
+pub mod rest;
 mod serve;
 mod service;
 mod shutdown;
 mod telemetry;
+mod tls;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -51,7 +58,7 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Serve(args) => {
             telemetry::start(args.log_format)?;
-            run_to_end(serve::serve(args))
+            run_to_end(serve::serve(*args))
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => {
@@ -61,6 +68,7 @@ fn run(command: Command) -> Result<(), Error> {
             run_to_end(demo::demo(args))
         }
         Command::Crd => crd::print(),
+        Command::Openapi => rest::openapi::print(),
     }
 }
 

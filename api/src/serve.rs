@@ -1,23 +1,20 @@
 //! `careen serve`: the service on the cluster of a kubeconfig.
 
-use careen_core::{cluster::Connection, controller::Settings, metrics::Metrics};
+use careen_core::{clock::Clock, cluster::Connection, controller::Settings, metrics::Metrics};
 
 use crate::{
-    args::ServeArgs,
-    error::Error,
-    identity,
-    parts::Parts,
-    service::{Door, Service},
-    shutdown::Shutdown,
+    args::ServeArgs, auth::Auth, door::Door, error::Error, identity, parts::Parts, service::Service,
+    shutdown::Shutdown, tls::Tls,
 };
 
 /// Runs until a signal ends it, or until it cannot go on.
 pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
-    let ServeArgs { kubeconfig, context, listen, allowed_hosts, namespace, drain_taint_key, log_format: _, identity } =
-        args;
+    let tls = transport(&args)?;
+    let ServeArgs { kubeconfig, context, listen, allowed_hosts, token_audiences, namespace, .. } = args;
+    let (drain_taint_key, identity) = (args.drain_taint_key, args.identity);
     let shutdown = Shutdown::on_signals()?;
     let metrics = Metrics::default();
-    let door = Door::open(listen, allowed_hosts).await?;
+    let door = Door::open(listen, allowed_hosts).await?.with_tls(tls);
     let connection = Connection { kubeconfig, context };
     let client = tokio::select! {
         client = connection.client(&metrics) => client?,
@@ -30,6 +27,16 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
         own_pod: identity::own_pod(),
     };
     let mut parts = Parts::default();
-    Service { client, metrics, settings, door }.start(&mut parts, &shutdown);
+    let auth = Auth::by_kubernetes(client.clone(), token_audiences, Clock::system());
+    Service { client, metrics, settings, auth, door }.start(&mut parts, &shutdown);
     parts.run(shutdown).await
+}
+
+/// TLS where it is wanted. Tokens do not go over a network in the clear.
+fn transport(args: &ServeArgs) -> Result<Option<Tls>, Error> {
+    match (&args.tls_certificate, &args.tls_key) {
+        (Some(certificate), Some(key)) => Ok(Some(Tls::load(certificate.clone(), key.clone())?)),
+        _ if args.listen.ip().is_loopback() || args.behind_tls_proxy => Ok(None),
+        _ => Err(Error::InTheClear { address: args.listen }),
+    }
 }

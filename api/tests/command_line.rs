@@ -110,6 +110,23 @@ fn an_address_that_is_taken() {
     assert!(line.contains(&address) && line.contains("--listen"), "{line}");
 }
 
+#[test]
+fn tokens_do_not_go_over_a_network_in_the_clear() {
+    let line = failure(&["serve", "--listen=0.0.0.0:0"], 1);
+    assert!(line.contains("--tls-certificate") && line.contains("--behind-tls-proxy"), "{line}");
+    let line = failure(&["serve", "--listen=[::]:0", "--tls-certificate=/none.crt", "--tls-key=/none.key"], 1);
+    assert!(line.contains("cannot read /none.crt"), "{line}");
+    let line = failure(&["serve", "--tls-certificate=/none.crt"], 2);
+    assert!(line.contains("--tls-key"), "{line}");
+}
+
+#[test]
+fn the_contract_is_printed() {
+    let output = Command::new(env!("CARGO_BIN_EXE_careen")).arg("openapi").output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../openapi/openapi.json"));
+}
+
 #[cfg(feature = "demo")]
 #[test]
 fn a_demo_is_for_this_machine_and_ends_or_has_no_story() {

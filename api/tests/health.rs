@@ -8,6 +8,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, StatusCode, header::CONTENT_TYPE},
 };
+use careen::rest::HttpMetrics;
 use careen_core::{
     cluster::{Cluster, client_on},
     metrics::Metrics,
@@ -25,7 +26,7 @@ fn cluster(forbidden: &'static str) -> Cluster {
 /// Status, content type and text of the answer to a GET.
 async fn get(cluster: &Cluster, path: &str) -> (StatusCode, String, String) {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let response = careen::health::router(cluster.clone()).oneshot(request).await.unwrap();
+    let response = careen::health::router(cluster.clone(), &HttpMetrics::default()).oneshot(request).await.unwrap();
     let (status, content_type) = (response.status(), response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned());
     let text = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, content_type, String::from_utf8(text.to_vec()).unwrap())

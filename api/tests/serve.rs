@@ -10,7 +10,14 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, ChildStderr, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer},
 };
 
 /// An API server on a free port, and the kubeconfig that leads to it.
@@ -36,9 +43,14 @@ struct Careen {
 
 impl Careen {
     fn serve(kubeconfig: &PathBuf, format: &str) -> Self {
+        Self::serve_with(kubeconfig, &["--log-format", format])
+    }
+
+    fn serve_with(kubeconfig: &PathBuf, arguments: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_careen"))
-            .args(["serve", "--listen=127.0.0.1:0", "--log-format", format, "--kubeconfig"])
+            .args(["serve", "--listen=127.0.0.1:0", "--kubeconfig"])
             .arg(kubeconfig)
+            .args(arguments)
             .env_clear()
             .stderr(Stdio::piped())
             .spawn()
@@ -56,8 +68,8 @@ impl Careen {
     }
 
     fn address(&mut self) -> SocketAddr {
-        self.says("listening on http://");
-        let address = self.seen.split_once("listening on http://").unwrap().1;
+        self.says("listening on http");
+        let address = self.seen.split_once("listening on http").unwrap().1.trim_start_matches(['s', ':', '/']);
         let end = address.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c))).unwrap();
         address[..end].parse().unwrap()
     }
@@ -125,4 +137,43 @@ async fn a_log_in_json_has_an_object_on_every_line() {
         let entry: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(entry["message"].is_string() && entry["level"].is_string(), "{line}");
     }
+}
+
+/// Asks over TLS, and trusts that certificate only.
+async fn get_over_tls(address: SocketAddr, certificate: CertificateDer<'static>, path: &str) -> String {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    let connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut connection = connector.connect("localhost".try_into().unwrap(), connection).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A server that closes without a goodbye is as good.
+    connection.read_to_end(&mut answer).await.ok();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_certificate_it_speaks_tls() {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (certificate, key) = (folder.join("serve-tls.crt"), folder.join("serve-tls.key"));
+    fs::write(&certificate, pair.cert.pem()).unwrap();
+    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let files = ["--tls-certificate", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let mut careen = Careen::serve_with(&api_server().await, &files);
+    let address = careen.address();
+    assert!(careen.seen.contains("listening on https://"), "{}", careen.seen);
+    let answer = get_over_tls(address, pair.cert.der().clone(), "/livez").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
+    let answer = get_over_tls(address, pair.cert.der().clone(), "/api/v1/nodes").await;
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("application/problem+json"), "{answer}");
+    // Who speaks plain HTTP gets nothing.
+    let mut plain = TcpStream::connect(address).unwrap();
+    write!(plain, "GET /livez HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    plain.read_to_end(&mut answer).ok();
+    assert!(!answer.starts_with(b"HTTP"));
 }

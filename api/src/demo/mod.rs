@@ -30,10 +30,12 @@ pub(crate) use story::Unproven;
 use self::kubeconfig::Kubeconfig;
 use crate::{
     args::DemoArgs,
+    auth::{Auth, Caller},
+    door::Door,
     error::Error,
     identity,
     parts::Parts,
-    service::{Door, Service},
+    service::Service,
     shutdown::Shutdown,
 };
 
@@ -64,7 +66,8 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
         "Kubernetes API",
         kubernetes.answer(kubernetes_api::router(simulated.api_server()), shutdown.clone(), Duration::ZERO),
     );
-    let cluster = Service { client, metrics, settings, door }.start(&mut parts, &shutdown);
+    let auth = Auth::everybody_is(Caller::named("demo"));
+    let cluster = Service { client, metrics, settings, auth, door }.start(&mut parts, &shutdown);
     let story = async {
         let told = tokio::select! {
             told = tell(&simulated, &cluster, no_story) => told,

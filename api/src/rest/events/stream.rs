@@ -1,0 +1,165 @@
+//! One client's stream.
+//!
+//! It is pulled by the connection: while the client does not read, nothing is read from the log for it.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+
+use axum::{
+    http::{HeaderMap, HeaderValue, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, Sse},
+    },
+};
+use futures::{Stream, stream};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
+
+use super::log::{EventLog, Next, Position};
+use crate::{
+    rest::{HttpMetrics, frame::Counted, problem::Problem, reason::Reason},
+    shutdown::Shutdown,
+};
+
+/// A comment goes out after so long without an event: proxies close what is silent for a minute.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A stream ends after so long, and the client comes again: with a token that is still good, and rights that it still has.
+const LASTS: Duration = Duration::from_secs(10 * 60);
+/// The client waits so long before it comes again.
+const RETRY: Duration = Duration::from_secs(2);
+/// So many streams are open at once.
+const MAX_STREAMS: usize = 1000;
+
+/// What the streams of all clients share.
+#[derive(Clone, Debug)]
+pub(crate) struct Streams {
+    permits: Arc<Semaphore>,
+    metrics: HttpMetrics,
+    shutdown: Shutdown,
+}
+
+/// What a stream shows.
+pub(crate) trait Source: Send + 'static {
+    /// What is in the log.
+    type Payload: Send + Sync + 'static;
+
+    /// The event as the client gets it, without its id; `None` if this stream is not about it.
+    fn show(&self, payload: &Self::Payload) -> Option<Event>;
+    /// All that this stream is about, as it is now: for a client that has just come, or has missed something.
+    fn snapshot(&self) -> Event;
+}
+
+impl Streams {
+    /// No streams yet.
+    pub(crate) fn new(metrics: HttpMetrics, shutdown: Shutdown) -> Self {
+        Self { permits: Arc::new(Semaphore::new(MAX_STREAMS)), metrics, shutdown }
+    }
+
+    /// The stream of a client with these headers. A client without `Last-Event-ID` is sent `snapshot` first; one whose
+    /// place in the log is gone, or is of another replica, `resync`.
+    pub(crate) fn open<S: Source>(
+        &self,
+        log: &EventLog<S::Payload>,
+        source: S,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        let permit = self.permits.clone().try_acquire_owned().map_err(|_| too_many())?;
+        let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default());
+        let resumed = last.and_then(|id| log.position(id));
+        let first = match (&resumed, last) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some("resync"),
+            (None, None) => Some("snapshot"),
+        };
+        let follower = Follower {
+            // Before the snapshot: what happens in between is shown twice, and not never.
+            position: resumed.unwrap_or_else(|| log.now()),
+            first,
+            log: log.clone(),
+            source,
+            shutdown: Box::pin(self.shutdown.requested()),
+            heartbeat: Instant::now() + HEARTBEAT,
+            ends: Instant::now() + LASTS,
+            _counted: self.metrics.stream(),
+            _permit: permit,
+        };
+        let mut response = Sse::new(follower.stream()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // nginx would gather the events.
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        Ok(response)
+    }
+}
+
+fn too_many() -> Problem {
+    let sentence = format!("{MAX_STREAMS} streams of events are open, and there may be no more");
+    Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(Duration::from_secs(30))
+}
+
+struct Follower<S: Source> {
+    log: EventLog<S::Payload>,
+    position: Position,
+    /// The name of the event that everything begins with.
+    first: Option<&'static str>,
+    source: S,
+    shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
+    heartbeat: Instant,
+    ends: Instant,
+    _counted: Counted,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<S: Source> Follower<S> {
+    fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
+        stream::unfold(Some(self), async |follower| {
+            let mut follower = follower?;
+            let (event, ends) = follower.next().await;
+            Some((Ok(event), (!ends).then_some(follower)))
+        })
+    }
+
+    /// The next event, and whether it is the last one.
+    async fn next(&mut self) -> (Event, bool) {
+        if let Some(name) = self.first.take() {
+            return (self.all(name).retry(RETRY), false);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut self.shutdown => return (goodbye("the server stops: come again"), true),
+                () = sleep_until(self.ends) => return (goodbye("the stream has lasted long enough: come again"), true),
+                next = self.log.next(&mut self.position) => {
+                    let shown = match next {
+                        Next::Event(payload) => self.source.show(&payload).map(|event| event.id(self.id())),
+                        Next::Missed => Some(self.all("resync")),
+                    };
+                    if let Some(event) = shown {
+                        self.heartbeat = Instant::now() + HEARTBEAT;
+                        return (event, false);
+                    }
+                }
+                () = sleep_until(self.heartbeat) => {
+                    self.heartbeat = Instant::now() + HEARTBEAT;
+                    // An id without data moves the client's place without an event: what its stream is not about is no
+                    // gap.
+                    return (Event::default().comment("").id(self.id()), false);
+                }
+            }
+        }
+    }
+
+    fn id(&self) -> String {
+        self.log.id(&self.position)
+    }
+
+    fn all(&self, name: &str) -> Event {
+        self.source.snapshot().event(name).id(self.id())
+    }
+}
+
+fn goodbye(why: &str) -> Event {
+    Event::default().event("goodbye").data(format!("{{\"detail\":{why:?}}}")).retry(RETRY)
+}

@@ -1,0 +1,152 @@
+//! What is known of one request as it comes to light: the layers write, and what is told of it at its end reads.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, Method, Uri, request::Parts},
+};
+
+use crate::{
+    auth::{Caller, Operation},
+    rest::problem::Problem,
+};
+
+/// The account of one request. Cloning shares it; handlers find it in the request's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Account(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: String,
+    method: Method,
+    path: String,
+    route: OnceLock<String>,
+    operation: OnceLock<&'static Operation>,
+    caller: OnceLock<Arc<Caller>>,
+    node: OnceLock<String>,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Account {
+    /// Opens one.
+    pub(super) fn open(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
+        let id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_sound(id));
+        Self(Arc::new(Inner {
+            id: id.map_or_else(|| format!("{:016x}", fastrand::u64(..)), str::to_owned),
+            method: method.clone(),
+            path: uri.path().to_owned(),
+            route: OnceLock::new(),
+            operation: OnceLock::new(),
+            caller: OnceLock::new(),
+            node: OnceLock::new(),
+            notes: Mutex::default(),
+        }))
+    }
+
+    /// Names this request in logs and answers.
+    pub(crate) fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.0.method
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// Whether it may change something.
+    pub(super) fn is_change(&self) -> bool {
+        ![Method::GET, Method::HEAD, Method::OPTIONS].contains(&self.0.method)
+    }
+
+    /// The route that answers it, such as `/api/v1/nodes/{node}`.
+    pub(super) fn route(&self) -> Option<&str> {
+        self.0.route.get().map(String::as_str)
+    }
+
+    /// Its operation, if it is one of the contract.
+    pub(super) fn operation(&self) -> Option<&'static Operation> {
+        self.0.operation.get().copied()
+    }
+
+    /// Who sends it, once that is known.
+    pub(crate) fn caller(&self) -> Option<&Arc<Caller>> {
+        self.0.caller.get()
+    }
+
+    /// The name of who sends it.
+    pub(crate) fn user(&self) -> Option<String> {
+        self.caller().map(|caller| caller.user.clone())
+    }
+
+    /// The node that it concerns.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.0.node.get().map(String::as_str)
+    }
+
+    pub(super) fn set_route(&self, route: &str) {
+        self.0.route.set(route.to_owned()).ok();
+    }
+
+    pub(super) fn set_operation(&self, operation: &'static Operation) {
+        self.0.operation.set(operation).ok();
+    }
+
+    pub(super) fn set_caller(&self, caller: Arc<Caller>) {
+        self.0.caller.set(caller).ok();
+    }
+
+    /// Says which node it concerns, where the path does not.
+    pub(crate) fn set_node(&self, node: impl Into<String>) {
+        self.0.node.set(node.into()).ok();
+    }
+
+    /// Adds a word to the audit line, such as `forced`.
+    pub(crate) fn note(&self, note: impl Into<String>) {
+        self.notes_mut().push(note.into());
+    }
+
+    pub(super) fn notes(&self) -> String {
+        self.notes_mut().join(" ")
+    }
+
+    fn notes_mut(&self) -> MutexGuard<'_, Vec<String>> {
+        // Nobody panics while holding it.
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Account {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let account = parts.extensions.get::<Self>().cloned();
+        account.ok_or_else(|| Problem::internal("a request came to its handler past the frame"))
+    }
+}
+
+/// Whether a request id that came from outside can go into a log.
+fn is_sound(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_from_outside_is_kept_if_it_is_sound() {
+        let id = |sent: &str| {
+            let headers = HeaderMap::from_iter([("x-request-id".parse().unwrap(), sent.parse().unwrap())]);
+            Account::open(&Method::GET, &Uri::from_static("/"), &headers).id().to_owned()
+        };
+        assert_eq!(id("CHG0031-7.a_b"), "CHG0031-7.a_b");
+        for bad in ["", "a b", "a\"b", &"a".repeat(65)] {
+            assert_eq!(id(bad).len(), 16, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What every request goes through, from the outside in:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `observe` | a request id, the time-out, a panic's answer; changes go on when their caller goes away |
+//! | `account` | what is known of one request as it comes to light |
+//! | `tell` | access log, audit line, metrics |
+//! | `render` | every answer that is no success becomes a problem with the request id |
+//! | `limits` | size of header and body, JSON only, concurrent requests |
+//! | `rate` | requests of one caller |
+//! | `etag` | `ETag` and `If-None-Match` |
+//! | `admit` | who calls, how often, and whether they may: before the handler runs |
+
+mod account;
+mod admit;
+mod etag;
+mod limits;
+mod observe;
+mod rate;
+mod render;
+mod tell;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+};
+use tokio::sync::Semaphore;
+use tower_http::compression::CompressionLayer;
+
+pub(crate) use account::Account;
+pub(crate) use tell::Counted;
+pub use tell::HttpMetrics;
+
+use crate::auth::Auth;
+use rate::Rates;
+
+/// What is allowed to one caller, and to all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How many requests are answered at the same time. Streams of events are counted apart.
+    pub(crate) concurrent: usize,
+    /// How often one caller may call, in the long run.
+    pub(crate) interval: Duration,
+    /// How many calls may come at once.
+    pub(crate) burst: u32,
+    /// How long an answer may take: what may wait (`?wait=60s`) waits a little less.
+    pub(crate) within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // Reads take microseconds of one core; this many wait for the API server at the same time.
+            concurrent: 512,
+            // 50 in a second: a console that shows 20 nodes asks for less, a loop without a pause for more.
+            interval: Duration::from_millis(20),
+            burst: 200,
+            within: Duration::from_secs(75),
+        }
+    }
+}
+
+/// The frame around the routes. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    auth: Auth,
+    metrics: HttpMetrics,
+    limits: Limits,
+    rates: Rates,
+    permits: Arc<Semaphore>,
+}
+
+impl Frame {
+    /// A frame.
+    pub(crate) fn new(auth: Auth, metrics: HttpMetrics, limits: Limits) -> Self {
+        let rates = Rates::new(limits.interval, limits.burst);
+        Self(Arc::new(Inner { auth, metrics, limits, rates, permits: Arc::new(Semaphore::new(limits.concurrent)) }))
+    }
+
+    /// Puts the doorkeeper before routes of the contract: nothing of them runs for who may not.
+    pub(crate) fn before_operations(&self, routes: Router) -> Router {
+        routes.route_layer(from_fn_with_state(self.clone(), admit::admit))
+    }
+
+    /// Puts the frame around everything that the server answers.
+    pub(crate) fn around(&self, all: Router) -> Router {
+        all.layer(from_fn(etag::etag))
+            .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(self.clone(), observe::observe))
+    }
+}

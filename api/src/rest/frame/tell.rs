@@ -1,0 +1,137 @@
+//! Access log, audit line, metrics: what is told of a request at its end. Never a token, a query or a body.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use super::Account;
+use crate::rest::reason::Reason;
+
+/// What is counted of HTTP. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct HttpMetrics {
+    requests: Family<Answered, Counter>,
+    duration: Family<Route, Histogram, fn() -> Histogram>,
+    in_flight: Gauge,
+    streams: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: &'static str,
+    route: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    method: &'static str,
+    route: String,
+}
+
+/// Counts something down again at its end.
+#[derive(Debug)]
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    fn one(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn durations() -> Histogram {
+    // A millisecond to about half a minute, doubled each time.
+    Histogram::new(exponential_buckets(0.001, 2.0, 16))
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(durations),
+            in_flight: Gauge::default(),
+            streams: Gauge::default(),
+        }
+    }
+}
+
+impl HttpMetrics {
+    /// Adds the metrics to a registry, under the prefix `careen_http`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("careen_http");
+        registry.register("requests", "Requests answered, by route and status", self.requests.clone());
+        let duration = self.duration.clone();
+        registry.register_with_unit("request_duration", "Time until the head of the answer", Unit::Seconds, duration);
+        registry.register("requests_in_flight", "Requests that are being answered", self.in_flight.clone());
+        registry.register("event_streams", "Streams of events that are open", self.streams.clone());
+    }
+
+    pub(super) fn in_flight(&self) -> Counted {
+        Counted::one(&self.in_flight)
+    }
+
+    /// Counts a stream of events until it is dropped.
+    pub(crate) fn stream(&self) -> Counted {
+        Counted::one(&self.streams)
+    }
+
+    fn count(&self, account: &Account, status: StatusCode, took: Duration) {
+        // A method and a route that nobody has are one each, or a stranger could make up as many as they like.
+        let method = match account.method().as_str() {
+            "GET" => "GET",
+            "HEAD" => "HEAD",
+            "POST" => "POST",
+            "PUT" => "PUT",
+            "PATCH" => "PATCH",
+            "DELETE" => "DELETE",
+            _ => "other",
+        };
+        let route = account.route().unwrap_or("other").to_owned();
+        self.requests.get_or_create(&Answered { method, route: route.clone(), code: status.as_u16() }).inc();
+        self.duration.get_or_create(&Route { method, route }).observe(took.as_secs_f64());
+    }
+}
+
+/// Tells of a request.
+pub(super) fn tell(
+    metrics: &HttpMetrics,
+    account: &Account,
+    status: StatusCode,
+    reason: Option<&'static Reason>,
+    took: Duration,
+) {
+    metrics.count(account, status, took);
+    let (method, path, request_id) = (account.method(), account.path(), account.id());
+    let user = account.caller().map_or("", |caller| &caller.user);
+    let (code, reason) = (status.as_u16(), reason.map_or("", |reason| reason.name));
+    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if account.operation().is_some() || account.is_change() {
+        tracing::info!(target: "careen::access", request_id, %method, path, code, reason, user, milliseconds, "answered");
+    } else {
+        // Probes, documents, and paths that do not exist.
+        tracing::debug!(target: "careen::access", request_id, %method, path, code, reason, milliseconds, "answered");
+    }
+    if account.is_change() {
+        let operation = account.operation().map_or("none", |operation| operation.id);
+        let (node, notes) = (account.node().unwrap_or_default(), account.notes());
+        let outcome = if reason.is_empty() { "Done" } else { reason };
+        tracing::info!(target: "careen::audit", request_id, user, operation, path, node, outcome, code, notes, "audit");
+    }
+}

@@ -1,0 +1,101 @@
+//! The REST service, `/api/v1`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `resources` | the paths: routes, parameters and bodies |
+//! | `frame` | what every request goes through |
+//! | `openapi`, `schema`, `docs` | the contract, made from the code |
+//! | `problem`, `reason`, `failure` | every answer that is no success |
+//! | `events` | streams of what happens |
+//! | `extract`, `reply`, `page` | what handlers take and give |
+//!
+//! A handler is thin: the frame has checked who calls and whether they may (`auth::operations`); it calls `core` and
+//! shapes the answer.
+
+#![allow(dead_code, reason = "operations that change something come next")]
+
+mod docs;
+mod events;
+mod extract;
+mod failure;
+mod frame;
+pub(crate) mod openapi;
+mod page;
+mod problem;
+mod reason;
+mod reply;
+mod resources;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use careen_core::{clock::Clock, cluster::Snapshot, model::ObjectKey, operation::Operations, view::Views};
+use jiff::Timestamp;
+
+use crate::auth::{Auth, Right};
+
+use frame::Account;
+pub use frame::HttpMetrics;
+pub(crate) use frame::{Frame, Limits};
+pub(crate) use problem::Problem;
+pub(crate) use reason::Reason;
+
+/// What handlers work with. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    operations: Operations,
+    auth: Auth,
+    clock: Clock,
+    own_pod: Option<ObjectKey>,
+}
+
+impl Api {
+    /// On that cluster. `own_pod` leaves its node last.
+    pub(crate) fn new(operations: Operations, auth: Auth, clock: Clock, own_pod: Option<ObjectKey>) -> Self {
+        Self { operations, auth, clock, own_pod }
+    }
+
+    /// What is known of the cluster. Until the caches are filled, what they lack would be taken for what is not there.
+    fn snapshot(&self) -> Result<Snapshot, Problem> {
+        let cluster = self.operations.cluster();
+        match cluster.not_ready().into_iter().next() {
+            Some((kind, state)) => Err(Problem::unavailable(format!("{kind} objects are not known yet: {state}"))),
+            None => Ok(cluster.snapshot()),
+        }
+    }
+
+    /// The same, as people see it.
+    fn views(&self) -> Result<Views, Problem> {
+        Ok(Views::of(self.snapshot()?, self.now()))
+    }
+
+    /// The operations, which decide from the same caches.
+    fn operations(&self) -> Result<&Operations, Problem> {
+        self.snapshot().map(|_| &self.operations)
+    }
+
+    fn own_pod(&self) -> Option<&ObjectKey> {
+        self.own_pod.as_ref()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Demands what an operation needs besides, because of what is in the request.
+    async fn demand(&self, account: &Account, rights: &[Right]) -> Result<(), Problem> {
+        match account.caller() {
+            _ if rights.is_empty() => Ok(()),
+            Some(caller) => self.auth.demand(caller, rights, false).await,
+            None => Err(Problem::internal("a handler runs for nobody")),
+        }
+    }
+}
+
+/// What the service answers to, without the frame around it.
+pub(crate) fn router(api: Api, frame: &Frame) -> Router {
+    let (operations, openapi) = resources::resources().split_for_parts();
+    let operations = frame.before_operations(operations.with_state(api));
+    operations.merge(docs::routes(openapi::contract_of(openapi)))
+}

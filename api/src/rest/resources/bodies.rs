@@ -1,0 +1,57 @@
+//! Bodies that several operations give.
+
+use careen_core::{
+    model::{Actor, NodeName},
+    operation::NodeChanged,
+    view::{NodeView, Views},
+};
+use serde::Serialize;
+
+use crate::rest::{Api, problem::Problem, schema::untyped};
+
+untyped! {
+    /// A node, with the maintenance and the drain that it has.
+    NodeBody = "Node";
+    /// A node after a change, and what was changed.
+    NodeChangedBody = "NodeChanged";
+    /// A `NodeMaintenance`.
+    MaintenanceBody = "Maintenance";
+    /// A drain.
+    DrainBody = "Drain";
+    /// A pod or a VM.
+    WorkloadBody = "Workload";
+    /// What would happen.
+    PlanBody = "Plan";
+    /// A `VirtualMachineInstance`.
+    VirtualMachineInstanceBody = "VirtualMachineInstance";
+    /// A live migration.
+    MigrationBody = "Migration";
+}
+
+/// What became of a node.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "they are the fields of the answer")]
+pub(super) struct Changed {
+    /// The node as it is now; for a dry run as it was.
+    node: Option<NodeView>,
+    /// Whether something was (for a dry run: would be) changed.
+    changed: bool,
+    /// Whose record the node was restored from, if it carried one that was left behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored_from: Option<Actor>,
+    /// What is worth knowing, in sentences.
+    warnings: Vec<String>,
+}
+
+impl Changed {
+    /// As it looks with the node that the API server has answered with.
+    pub(super) fn of(changed: NodeChanged, api: &Api) -> Result<Self, Problem> {
+        let NodeChanged { node, changed, restored_from, warnings } = changed;
+        let name: NodeName = node.name.clone();
+        let mut snapshot = api.snapshot()?;
+        drop(snapshot.put(node));
+        let node = Views::of(snapshot, api.now()).node(&name);
+        Ok(Self { node, changed, restored_from, warnings })
+    }
+}

@@ -1,0 +1,162 @@
+//! `/maintenances`
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use careen_core::{
+    model::NodeName,
+    operation::{IfExists, StartMaintenance, StopTarget},
+    view::MaintenanceView,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    bodies::MaintenanceBody,
+    drain_options::DrainBody,
+    node_maintenance::{Stop, TicketBody, started_response, stop_maintenance},
+    paths::{DryRun, MaintenancePath, ObjectName},
+};
+use crate::rest::{
+    Api,
+    extract::{Body, Path, Query},
+    frame::Account,
+    page::{Limit, List, Page},
+    problem::Problem,
+    reply::{Json, Reply},
+    schema::{ListOf, Of},
+};
+
+type MaintenanceList = ListOf<MaintenanceBody>;
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list_maintenances, create_maintenance))
+        .routes(routes!(get_maintenance, delete_maintenance))
+}
+
+/// Which maintenances.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Filter {
+    /// Only those of this node.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 253)]
+    node: Option<NodeName>,
+    /// Only those of the ticket with this id.
+    ticket: Option<String>,
+    /// How many objects a page has; 500 if nothing is said.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
+    /// The `continue` of the page before.
+    r#continue: Option<String>,
+}
+
+/// A maintenance to be made.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "NewMaintenance")]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct New {
+    /// The node that goes out of service.
+    node: NodeName,
+    /// The name of the resource. Default: the node's, with `-maintenance`.
+    #[schemars(with = "Option<String>", length(min = 1, max = 253))]
+    name: Option<ObjectName>,
+    /// Why, for people.
+    #[schemars(length(max = 4096), extend("example" = "Replacing node02"))]
+    reason: Option<String>,
+    /// The ticket that it belongs to: another ticket can neither change nor stop it.
+    ticket: Option<TicketBody>,
+    /// How the node is drained.
+    drain: Option<DrainBody>,
+}
+
+type NewMaintenance = Of<New>;
+
+/// List the maintenances
+///
+/// In the order of their names.
+#[utoipa::path(
+    get, path = "/maintenances", tag = "maintenances", operation_id = "listMaintenances", params(Filter),
+    responses((status = 200, description = "A page of maintenances", body = MaintenanceList,
+               content_type = "application/json")),
+)]
+async fn list_maintenances(State(api): State<Api>, Query(filter): Query<Filter>) -> Reply<Json<List<MaintenanceView>>> {
+    let page = Page::of("maintenances", filter.limit, filter.r#continue.as_deref())?;
+    let views = api.views()?;
+    let is_wanted = |maintenance: &MaintenanceView| {
+        let ticket = maintenance.ticket.as_ref().map(|ticket| ticket.id.as_str());
+        filter.node.as_ref().is_none_or(|node| maintenance.node == node.as_str())
+            && filter.ticket.as_deref().is_none_or(|wanted| ticket == Some(wanted))
+    };
+    Ok(Json(page.cut(views.maintenances().filter(is_wanted), |maintenance| vec![maintenance.name.clone()])))
+}
+
+/// Start a maintenance
+///
+/// Refused (409) if the node has one already; `PUT /nodes/{node}/maintenance` can be repeated.
+#[utoipa::path(
+    post, path = "/maintenances", tag = "maintenances", operation_id = "createMaintenance", params(DryRun),
+    request_body(content = NewMaintenance, content_type = "application/json"),
+    responses(
+        (status = 201, description = "It was started", body = MaintenanceBody, content_type = "application/json",
+         headers(("Location" = String, description = "The resource"))),
+        (status = 200, description = "With dryRun: it could be", body = MaintenanceBody, content_type = "application/json"),
+    ),
+)]
+async fn create_maintenance(
+    State(api): State<Api>,
+    account: Account,
+    Query(DryRun { dry_run }): Query<DryRun>,
+    Body(new): Body<New>,
+) -> Reply<Response> {
+    account.set_node(new.node.as_str());
+    let request = StartMaintenance {
+        node: new.node,
+        name: new.name.map(|ObjectName(name)| name),
+        reason: new.reason,
+        ticket: new.ticket.map(Into::into),
+        drain: new.drain.map(|DrainBody(options)| options),
+        requested_by: account.user(),
+        if_exists: IfExists::Refuse,
+        dry_run,
+    };
+    let started = api.operations()?.start_maintenance(&request).await?;
+    Ok(started_response(&started, dry_run))
+}
+
+/// Get a maintenance
+#[utoipa::path(
+    get, path = "/maintenances/{name}", tag = "maintenances", operation_id = "getMaintenance", params(MaintenancePath),
+    responses((status = 200, description = "The maintenance", body = MaintenanceBody, content_type = "application/json")),
+)]
+async fn get_maintenance(
+    State(api): State<Api>,
+    Path(MaintenancePath { name: ObjectName(name) }): Path<MaintenancePath>,
+) -> Reply<Json<MaintenanceView>> {
+    let none = || Problem::named("MaintenanceNotFound", format!("there is no NodeMaintenance {name:?}"));
+    api.views()?.maintenance(&name).map(Json).ok_or_else(none)
+}
+
+/// Stop a maintenance
+///
+/// The drain is cancelled and the node put back as it was. 202 while that goes on; then it is gone (404).
+#[utoipa::path(
+    delete, path = "/maintenances/{name}", tag = "maintenances", operation_id = "deleteMaintenance",
+    params(MaintenancePath, Stop,
+           ("If-Match" = Option<String>, Header, description = "Only if it is at this resourceVersion")),
+    responses(
+        (status = 202, description = "It is being stopped", body = MaintenanceBody, content_type = "application/json"),
+        (status = 200, description = "With dryRun: it could be", body = MaintenanceBody, content_type = "application/json"),
+    ),
+)]
+async fn delete_maintenance(
+    State(api): State<Api>,
+    account: Account,
+    Path(MaintenancePath { name: ObjectName(name) }): Path<MaintenancePath>,
+    Query(stop): Query<Stop>,
+    headers: HeaderMap,
+) -> Reply<Response> {
+    stop_maintenance(&api, &account, StopTarget::Named(name), stop, &headers).await
+}

@@ -1,0 +1,112 @@
+//! The service on a Kubernetes of its own, and the answers it gives.
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use careen_core::{clock::Clock, cluster::Cluster, metrics::Metrics, names, operation::Operations};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::kubernetes::Kubernetes;
+use crate::{
+    auth::Auth,
+    rest::{Api, Frame, HttpMetrics, Limits, router},
+};
+
+/// The service, with an operator's token `admin`, who may do everything.
+pub(crate) struct TestApp {
+    pub(crate) kubernetes: Kubernetes,
+    pub(crate) http_metrics: HttpMetrics,
+    service: Router,
+}
+
+impl TestApp {
+    /// On a cluster with node01, node02 (cordoned) and node03 (not ready).
+    pub(crate) async fn start() -> Self {
+        Self::with(Limits::default(), Vec::new(), Router::new()).await
+    }
+
+    /// With other limits, audiences, and routes beside the service's within its frame.
+    pub(crate) async fn with(limits: Limits, audiences: Vec<String>, beside: Router) -> Self {
+        let kubernetes = Kubernetes::default();
+        kubernetes.user("admin", "ann", &["*"]);
+        kubernetes.node("node01", &json!({}), true);
+        kubernetes.node("node02", &json!({ "unschedulable": true }), true);
+        kubernetes.node("node03", &json!({}), false);
+        let cluster = Cluster::with_orders(kubernetes.client(), "careen", Metrics::default());
+        cluster.ready().await;
+        let auth = Auth::by_kubernetes(kubernetes.client(), audiences, Clock::system());
+        let http_metrics = HttpMetrics::default();
+        let frame = Frame::new(auth.clone(), http_metrics.clone(), limits);
+        let operations = Operations::new(cluster, Clock::system(), "careen", names::DRAIN_TAINT_KEY);
+        let api = Api::new(operations, auth, Clock::system(), None);
+        let service = frame.around(router(api, &frame).merge(beside));
+        Self { kubernetes, http_metrics, service }
+    }
+
+    /// The answer to a request.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.service.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// The answer to a GET of the operator.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.get_as("admin", path).await
+    }
+
+    /// The answer to a GET with that token.
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> Answer {
+        let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body, from JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("there is no {name}")).to_str().unwrap()
+    }
+
+    /// The body of a success.
+    #[track_caller]
+    pub(crate) fn ok(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/json");
+        self.json()
+    }
+
+    /// Checks that this is a problem with that reason, and gives its detail.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, reason: &str) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["reason"], reason, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("https://careen.dev/problems/{reason}"));
+        assert_eq!(problem["requestId"], self.header("x-request-id"));
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,116 @@
+//! Who calls, and what they may do.
+
+use std::time::Duration;
+
+use axum::{Router, body::Body, http::Request};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use tokio::time::advance;
+
+use super::TestApp;
+use crate::rest::Limits;
+
+#[tokio::test]
+async fn without_a_good_token_nobody_is_let_in() {
+    let app = TestApp::start().await;
+    let nobody = app.send(Request::get("/api/v1/nodes").body(Body::empty()).unwrap()).await;
+    assert!(nobody.problem(401, "Unauthorized").contains("Authorization: Bearer TOKEN"));
+    assert_eq!(nobody.header("www-authenticate"), "Bearer realm=\"careen\"");
+    assert_eq!(app.kubernetes.reviews(), [""; 0]);
+
+    let stranger = app.get_as("made-up", "/api/v1/nodes").await;
+    assert!(stranger.problem(401, "Unauthorized").contains("Kubernetes does not know the token"));
+    assert_eq!(stranger.header("www-authenticate"), "Bearer realm=\"careen\"");
+    assert!(!stranger.text().contains("made-up"));
+}
+
+#[tokio::test]
+async fn who_lacks_a_permission_is_told_which() {
+    let app = TestApp::start().await;
+    app.kubernetes.user("viewer", "vic", &["list nodes"]);
+    app.get_as("viewer", "/api/v1/nodes").await.ok();
+    let refused = app.get_as("viewer", "/api/v1/nodes/node02").await;
+    assert_eq!(refused.problem(403, "Forbidden"), "\"vic\" may not get nodes \"node02\"");
+    assert_eq!(refused.json()["missing"], serde_json::json!(["get nodes \"node02\""]));
+    // Whether the node exists is nobody's business who may not look.
+    app.get_as("viewer", "/api/v1/nodes/node99").await.problem(403, "Forbidden");
+}
+
+#[tokio::test]
+async fn a_right_may_be_for_one_node_only() {
+    let app = TestApp::start().await;
+    app.kubernetes.user("one", "olga", &["get nodes node02"]);
+    app.get_as("one", "/api/v1/nodes/node02").await.ok();
+    app.get_as("one", "/api/v1/nodes/node01").await.problem(403, "Forbidden");
+    let asked = app.kubernetes.reviews();
+    assert_eq!(asked, ["token one null", "olga get nodes", "olga get nodes node02", "olga get nodes node01"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_ask_once_in_ten_seconds() {
+    let app = TestApp::start().await;
+    for _ in 0..5 {
+        for node in ["node01", "node02", "node03"] {
+            app.get(&format!("/api/v1/nodes/{node}")).await.ok();
+        }
+    }
+    assert_eq!(app.kubernetes.reviews(), ["token admin null", "ann get nodes"]);
+    advance(Duration::from_secs(10)).await;
+    app.get("/api/v1/nodes/node01").await.ok();
+    assert_eq!(app.kubernetes.reviews(), ["token admin null", "ann get nodes"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_token_is_out_after_ten_seconds_and_a_new_one_is_in_after_two() {
+    let app = TestApp::start().await;
+    app.get("/api/v1/nodes").await.ok();
+    app.kubernetes.revoke("admin");
+    advance(Duration::from_secs(9)).await;
+    app.get("/api/v1/nodes").await.ok();
+    advance(Duration::from_secs(1)).await;
+    app.get("/api/v1/nodes").await.problem(401, "Unauthorized");
+    app.kubernetes.user("admin", "ann", &[]);
+    app.get("/api/v1/nodes").await.problem(401, "Unauthorized");
+    advance(Duration::from_secs(2)).await;
+    app.get("/api/v1/nodes").await.ok();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_not_good_beyond_its_own_end() {
+    let app = TestApp::start().await;
+    let end = jiff::Timestamp::now().as_second() + 3;
+    let token = format!("e30.{}.sig", BASE64_URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{end}}}")));
+    app.kubernetes.user(&token, "eve", &["*"]);
+    app.get_as(&token, "/api/v1/nodes").await.ok();
+    app.kubernetes.revoke(&token);
+    advance(Duration::from_secs(3)).await;
+    app.get_as(&token, "/api/v1/nodes").await.problem(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn many_at_the_same_time_make_one_review() {
+    let app = TestApp::start().await;
+    let all = futures::future::join_all((0..50).map(|_| app.get("/api/v1/nodes"))).await;
+    assert!(all.iter().all(|answer| answer.status == 200));
+    assert_eq!(app.kubernetes.reviews(), ["token admin null", "ann list nodes"]);
+}
+
+#[tokio::test]
+async fn a_token_for_another_audience_is_refused() {
+    let app = TestApp::with(Limits::default(), vec!["careen".to_owned()], Router::new()).await;
+    app.kubernetes.set_audiences(&["https://kubernetes.default.svc"]);
+    assert!(app.get("/api/v1/nodes").await.problem(401, "Unauthorized").contains("another audience"));
+    app.kubernetes.user("second", "ann", &[]);
+    app.kubernetes.set_audiences(&["x", "careen"]);
+    app.get_as("second", "/api/v1/nodes").await.ok();
+    assert_eq!(app.kubernetes.reviews()[0], "token admin [\"careen\"]");
+}
+
+#[tokio::test]
+async fn while_kubernetes_cannot_be_asked_nobody_is_taken_for_a_stranger() {
+    let app = TestApp::start().await;
+    app.kubernetes.go_away();
+    let answer = app.get("/api/v1/nodes").await;
+    answer.problem(503, "ServiceUnavailable");
+    assert_eq!(answer.header("retry-after"), "1");
+    assert!(!answer.text().contains("etcd"));
+}

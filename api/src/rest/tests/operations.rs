@@ -1,0 +1,141 @@
+//! What is done to nodes, and who may.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::simulated::Simulated;
+use crate::rest::openapi;
+
+#[tokio::test]
+async fn cordon_and_uncordon_can_be_repeated() {
+    let app = Simulated::start().await;
+    for (what, changed, schedulable) in
+        [("cordon", true, false), ("cordon", false, false), ("uncordon", true, true), ("uncordon", false, true)]
+    {
+        let answer = app.admin(&format!("POST /nodes/node02/{what}"), None).await.ok();
+        assert_eq!(
+            (&answer["changed"], &answer["node"]["schedulable"]),
+            (&json!(changed), &json!(schedulable)),
+            "{what}"
+        );
+        app.until(|snapshot| snapshot.nodes().any(|node| node.unschedulable) != schedulable).await;
+    }
+    let dry = app.admin("POST /nodes/node02/cordon?dryRun=true", None).await.ok();
+    assert_eq!((&dry["changed"], &dry["node"]["schedulable"]), (&json!(true), &json!(true)));
+    assert_eq!(app.node("node02")["spec"].get("unschedulable"), None);
+    app.admin("POST /nodes/node99/cordon", None).await.problem(404, "NodeNotFound");
+}
+
+#[tokio::test]
+async fn taints_are_put_and_taken_off() {
+    let app = Simulated::start().await;
+    let taint = |key: &str| Some(json!({ "key": key, "value": "yes", "effect": "NoSchedule" }));
+    let answer = app.admin("PUT /nodes/node02/taints", taint("example.com/broken")).await.ok();
+    assert_eq!(answer["node"]["taints"][0]["key"], "example.com/broken");
+    app.until(|snapshot| snapshot.nodes().any(|node| !node.taints.is_empty())).await;
+    let answer = app.admin("DELETE /nodes/node02/taints?key=example.com/broken", None).await.ok();
+    assert_eq!(answer["node"]["taints"], json!([]));
+    app.admin("PUT /nodes/node02/taints", taint("kubevirt.io/drain")).await.problem(422, "KubeVirtDrainTaint");
+    let bad = app.admin("PUT /nodes/node02/taints", taint("a b")).await;
+    bad.problem(422, "Invalid");
+    assert_eq!(bad.json()["field"], "key");
+    app.admin("DELETE /nodes/node02/taints", None).await.problem(400, "BadRequest");
+    app.admin("DELETE /nodes/node02/taints?key=a&effect=Never", None).await.problem(400, "BadRequest");
+}
+
+#[tokio::test]
+async fn a_drain_is_ordered_and_seen_and_cancelled() {
+    let app = Simulated::start().await;
+    app.admin("GET /nodes/node02/drain", None).await.problem(404, "DrainNotFound");
+    let ordered = app.admin("POST /nodes/node02/drain", Some(json!({ "timeout": "1h" }))).await;
+    assert_eq!(ordered.status, 202, "{}", ordered.text());
+    assert_eq!(ordered.header("location"), "/api/v1/nodes/node02/drain");
+    assert_eq!(ordered.json()["requestedBy"], "ann");
+    let node = "node02".parse().unwrap();
+    app.until(|snapshot| snapshot.drain_order(&node).is_some()).await;
+    let seen = app.admin("GET /nodes/node02/drain", None).await.ok();
+    assert_eq!((&seen["phase"], &seen["id"]), (&json!("Ordered"), &ordered.json()["id"]));
+    app.admin("PUT /nodes/node02/maintenance", Some(json!({}))).await.problem(409, "DrainInProgress");
+    app.admin("DELETE /nodes/node02/drain?id=other", None).await.problem(404, "DrainNotFound");
+    let cancelled = app.admin("DELETE /nodes/node02/drain", None).await;
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text());
+}
+
+#[tokio::test]
+async fn a_plan_takes_options_from_the_query() {
+    let app = Simulated::start().await;
+    let plan = app.admin("GET /nodes/node02/plan?unmanagedPods=Block&timeout=1h", None).await.ok();
+    assert_eq!((&plan["node"], &plan["workloads"]), (&json!("node02"), &json!([])));
+    let bad = app.admin("GET /nodes/node02/plan?unmanagedPods=block", None).await;
+    assert!(bad.problem(400, "BadRequest").contains("unmanagedPods: unknown variant `block`"));
+    app.admin("GET /nodes/node02/plan?timeout=never", None).await.problem(400, "BadRequest");
+    app.admin("GET /nodes/node99/plan", None).await.problem(404, "NodeNotFound");
+}
+
+#[tokio::test]
+async fn lists_of_what_is_not_there_are_empty() {
+    let app = Simulated::start().await;
+    for path in ["/virtualmachineinstances", "/migrations", "/maintenances", "/nodes/node01/workloads"] {
+        assert_eq!(app.admin(&format!("GET {path}"), None).await.ok(), json!({ "items": [] }), "{path}");
+    }
+    app.admin("GET /migrations/web/vm1", None).await.problem(404, "MigrationNotFound");
+    let migrate = "POST /virtualmachineinstances/web/vm1/migrate";
+    app.admin(migrate, None).await.problem(404, "VirtualMachineInstanceNotFound");
+    app.admin("GET /nodes/node99/workloads", None).await.problem(404, "NodeNotFound");
+    assert_eq!(app.admin("GET /nodes?labelSelector=rack=01", None).await.ok()["items"][0]["name"], "node01");
+    app.admin("GET /nodes?labelSelector=a%20b", None).await.problem(400, "BadRequest");
+}
+
+#[tokio::test]
+async fn who_may_cordon_may_not_drain() {
+    let app = Simulated::start().await;
+    app.send("cordoner", "POST /nodes/node02/cordon", None).await.ok();
+    let refused = app.send("cordoner", "POST /nodes/node02/drain", Some(json!({}))).await;
+    refused.problem(403, "Forbidden");
+    assert_eq!(refused.json()["missing"], json!(["create pods/eviction", "delete pods"]));
+    assert!(app.kubernetes.all("configmaps").iter().all(|object| object["metadata"]["namespace"] != "careen"));
+    let options = Some(json!({ "vmThatCannotMigrate": "ShutDown" }));
+    app.send("cordoner", "POST /nodes/node02/drain", options).await.problem(403, "Forbidden");
+}
+
+/// Each operation of the contract as a request that would do something.
+fn requests() -> BTreeMap<String, bool> {
+    let contract = openapi::contract();
+    let mut requests = BTreeMap::new();
+    for (path, item) in contract["paths"].as_object().unwrap() {
+        let path = path.trim_start_matches("/api/v1").replace("{node}", "node02");
+        let path = path.replace("{namespace}", "web").replace("{name}", "node02-maintenance");
+        for (method, operation) in item.as_object().unwrap() {
+            let key = operation["operationId"] == "untaintNode";
+            let query = if key { "?key=a" } else { "" };
+            requests.insert(format!("{} {path}{query}", method.to_uppercase()), operation["requestBody"].is_object());
+        }
+    }
+    requests
+}
+
+fn body(what: &str, has_body: bool) -> Option<Value> {
+    has_body.then(|| match what {
+        "PUT /nodes/node02/taints" => json!({ "key": "a", "effect": "NoSchedule" }),
+        "POST /maintenances" => json!({ "node": "node02" }),
+        _ => json!({}),
+    })
+}
+
+#[tokio::test]
+async fn a_viewer_changes_nothing_by_any_route_and_nobody_sees_anything() {
+    let app = Simulated::start().await;
+    let before = app.kubernetes.version();
+    for (what, has_body) in requests() {
+        app.send("", &what, body(&what, has_body)).await.problem(401, "Unauthorized");
+        app.send("nothing", &what, body(&what, has_body)).await.problem(403, "Forbidden");
+        let viewer = app.send("viewer", &what, body(&what, has_body)).await;
+        if what.starts_with("GET ") {
+            assert_ne!(viewer.status, 403, "{what}: {}", viewer.text());
+        } else {
+            viewer.problem(403, "Forbidden");
+        }
+    }
+    assert_eq!(app.kubernetes.version(), before, "something was written");
+}

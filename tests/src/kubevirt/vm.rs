@@ -103,7 +103,7 @@ impl Case {
         self.cluster().get(kinds::VMI, &self.namespace, name).await
     }
 
-    /// Annotates a VMI ([`HOLD`], [`FAIL`], [`NOT_MIGRATABLE`]).
+    /// Annotates a VMI with one of the annotations of [`super`].
     pub async fn tell(&self, vmi: &str, annotation: &str, value: Option<&str>) {
         let patch = json!({"metadata": {"annotations": {annotation: value}}});
         self.cluster().merge(kinds::VMI, &self.namespace, vmi, patch).await;

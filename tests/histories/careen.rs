@@ -18,7 +18,6 @@ use http::Request;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use kube::client::Body;
-use serde_json::Value;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tower::Service;
 
@@ -43,7 +42,7 @@ impl Careen {
         let clock = Clock::starting_at(wall);
         let metrics = Metrics::default();
         let connection = server.as_user(User::service_account(NAMESPACE, "careen"));
-        let wire = Wire { connection, clock, log: log.clone() };
+        let wire = Wire { connection, log: log.clone() };
         let cluster = Cluster::with_orders(client_on(wire, &metrics), NAMESPACE, metrics);
         let settings = Settings {
             identity: format!("careen-{wall}"),
@@ -81,7 +80,6 @@ impl Careen {
 #[derive(Clone)]
 struct Wire {
     connection: Connection,
-    clock: Clock,
     log: Log,
 }
 
@@ -95,12 +93,11 @@ impl Service<Request<Body>> for Wire {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { mut connection, clock, log } = self.clone();
+        let Self { mut connection, log } = self.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.expect("a body in memory").to_bytes();
             log.lock().unwrap_or_else(PoisonError::into_inner).push(Sent {
-                at: clock.now(),
                 method: head.method.to_string(),
                 uri: head.uri.to_string(),
                 body: serde_json::from_slice(&body).unwrap_or_default(),

@@ -116,6 +116,7 @@ impl Life {
         let definition = serde_json::to_value(custom_resource_definition()).expect("JSON");
         let simulated = SimulatedCluster::builder()
             .seed(plan.seed)
+            .jittered(0.0)
             .options(options)
             // Long before it counts as silent; every 10 s would be most of what happens.
             .renewing_every(Duration::from_secs(600))

@@ -52,8 +52,6 @@ pub struct Moment {
 /// One request of Careen's, as it was sent.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// When.
-    pub at: Timestamp,
     /// `POST`.
     pub method: String,
     /// The path and the query.
@@ -126,7 +124,7 @@ impl Story {
     pub fn trace(&self) -> String {
         let is_told = |moment: &&Moment| {
             let is_of_vm = moment.key.0.ends_with("kubevirt.io") && moment.key.0 != MAINTENANCES;
-            (moment.is_careens() && moment.key.0 != "leases.coordination.k8s.io" && moment.verb != "get")
+            (moment.is_careens() && moment.key.0 != "leases.coordination.k8s.io" && !moment.key.0.starts_with("events"))
                 || (moment.is_done() && (is_of_vm || (moment.key.0 == "pods" && moment.subresource != "status")))
         };
         let mut lines: Vec<(Timestamp, String)> =

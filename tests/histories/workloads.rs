@@ -54,14 +54,18 @@ fn pods(random: &mut Rng, name: &str) -> (Value, u32) {
         spec["priority"] = 2_000_000_000.into();
     }
     let workload = objects::with(workload, json!({"spec": {"template": {"spec": spec}}}));
-    let workload = [("starts-after", 20), ("ready-after", 20), ("ends-after", 40)].into_iter().fold(
-        workload,
-        |workload, (setting, longest)| {
-            let time = format!("{}ms", random.u32(100..longest * 1000));
-            objects::with_pods_annotated(workload, &format!("sim.careen.dev/{setting}"), &time)
-        },
-    );
-    (workload, replicas)
+    // Whole seconds, so that many start at once: each moment at which something happens costs all actors a look.
+    let settings = [
+        ("starts-after", format!("{}s", random.u32(1..=10))),
+        ("ready-after", format!("{}s", random.u32(1..=20))),
+        ("ends-after", format!("{}ms", random.u32(100..40_000))),
+    ];
+    (settings.iter().fold(workload, |workload, (setting, time)| annotated(workload, setting, time)), replicas)
+}
+
+/// With a setting of the simulation for its pods.
+fn annotated(workload: Value, setting: &str, value: &str) -> Value {
+    objects::with_pods_annotated(workload, &format!("sim.careen.dev/{setting}"), value)
 }
 
 fn timed(random: &mut Rng, pod: Value) -> Value {
@@ -112,7 +116,7 @@ fn machine(random: &mut Rng, name: &str) -> Value {
     let mut settings = vec![
         ("migrates-for", format!("{}ms", random.u32(500..40_000))),
         ("prepares-for", format!("{}ms", random.u32(100..5_000))),
-        ("guest-starts-after", format!("{}ms", random.u32(100..20_000))),
+        ("guest-starts-after", format!("{}s", random.u32(1..=20))),
         ("shuts-down-after", format!("{}ms", random.u32(100..20_000))),
     ];
     if seldom(random, 15) {
@@ -124,9 +128,7 @@ fn machine(random: &mut Rng, name: &str) -> Value {
     if seldom(random, 10) {
         settings.push(("migration-mode", "PostCopy".to_owned()));
     }
-    let machine = settings.into_iter().fold(machine, |machine, (setting, value)| {
-        objects::with_pods_annotated(machine, &format!("sim.careen.dev/{setting}"), &value)
-    });
+    let machine = settings.iter().fold(machine, |machine, (setting, value)| annotated(machine, setting, value));
     if !seldom(random, 10) {
         return machine;
     }

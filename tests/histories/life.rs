@@ -275,8 +275,11 @@ impl Life {
                 let ids = self.faults(percent);
                 self.later(lasts, Later::Faults(ids));
             }
-            Happening::WatchesHeld(lasts) => {
-                self.server().hold_watches(|request| request.user.name == CAREEN);
+            Happening::WatchesHeld { of_pods, lasts } => {
+                self.server().hold_watches(move |request| {
+                    let is_of_pods = request.target.as_ref().is_some_and(|target| target.plural == "pods");
+                    request.user.name == CAREEN && (is_of_pods || !of_pods)
+                });
                 self.later(lasts, Later::Watches);
             }
             Happening::WatchesClosed { expired } => {

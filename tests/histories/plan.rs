@@ -77,7 +77,12 @@ pub enum Happening {
         lasts: Duration,
     },
     /// Careen's watches are told nothing for so long.
-    WatchesHeld(Duration),
+    WatchesHeld {
+        /// Only those of pods.
+        of_pods: bool,
+        /// For so long.
+        lasts: Duration,
+    },
     /// The API server closes all watches, and may have forgotten what happened before.
     WatchesClosed {
         /// Whether it has.
@@ -121,7 +126,7 @@ fn happenings(random: &mut Rng, nodes: usize) -> Vec<(Duration, Happening)> {
     let mut all: Vec<(Duration, Happening)> = Vec::new();
     let mut names: Vec<String> = (1..=nodes).map(|number| format!("node{number:02}")).collect();
     random.shuffle(&mut names);
-    let at = |random: &mut Rng| CALM + seconds(random, EVENTFUL.as_secs());
+    let at = |random: &mut Rng| CALM + Duration::from_secs(1) + seconds(random, EVENTFUL.as_secs());
     // Two nodes stay in service, so that whatever leaves has somewhere to go.
     let most = (nodes - 2).min(3);
     let maintained: Vec<String> = names.iter().take(random.usize(1..=most)).cloned().collect();
@@ -130,6 +135,12 @@ fn happenings(random: &mut Rng, nodes: usize) -> Vec<(Duration, Happening)> {
             all.push((CALM / 2, Happening::Cordon { node: node.clone(), cordoned: true }));
         }
         let begin = at(random);
+        if seldom(random, 20) {
+            // A pod that was bound just before the cordon, and that Careen's caches do not show yet.
+            let held = Happening::WatchesHeld { of_pods: true, lasts: seconds(random, 30) };
+            all.push((begin - Duration::from_millis(20), held));
+            all.push((begin - Duration::from_millis(10), Happening::PodArrives { node: node.clone() }));
+        }
         all.push((begin, Happening::Maintain { node: node.clone(), drain: drain(random) }));
         if seldom(random, 25) {
             let later = begin + seconds(random, 60);
@@ -157,7 +168,7 @@ fn happenings(random: &mut Rng, nodes: usize) -> Vec<(Duration, Happening)> {
             1 => Happening::Crash(seconds(random, 40)),
             2 => Happening::VirtApiDown(seconds(random, 120)),
             3 | 4 => Happening::Faults { percent: random.u8(5..60), lasts: seconds(random, 120) },
-            5 => Happening::WatchesHeld(seconds(random, 40)),
+            5 => Happening::WatchesHeld { of_pods: random.bool(), lasts: seconds(random, 40) },
             _ => Happening::WatchesClosed { expired: random.bool() },
         };
         all.push((at(random), what));

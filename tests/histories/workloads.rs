@@ -26,7 +26,7 @@ pub fn random(random: &mut Rng) -> Vec<Value> {
         }
     }
     all.push(objects::daemon_set("kube-system", "log"));
-    for index in 0..random.usize(0..=5) {
+    for index in 0..random.usize(0..=6) {
         all.push(machine(random, &format!("vm{index}")));
     }
     all
@@ -119,7 +119,7 @@ fn machine(random: &mut Rng, name: &str) -> Value {
         ("guest-starts-after", format!("{}s", random.u32(1..=20))),
         ("shuts-down-after", format!("{}ms", random.u32(100..20_000))),
     ];
-    if seldom(random, 15) {
+    if seldom(random, 25) {
         settings.push(("not-migratable", "DisksNotLiveMigratable".to_owned()));
     }
     if seldom(random, 25) {

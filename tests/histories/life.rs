@@ -102,8 +102,10 @@ impl Life {
         for node in life.maintained() {
             life.happens(Happening::End { node }).await;
         }
-        life.until(GONE_WITHIN, |life| life.maintained().into_iter().map(|node| format!("{node} is not given back")).collect())
-            .await;
+        life.until(GONE_WITHIN, |life| {
+            life.maintained().into_iter().map(|node| format!("{node} is not given back")).collect()
+        })
+        .await;
         // What is released last is released after the object has gone.
         sleep(LOOK).await;
         life.end().await
@@ -131,8 +133,7 @@ impl Life {
             .expect("a cluster");
         let server = simulated.api_server();
         let (in_cluster, per_node) = plan.parallel_migrations;
-        let limits =
-            json!({"parallelMigrationsPerCluster": in_cluster, "parallelOutboundMigrationsPerNode": per_node});
+        let limits = json!({"parallelMigrationsPerCluster": in_cluster, "parallelOutboundMigrationsPerNode": per_node});
         let edited = server.edit("kubevirts.kubevirt.io", "kubevirt", "kubevirt", |kubevirt| {
             kubevirt["spec"]["configuration"]["migrations"] = limits;
         });
@@ -156,6 +157,9 @@ impl Life {
         };
         // What comes before its node is ready goes elsewhere.
         sleep(Duration::from_secs(5)).await;
+        for node in life.plan.empty_nodes.clone() {
+            life.happens(Happening::Cordon { node, cordoned: true }).await;
+        }
         for object in life.plan.objects.clone() {
             life.simulated.create(object).await.expect("an object of the plan");
         }
@@ -335,9 +339,8 @@ impl Life {
     }
 
     fn maintenances_of(&self, node: &str) -> Vec<String> {
-        let of_node = |object: &Arc<Value>| {
-            (object["spec"]["nodeName"] == node).then(|| key_of(MAINTENANCES, object).2)
-        };
+        let of_node =
+            |object: &Arc<Value>| (object["spec"]["nodeName"] == node).then(|| key_of(MAINTENANCES, object).2);
         self.maintenances().iter().filter_map(of_node).collect()
     }
 

@@ -23,6 +23,8 @@ pub struct Plan {
     pub eviction_strategy: Option<&'static str>,
     /// KubeVirt's limits of migrations: in the cluster, and from one node.
     pub parallel_migrations: (u8, u8),
+    /// Nodes that somebody had cordoned before anything ran.
+    pub empty_nodes: Vec<String>,
     /// What runs on it.
     pub objects: Vec<Value>,
     /// What happens, in order.
@@ -97,13 +99,15 @@ impl Plan {
         let random = &mut Rng::with_seed(seed);
         let nodes = random.usize(3..=8);
         let objects = workloads::random(random);
+        let (happenings, empty_nodes) = happenings(random, nodes);
         Self {
             seed,
             nodes,
             eviction_strategy: *choice(random, &[None, None, Some("LiveMigrate"), Some("LiveMigrateIfPossible")]),
             parallel_migrations: (random.u8(1..=5), random.u8(1..=2)),
+            empty_nodes,
             objects,
-            happenings: happenings(random, nodes),
+            happenings,
         }
     }
 }
@@ -122,8 +126,10 @@ fn seconds(random: &mut Rng, below: u64) -> Duration {
     Duration::from_millis(random.u64(1..below * 1000))
 }
 
-fn happenings(random: &mut Rng, nodes: usize) -> Vec<(Duration, Happening)> {
+/// What happens, and which nodes are empty before.
+fn happenings(random: &mut Rng, nodes: usize) -> (Vec<(Duration, Happening)>, Vec<String>) {
     let mut all: Vec<(Duration, Happening)> = Vec::new();
+    let mut empty = Vec::new();
     let mut names: Vec<String> = (1..=nodes).map(|number| format!("node{number:02}")).collect();
     random.shuffle(&mut names);
     let at = |random: &mut Rng| CALM + Duration::from_secs(1) + seconds(random, EVENTFUL.as_secs());
@@ -136,7 +142,9 @@ fn happenings(random: &mut Rng, nodes: usize) -> Vec<(Duration, Happening)> {
         }
         let begin = at(random);
         if seldom(random, 20) {
-            // A pod that was bound just before the cordon, and that Careen's caches do not show yet.
+            // A pod that was bound just before the maintenance, and that Careen's caches do not show yet: they show nothing
+            // that has to leave.
+            empty.push(node.clone());
             let held = Happening::WatchesHeld { of_pods: true, lasts: seconds(random, 30) };
             all.push((begin - Duration::from_millis(20), held));
             all.push((begin - Duration::from_millis(10), Happening::PodArrives { node: node.clone() }));
@@ -175,7 +183,7 @@ fn happenings(random: &mut Rng, nodes: usize) -> Vec<(Duration, Happening)> {
     }
     // Stable: what was pushed first stays first.
     all.sort_by_key(|(at, _)| *at);
-    all
+    (all, empty)
 }
 
 /// `spec.drain`: most people leave it out.

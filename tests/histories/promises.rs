@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::careen::MOST_REQUESTS;
 use crate::story::{INSTANCES, Key, MAINTENANCES, Moment, Story, World};
 
 /// What a promise is called, and what finds out where it was broken.
@@ -55,8 +56,8 @@ pub fn is_drained(maintenance: &Value) -> bool {
 pub fn has_to_leave(pod: &Value, maintenance: &Value) -> bool {
     let is_owned_by = |kind: &str| array(pod, "/metadata/ownerReferences").any(|owner| owner["kind"] == kind);
     let is_finished = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
-    let is_deselected = maintenance["spec"]["drain"]["podSelector"] == "app!=cache"
-        && pod["metadata"]["labels"]["app"] == "cache";
+    let is_deselected =
+        maintenance["spec"]["drain"]["podSelector"] == "app!=cache" && pod["metadata"]["labels"]["app"] == "cache";
     let stays = is_owned_by("DaemonSet")
         || pod["metadata"]["annotations"].get("kubernetes.io/config.mirror").is_some()
         || (is_finished && is_owned_by("VirtualMachineInstance"))
@@ -136,9 +137,8 @@ fn no_vm_is_lost_that_has_to_stay(story: &Story) -> Vec<String> {
         if moment.key.0 == INSTANCES && moment.is_done() {
             let (before, after) = (moment.before.as_deref(), moment.after.as_deref());
             let Some(vmi) = after.or(before) else { return };
-            let runs = after.is_some_and(|vmi| {
-                vmi["status"]["phase"] == "Running" && !text(vmi, "/status/nodeName").is_empty()
-            });
+            let runs = after
+                .is_some_and(|vmi| vmi["status"]["phase"] == "Running" && !text(vmi, "/status/nodeName").is_empty());
             let is_ending = after.is_none_or(|vmi| !vmi["metadata"]["deletionTimestamp"].is_null());
             if runs && !is_ending {
                 running.insert(moment.key.clone(), text(vmi, "/metadata/uid").to_owned());
@@ -148,12 +148,15 @@ fn no_vm_is_lost_that_has_to_stay(story: &Story) -> Vec<String> {
         } else if moment.key.0 == "pods" && !moment.subresource.is_empty() {
             // Its pod must not end under it.
             let Some((before, after)) = moment.before.as_deref().zip(moment.after.as_deref()) else { return };
-            let owner = array(before, "/metadata/ownerReferences").find(|owner| owner["kind"] == "VirtualMachineInstance");
+            let owner =
+                array(before, "/metadata/ownerReferences").find(|owner| owner["kind"] == "VirtualMachineInstance");
             let Some(owner) = owner else { return };
             let key = (INSTANCES.to_owned(), moment.key.1.clone(), text(owner, "/name").to_owned());
             let Some(vmi) = world.get(&key) else { return };
-            let ended = matches!(text(after, "/status/phase"), "Succeeded" | "Failed") && before["status"]["phase"] == "Running";
-            let is_home = vmi["status"]["nodeName"] == before["spec"]["nodeName"] && vmi["metadata"]["uid"] == owner["uid"];
+            let ended = matches!(text(after, "/status/phase"), "Succeeded" | "Failed")
+                && before["status"]["phase"] == "Running";
+            let is_home =
+                vmi["status"]["nodeName"] == before["spec"]["nodeName"] && vmi["metadata"]["uid"] == owner["uid"];
             if ended && is_home && running.contains_key(&key) && has_to_stay(vmi, default, world) {
                 broken.push(format!("{moment}: the pod of a VM that runs"));
             }
@@ -219,7 +222,8 @@ fn pods_are_deleted_only_where_that_was_asked_for(story: &Story) -> Vec<String> 
         if !(moment.is_careens() && moment.verb == "delete" && moment.key.0 == "pods" && moment.ends()) {
             return;
         }
-        let is_launcher = array(pod, "/metadata/ownerReferences").any(|owner| owner["kind"] == "VirtualMachineInstance");
+        let is_launcher =
+            array(pod, "/metadata/ownerReferences").any(|owner| owner["kind"] == "VirtualMachineInstance");
         let is_finished = matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
         let asked_for = maintenances_of(world, &pod["spec"]["nodeName"])
             .any(|maintenance| !maintenance["spec"]["drain"]["deleteAfter"].is_null());
@@ -263,7 +267,8 @@ fn drained_is_true(story: &Story) -> Vec<String> {
 fn what_waits_has_a_reason(story: &Story) -> Vec<String> {
     let mut broken = Vec::new();
     story.replay(|_, moment| {
-        let Some(status) = moment.after.as_deref().filter(|_| moment.key.0 == MAINTENANCES && moment.is_careens()) else {
+        let Some(status) = moment.after.as_deref().filter(|_| moment.key.0 == MAINTENANCES && moment.is_careens())
+        else {
             return;
         };
         let without = array(status, "/status/blocking")
@@ -333,5 +338,7 @@ fn requests_are_few(story: &Story) -> Vec<String> {
         *evictions.entry(format!("{} {uid}", moment.key.2)).or_default() += 1;
     }
     let many = evictions.into_iter().filter(|(_, count)| *count > MOST_EVICTIONS);
-    many.map(|(pod, count)| format!("{pod} was asked {count} times to leave")).collect()
+    let many = many.map(|(pod, count)| format!("{pod} was asked {count} times to leave"));
+    let endless = (story.sent.len() > MOST_REQUESTS).then(|| format!("{} requests were sent", story.sent.len()));
+    many.chain(endless).collect()
 }

@@ -138,6 +138,13 @@ impl Builder {
         self
     }
 
+    /// Durations vary, by a tenth unless said: with 0.5 they are up to half as long again.
+    #[must_use]
+    pub fn jittered(mut self, jitter: f64) -> Self {
+        self.rules = self.rules.jittered(jitter);
+        self
+    }
+
     /// One more rule for how long things take and what goes wrong.
     #[must_use]
     pub fn rule(mut self, rule: Rule) -> Self {

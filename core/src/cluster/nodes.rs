@@ -90,6 +90,7 @@ impl Watches {
                 self.shared.set_state(SURROUNDINGS, &Part::All, WatchState::Synced);
             }
             let closed = tokio::select! {
+                biased;
                 change = changes.recv() => matches!(change, Err(broadcast::error::RecvError::Closed)),
                 state = states.changed() => state.is_err(),
             };

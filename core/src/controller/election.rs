@@ -50,6 +50,7 @@ impl Controller {
             if !leads {
                 tell(&leadership.borrow());
                 tokio::select! {
+                    biased;
                     changed = leadership.changed() => if changed.is_err() { return },
                     () = &mut shutdown => break,
                 }
@@ -63,21 +64,23 @@ impl Controller {
                 (stop, Supervisor::new(context.clone()).run(stopping))
             };
             let (stop, work) = tokio::select! {
-                work = work => work,
+                biased;
                 changed = leadership.changed() => { if changed.is_err() { return } continue },
                 () = &mut shutdown => break,
+                work = work => work,
             };
             let mut work = std::pin::pin!(work);
             let end = loop {
                 tokio::select! {
-                    () = &mut work => break End::Lost,
+                    biased;
                     changed = leadership.changed() => {
                         if changed.is_err() || !leadership.borrow_and_update().is_mine(Instant::now()) {
                             break End::Lost;
                         }
                     }
-                    _ = wants_hand_over.changed() => break End::HandOver,
                     () = &mut shutdown => break End::Shutdown,
+                    _ = wants_hand_over.changed() => break End::HandOver,
+                    () = &mut work => break End::Lost,
                 }
             };
             match end {

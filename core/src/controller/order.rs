@@ -82,9 +82,10 @@ impl OrderWorker {
             let until = until.map(|until| until.max(now + SHORTEST_WAIT));
             let clock = self.acting.context.clock;
             tokio::select! {
-                () = wake.notified() => {}
+                biased;
                 outcome = next_outcome(&mut self.acting.drain) => self.acting.take_up(outcome),
                 () = lease_changed(self.acting.lease.as_mut()) => {}
+                () = wake.notified() => {}
                 () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
                 _ = stopping.changed() => {}
             }
@@ -235,6 +236,7 @@ impl OrderWorker {
             let until = status_at.map_or(retry_at, |at| at.min(retry_at));
             loop {
                 tokio::select! {
+                    biased;
                     () = clock.sleep_until(until) => break,
                     // News of the cluster is no reason to try it sooner.
                     () = wake.notified() => {}

@@ -135,14 +135,15 @@ async fn run(
         let next = next.max(acting.now() + SHORTEST_WAIT);
         loop {
             tokio::select! {
-                // Much goes on elsewhere.
-                concerned = changes.next() => if concerned.concerns(&acting.node) { break },
+                biased;
                 outcome = next_outcome(&mut acting.drain) => {
                     acting.take_up(outcome);
                     break;
                 }
                 () = lease_changed(acting.lease.as_mut()) => break,
                 () = clock.sleep_until(next), if next < Timestamp::MAX => break,
+                // Much goes on elsewhere.
+                concerned = changes.next() => if concerned.concerns(&acting.node) { break },
                 _ = cancelled.changed() => break,
             }
         }

@@ -49,6 +49,7 @@ impl Worker {
             let until = [retry_at, status_at].into_iter().flatten().min().unwrap_or(Timestamp::MAX);
             let clock = self.acting.context.clock;
             tokio::select! {
+                biased;
                 () = clock.sleep_until(until) => {}
                 // What is tried again has its time; news of the cluster is no reason to try it sooner.
                 () = wake.notified() => {}

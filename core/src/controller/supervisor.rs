@@ -99,12 +99,13 @@ impl Supervisor {
             let clock = self.context.clock;
             let retry_at = self.retry_at;
             concerned = tokio::select! {
-                concerned = changes.next() => concerned,
+                biased;
                 Some(done) = self.tasks.join_next() => self.take_up_done(done),
                 () = clock.sleep_until(retry_at.unwrap_or(Timestamp::MAX)), if retry_at.is_some() => {
                     self.retry_at = None;
                     Concerned::everything()
                 }
+                concerned = changes.next() => concerned,
                 _ = stopping.changed() => Concerned::default(),
             };
         }

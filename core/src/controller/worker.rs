@@ -85,9 +85,10 @@ impl Worker {
             let until = until.map(|until| until.max(now + SHORTEST_WAIT));
             let clock = self.acting.context.clock;
             tokio::select! {
-                () = wake.notified() => {}
+                biased;
                 outcome = next_outcome(&mut self.acting.drain) => self.acting.take_up(outcome),
                 () = lease_changed(self.acting.lease.as_mut()) => {}
+                () = wake.notified() => {}
                 () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
                 _ = stopping.changed() => {}
             }

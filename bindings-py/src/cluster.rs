@@ -99,7 +99,7 @@ impl Connected {
     }
 
     /// Waits until everything is read; a right that is missing is told at once, anything else when time is running out.
-    async fn filled(&self, watched: Watched) -> Result<Watched, Error> {
+    pub(crate) async fn filled(&self, watched: Watched) -> Result<Watched, Error> {
         let give_up = tokio::time::Instant::now() + self.timeout.mul_f64(0.9);
         loop {
             if tokio::time::timeout(LOOK_EVERY, watched.ready()).await.is_ok() {
@@ -117,6 +117,11 @@ impl Connected {
                 return Err(Error::NotFilled(waiting));
             }
         }
+    }
+
+    /// Tells when it is closed.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
     }
 
     pub(crate) fn looks_at_everything(&self) -> bool {

@@ -2,10 +2,7 @@
 //!
 //! It belongs to its `Cluster`, not to the handle that Python has: a handle that nobody keeps ends no drain.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, PoisonError};
 
 use careen_core::{
     controller::{DrainHere, DrainReport, ProcessDrain},
@@ -19,7 +16,7 @@ use crate::{
     cluster::{Connected, node_name},
     drain_event::DrainEventView,
     error::Error,
-    runtime::{awaitable, block_on},
+    runtime::{awaitable, block_on, within},
 };
 
 type Ended = Option<Result<DrainOutcome, OperationError>>;
@@ -134,17 +131,8 @@ impl Drain {
     #[pyo3(signature = (timeout))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<String> {
         let drain = self.0.clone();
-        block_on(py, within(timeout, async move { json(&drain.ended().await?) }))
+        block_on(py, within(timeout, "the end of the drain", async move { json(&drain.ended().await?) }))
     }
-}
-
-/// No longer than so many seconds.
-async fn within<T>(seconds: Option<f64>, future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let Some(limit) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else {
-        return future.await;
-    };
-    let what = "the end of the drain".to_owned();
-    tokio::time::timeout(limit, future).await.unwrap_or(Err(Error::Timeout { what, limit }))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Error> {
@@ -163,12 +151,12 @@ impl DrainEvents {
     /// The next, as JSON; nothing after the last. A drain that failed raises why.
     #[pyo3(signature = (timeout))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
-        block_on(py, within(timeout, next_event(self.reports.clone(), self.drain.clone())))
+        block_on(py, within(timeout, "news of the drain", next_event(self.reports.clone(), self.drain.clone())))
     }
 
     #[pyo3(signature = (timeout))]
     fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, within(timeout, next_event(self.reports.clone(), self.drain.clone())))
+        awaitable(py, within(timeout, "news of the drain", next_event(self.reports.clone(), self.drain.clone())))
     }
 }
 

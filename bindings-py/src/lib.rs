@@ -21,14 +21,19 @@ use pyo3::prelude::*;
 mod pair;
 
 mod cluster;
+mod controller;
 mod drain;
 mod drain_event;
 mod error;
+mod maintenance;
+mod migration;
 mod node;
 mod plan;
 mod runtime;
+mod sample;
 #[cfg(feature = "testing")]
 mod simulated_cluster;
+mod virtual_machine_instance;
 mod workload;
 
 #[pymodule(gil_used = false)]
@@ -39,6 +44,11 @@ fn _careen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     workload::add_to(module)?;
     plan::add_to(module)?;
     drain::add_to(module)?;
+    maintenance::add_to(module)?;
+    migration::add_to(module)?;
+    virtual_machine_instance::add_to(module)?;
+    controller::add_to(module)?;
+    sample::add_to(module)?;
     #[cfg(feature = "testing")]
     simulated_cluster::add_to(module)?;
     Ok(())

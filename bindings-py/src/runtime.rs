@@ -51,3 +51,15 @@ where
     runtime()?;
     future_into_py(py, async move { Ok(future.await?) })
 }
+
+/// No longer than so many seconds.
+pub(crate) async fn within<T>(
+    seconds: Option<f64>,
+    what: &'static str,
+    future: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(limit) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) else {
+        return future.await;
+    };
+    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| Err(Error::Timeout { what: what.to_owned(), limit }))
+}

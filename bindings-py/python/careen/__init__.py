@@ -7,7 +7,10 @@ the Careen service, in your process: they need no Careen server. :mod:`careen.te
 from careen import aio, models, testing
 from careen._careen import __version__
 from careen._cluster import Cluster
+from careen._controller import Controller
 from careen._drain import Drain
+from careen._maintenance import MaintenanceHandle
+from careen._migration import MigrationHandle
 from careen.errors import (
     BlockedError,
     CancelledError,
@@ -15,8 +18,10 @@ from careen.errors import (
     ClosedError,
     ConfigurationError,
     ConflictError,
+    FailedError,
     ForbiddenError,
     InvalidArgumentError,
+    NoControllerError,
     NotFoundError,
     NotServedError,
     PreconditionFailedError,
@@ -35,10 +40,15 @@ __all__ = [
     "Cluster",
     "ConfigurationError",
     "ConflictError",
+    "Controller",
     "Drain",
     "DrainOptions",
+    "FailedError",
     "ForbiddenError",
     "InvalidArgumentError",
+    "MaintenanceHandle",
+    "MigrationHandle",
+    "NoControllerError",
     "NotFoundError",
     "NotServedError",
     "PreconditionFailedError",

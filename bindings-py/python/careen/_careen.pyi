@@ -3,6 +3,58 @@
 from collections.abc import Awaitable
 from typing import final
 
+__all__ = [
+    "Cluster",
+    "Controller",
+    "Drain",
+    "DrainEvents",
+    "MaintenanceEvents",
+    "Migration",
+    "SimulatedCluster",
+    "__version__",
+    "connect",
+    "connect_async",
+    "cordon",
+    "cordon_async",
+    "drain",
+    "drain_async",
+    "maintenance",
+    "maintenance_async",
+    "maintenance_events",
+    "maintenances",
+    "maintenances_async",
+    "migrate",
+    "migrate_async",
+    "migrations",
+    "migrations_async",
+    "node",
+    "node_async",
+    "nodes",
+    "nodes_async",
+    "plan",
+    "plan_async",
+    "samples",
+    "simulated_object",
+    "start_controller",
+    "start_controller_async",
+    "start_maintenance",
+    "start_maintenance_async",
+    "stop_maintenance",
+    "stop_maintenance_async",
+    "taint",
+    "taint_async",
+    "uncordon",
+    "uncordon_async",
+    "untaint",
+    "untaint_async",
+    "virtual_machine_instance",
+    "virtual_machine_instance_async",
+    "virtual_machine_instances",
+    "virtual_machine_instances_async",
+    "workloads",
+    "workloads_async",
+]
+
 __version__: str
 
 @final
@@ -63,4 +115,50 @@ class SimulatedCluster:
     def serve(self) -> str: ...
     def close(self) -> None: ...
 
+def start_maintenance(
+    cluster: Cluster, node: str, reason: str | None, ticket: str | None, options: str | None, dry_run: bool
+) -> str: ...
+def start_maintenance_async(
+    cluster: Cluster, node: str, reason: str | None, ticket: str | None, options: str | None, dry_run: bool
+) -> Awaitable[str]: ...
+def stop_maintenance(cluster: Cluster, node: str, ticket: str | None, force: bool, dry_run: bool) -> str: ...
+def stop_maintenance_async(
+    cluster: Cluster, node: str, ticket: str | None, force: bool, dry_run: bool
+) -> Awaitable[str]: ...
+def maintenances(cluster: Cluster) -> str: ...
+def maintenances_async(cluster: Cluster) -> Awaitable[str]: ...
+def maintenance(cluster: Cluster, name: str) -> str: ...
+def maintenance_async(cluster: Cluster, name: str) -> Awaitable[str]: ...
+def maintenance_events(cluster: Cluster, name: str, uid: str) -> MaintenanceEvents: ...
+def virtual_machine_instances(cluster: Cluster) -> str: ...
+def virtual_machine_instances_async(cluster: Cluster) -> Awaitable[str]: ...
+def virtual_machine_instance(cluster: Cluster, namespace: str, name: str) -> str: ...
+def virtual_machine_instance_async(cluster: Cluster, namespace: str, name: str) -> Awaitable[str]: ...
+def migrations(cluster: Cluster) -> str: ...
+def migrations_async(cluster: Cluster) -> Awaitable[str]: ...
+def migrate(cluster: Cluster, namespace: str, name: str) -> Migration: ...
+def migrate_async(cluster: Cluster, namespace: str, name: str) -> Awaitable[Migration]: ...
+def start_controller(cluster: Cluster, namespace: str) -> Controller: ...
+def start_controller_async(cluster: Cluster, namespace: str) -> Awaitable[Controller]: ...
+
+@final
+class MaintenanceEvents:
+    def next(self, timeout: float | None) -> str | None: ...
+    def next_async(self, timeout: float | None) -> Awaitable[str | None]: ...
+
+@final
+class Migration:
+    @property
+    def name(self) -> str: ...
+    def next(self, timeout: float | None) -> str | None: ...
+    def next_async(self, timeout: float | None) -> Awaitable[str | None]: ...
+    def cancel(self) -> bool: ...
+    def cancel_async(self) -> Awaitable[bool]: ...
+
+@final
+class Controller:
+    def stop(self) -> None: ...
+    def stop_async(self) -> Awaitable[None]: ...
+
+def samples() -> str: ...
 def simulated_object(kind: str, namespace: str, name: str, number: int, text: str | None, patch: str) -> str: ...

@@ -9,8 +9,21 @@ from types import TracebackType
 from careen import _careen, _read
 from careen._arguments import text
 from careen._drain import Drain
+from careen._maintenance import MaintenanceHandle
+from careen._migration import MigrationHandle
 from careen._read import Scope, many, name, one
-from careen.models import DrainOptions, Node, NodeChange, Plan, TaintEffect, Workload
+from careen.models import (
+    DrainOptions,
+    Maintenance,
+    Migration,
+    Node,
+    NodeChange,
+    Plan,
+    TaintEffect,
+    Ticket,
+    VirtualMachineInstance,
+    Workload,
+)
 
 __all__ = ["Cluster"]
 
@@ -124,3 +137,56 @@ class Cluster:
         """
         native = _careen.drain(self._native, name("node", node), _read.drain_options(options))
         return Drain._of(native, node)
+
+    def start_maintenance(
+        self,
+        node: str,
+        reason: str | None = None,
+        *,
+        ticket: Ticket | str | None = None,
+        options: DrainOptions | None = None,
+    ) -> MaintenanceHandle:
+        """Takes a node out of service, durably: it makes a ``NodeMaintenance``, which the controller carries out (that of
+        the Careen service, or a :class:`careen.Controller`). Nothing depends on this process any more.
+
+        A node that is under maintenance already gets these values; what is left out stays as it is. So it can be repeated.
+
+        :param ticket: the ticket that it belongs to; one that belongs to another is not changed (``ConflictError``).
+        """
+        arguments = name("node", node), *_read.maintenance(reason, ticket, options)
+        return MaintenanceHandle._of(self._native, _careen.start_maintenance(self._native, *arguments, False))
+
+    def stop_maintenance(self, node: str, *, ticket: str | None = None, force: bool = False) -> Maintenance:
+        """Puts a node back into service as it was, whoever started its maintenance. Does not wait for that.
+
+        :param ticket: only if the maintenance belongs to that ticket.
+        :param force: whatever ticket it belongs to.
+        """
+        arguments = name("node", node), text("ticket", ticket), force, False
+        return one(Maintenance, _careen.stop_maintenance(self._native, *arguments))
+
+    def maintenances(self) -> list[Maintenance]:
+        """All maintenances, by name."""
+        return many(Maintenance, _careen.maintenances(self._native))
+
+    def maintenance(self, maintenance: str) -> Maintenance:
+        """The maintenance of that name."""
+        return one(Maintenance, _careen.maintenance(self._native, _read.object_name("maintenance", maintenance)))
+
+    def virtual_machine_instances(self) -> list[VirtualMachineInstance]:
+        """All VMs that run; looks at the whole cluster, whatever the scope."""
+        return many(VirtualMachineInstance, _careen.virtual_machine_instances(self._native))
+
+    def virtual_machine_instance(self, namespace: str, instance: str) -> VirtualMachineInstance:
+        """One VM."""
+        arguments = name("namespace", namespace), name("instance", instance)
+        return one(VirtualMachineInstance, _careen.virtual_machine_instance(self._native, *arguments))
+
+    def migrations(self) -> list[Migration]:
+        """All migrations; looks at the whole cluster, whatever the scope."""
+        return many(Migration, _careen.migrations(self._native))
+
+    def migrate(self, namespace: str, instance: str) -> MigrationHandle:
+        """Moves a VM to another node, live; KubeVirt chooses which. Returns when KubeVirt has been asked."""
+        native = _careen.migrate(self._native, name("namespace", namespace), name("instance", instance))
+        return MigrationHandle._of(native, namespace, instance)

@@ -22,8 +22,10 @@ __all__ = [
     "ClosedError",
     "ConfigurationError",
     "ConflictError",
+    "FailedError",
     "ForbiddenError",
     "InvalidArgumentError",
+    "NoControllerError",
     "NotFoundError",
     "NotServedError",
     "PreconditionFailedError",
@@ -92,6 +94,14 @@ class BlockedError(CareenError):
 
 class CancelledError(CareenError):
     """The drain was cancelled before it was done. (Not asyncio's: the task goes on.)"""
+
+
+class FailedError(CareenError):
+    """It was tried, and has failed: a migration, a maintenance that was not accepted or ran out of its own time."""
+
+
+class NoControllerError(CareenError):
+    """Nobody carries maintenances out in this cluster."""
 
 
 class TimeoutError(CareenError, builtins.TimeoutError):

@@ -1,26 +1,34 @@
-"""The same for asyncio: every call is awaited, and nothing blocks the event loop.
-
-A task that is cancelled while it waits for a call ends that call; while it waits for a drain, it cancels the drain.
-"""
+"""A cluster, for asyncio."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import Generator
 from datetime import timedelta
 from types import TracebackType
 
 from careen import _careen, _read
-from careen._arguments import seconds, text
-from careen._drain import concluded, explained, last_event, outcome, raise_stuck
-from careen._progress import Bar
+from careen._arguments import text
 from careen._read import Scope, many, name, one
-from careen.errors import ClosedError, TimeoutError
-from careen.models import DrainEvent, DrainOptions, DrainOutcome, Node, NodeChange, Plan, TaintEffect, Workload
+from careen.aio._drain import Drain
+from careen.aio._maintenance import MaintenanceHandle
+from careen.aio._migration import MigrationHandle
+from careen.errors import ClosedError
+from careen.models import (
+    DrainOptions,
+    Maintenance,
+    Migration,
+    Node,
+    NodeChange,
+    Plan,
+    TaintEffect,
+    Ticket,
+    VirtualMachineInstance,
+    Workload,
+)
 
-__all__ = ["Cluster", "Drain"]
+__all__ = ["Cluster"]
 
 
 class Cluster:
@@ -138,91 +146,49 @@ class Cluster:
         arguments = name("node", node), _read.drain_options(options)
         return Drain._of(await _careen.drain_async(await self._connected(), *arguments), node)
 
-
-class Drain:
-    """A drain that runs in this process. ``async for`` gives events until it has ended.
-
-    It goes on if you drop this handle. Cancelling a task that waits for it or iterates over it cancels it.
-    """
-
-    _native: _careen.Drain
-    _node: str
-
-    def __init__(self) -> None:
-        raise TypeError("a drain is begun by Cluster.drain()")
-
-    @classmethod
-    def _of(cls, native: _careen.Drain, node: str) -> Drain:
-        drain = cls.__new__(cls)
-        drain._native, drain._node = native, node
-        return drain
-
-    def __repr__(self) -> str:
-        return f"<aio.Drain {self.id} of {self._node}>"
-
-    @property
-    def id(self) -> str:
-        """Tells it from others: it stands in the record on the node."""
-        return self._native.id
-
-    @property
-    def node(self) -> str:
-        """The node."""
-        return self._node
-
-    @property
-    def event(self) -> DrainEvent | None:
-        """How it is doing now."""
-        return last_event(self._native)
-
-    @property
-    def result(self) -> DrainOutcome | None:
-        """How it ended, whatever the end; ``None`` while it runs. A drain that failed raises why."""
-        return outcome(self._native)
-
-    def cancel(self) -> None:
-        """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
-        self._native.cancel()
-
-    async def __aiter__(self) -> AsyncIterator[DrainEvent]:
-        events = self._native.events()
-        try:
-            while (event := await events.next_async(None)) is not None:
-                yield one(DrainEvent, event)
-        except asyncio.CancelledError:
-            self._native.cancel()
-            raise
-
-    async def wait(
+    async def start_maintenance(
         self,
-        timeout: timedelta | float | None = None,
+        node: str,
+        reason: str | None = None,
         *,
-        on_progress: Callable[[DrainEvent], object] | None = None,
-        progress: bool = False,
-        raise_if_stuck: bool = False,
-    ) -> DrainOutcome:
-        """Waits until the node is drained (or has left the cluster). See :meth:`careen.Drain.wait`.
+        ticket: Ticket | str | None = None,
+        options: DrainOptions | None = None,
+    ) -> MaintenanceHandle:
+        """Takes a node out of service, durably. See :meth:`careen.Cluster.start_maintenance`."""
+        arguments = name("node", node), *_read.maintenance(reason, ticket, options)
+        native = await self._connected()
+        return MaintenanceHandle._of(native, await _careen.start_maintenance_async(native, *arguments, False))
 
-        ``timeout`` leaves the drain running; ``asyncio.wait_for`` and ``asyncio.timeout`` cancel it.
-        """
-        limit = seconds("timeout", timeout)
-        deadline = None if limit is None else time.monotonic() + limit
-        events = self._native.events()
-        with Bar(self._node, progress) as bar:
-            while True:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                try:
-                    answer = await events.next_async(left)
-                except TimeoutError as error:
-                    raise explained(error, self._native, self._node) from None
-                except asyncio.CancelledError:
-                    self._native.cancel()
-                    raise
-                if answer is None:
-                    return concluded(self._native, self._node)
-                event = one(DrainEvent, answer)
-                bar.show(event)
-                if on_progress is not None:
-                    on_progress(event)
-                if raise_if_stuck:
-                    raise_stuck(event, self._node)
+    async def stop_maintenance(self, node: str, *, ticket: str | None = None, force: bool = False) -> Maintenance:
+        """Puts a node back into service as it was. See :meth:`careen.Cluster.stop_maintenance`."""
+        arguments = name("node", node), text("ticket", ticket), force, False
+        return one(Maintenance, await _careen.stop_maintenance_async(await self._connected(), *arguments))
+
+    async def maintenances(self) -> list[Maintenance]:
+        """All maintenances, by name."""
+        return many(Maintenance, await _careen.maintenances_async(await self._connected()))
+
+    async def maintenance(self, maintenance: str) -> Maintenance:
+        """The maintenance of that name."""
+        checked = _read.object_name("maintenance", maintenance)
+        return one(Maintenance, await _careen.maintenance_async(await self._connected(), checked))
+
+    async def virtual_machine_instances(self) -> list[VirtualMachineInstance]:
+        """All VMs that run; looks at the whole cluster, whatever the scope."""
+        return many(VirtualMachineInstance, await _careen.virtual_machine_instances_async(await self._connected()))
+
+    async def virtual_machine_instance(self, namespace: str, instance: str) -> VirtualMachineInstance:
+        """One VM."""
+        arguments = name("namespace", namespace), name("instance", instance)
+        native = await self._connected()
+        return one(VirtualMachineInstance, await _careen.virtual_machine_instance_async(native, *arguments))
+
+    async def migrations(self) -> list[Migration]:
+        """All migrations; looks at the whole cluster, whatever the scope."""
+        return many(Migration, await _careen.migrations_async(await self._connected()))
+
+    async def migrate(self, namespace: str, instance: str) -> MigrationHandle:
+        """Moves a VM to another node, live; KubeVirt chooses which. There when KubeVirt has been asked."""
+        arguments = name("namespace", namespace), name("instance", instance)
+        native = await _careen.migrate_async(await self._connected(), *arguments)
+        return MigrationHandle._of(native, namespace, instance)

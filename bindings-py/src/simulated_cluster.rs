@@ -4,7 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use careen_core::{cluster::client_on, maintenance::custom_resource_definition, metrics::Metrics, names};
 use careen_sim::{
-    api_server::{Options, User, http},
+    api_server::{
+        Options, User,
+        fault::Effect,
+        http,
+        refusal::Refusal,
+        request::{Request, Target},
+    },
     clock::Clock,
     cluster::SimulatedCluster as Simulated,
     objects,
@@ -18,6 +24,18 @@ use crate::{
     error::Error,
     runtime::{block_on, runtime},
 };
+
+/// Who the controllers, kubelets and KubeVirt of such a cluster log in as.
+const ACTORS: &str = "system:actors";
+
+/// `nodes`, `pods/eviction`.
+fn named(target: &Target) -> String {
+    if target.subresource.is_empty() {
+        target.plural.clone()
+    } else {
+        format!("{}/{}", target.plural, target.subresource)
+    }
+}
 
 /// A cluster in memory. It ends when it is closed or collected.
 #[pyclass(frozen, module = "careen._careen")]
@@ -116,6 +134,49 @@ impl SimulatedCluster {
         let running = self.running()?;
         let audit = running.audit.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(serde_json::to_string(&*audit).map_err(Error::from)?)
+    }
+
+    /// Lets requests of scripts go wrong, so many times or until `heal`. `resource` is `nodes` or `pods/eviction`.
+    #[pyo3(signature = (verb, resource, how, times))]
+    fn fail(&self, verb: String, resource: String, how: &str, times: Option<u32>) -> PyResult<()> {
+        let effect = match how {
+            "Forbidden" => {
+                let who = User::administrator().name;
+                let message = format!(
+                    "{resource} is forbidden: User \"{who}\" cannot {verb} resource \"{resource}\" in API group \"\" at \
+                     the cluster scope"
+                );
+                Effect::Refuse(Refusal::new(403, "Forbidden", message))
+            }
+            "Unavailable" => Effect::Refuse(Refusal::new(503, "ServiceUnavailable", "the server is away on request")),
+            "Hang" => Effect::Hang,
+            "DropConnection" => Effect::DropConnection,
+            "LoseAnswer" => Effect::LoseAnswer,
+            _ => {
+                let allowed = "Forbidden, Unavailable, Hang, DropConnection or LoseAnswer";
+                let message = format!("{how:?} is not {allowed}");
+                return Err(Error::InvalidArgument { argument: "how", message }.into());
+            }
+        };
+        let is_meant = move |request: &Request| {
+            // The cluster's own actors go on.
+            request.user.name != ACTORS
+                && request.verb == verb
+                && request.target.as_ref().is_some_and(|target| named(target) == resource)
+        };
+        let running = self.running()?;
+        let mut faults = running.cluster.api_server().faults();
+        match times {
+            Some(times) => faults.add_times(times, is_meant, effect),
+            None => faults.add(is_meant, effect),
+        };
+        Ok(())
+    }
+
+    /// Nothing goes wrong any more.
+    fn heal(&self) -> PyResult<()> {
+        self.running()?.cluster.api_server().faults().clear();
+        Ok(())
     }
 
     /// Serves its API over HTTP on loopback, from the first call on. Gives the address.

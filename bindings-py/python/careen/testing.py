@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from careen import _careen, _read, aio
 from careen._arguments import invalid
@@ -218,6 +218,28 @@ class SimulatedCluster:
             if (reference := event.get("objectRef", {})).get("subresource") == "eviction"
             and event["responseStatus"]["code"] < 300
         ]
+
+    def fail(
+        self,
+        verb: str,
+        resource: str,
+        how: Literal["Forbidden", "Unavailable", "Hang", "DropConnection", "LoseAnswer"] = "Unavailable",
+        times: int | None = None,
+    ) -> None:
+        """Lets requests of scripts go wrong; the cluster's own controllers go on.
+
+        :param verb: ``"get"``, ``"list"``, ``"watch"``, ``"create"``, ``"patch"``, ``"delete"``, …
+        :param resource: ``"nodes"``, ``"pods/eviction"``, …
+        :param how: ``LoseAnswer`` is carried out, all others are not.
+        :param times: so often; else until :meth:`heal`.
+        """
+        if times is not None and not 0 <= times < 2**32:
+            raise invalid("times", f"{times} is not a count")
+        self._native.fail(verb, resource, how, times)
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more."""
+        self._native.heal()
 
     def settle(self, timeout: timedelta | float = 30.0) -> SimulatedCluster:
         """Waits until everything is there, runs and is ready; gives the cluster."""

@@ -76,6 +76,16 @@ impl Cluster {
         Self { client, shared, _watches: Arc::new(watches) }
     }
 
+    /// As [`Self::nodes`], and all maintenances as well, if their kind is served: for whoever starts, changes or stops one.
+    #[must_use]
+    pub fn nodes_and_maintenances(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
+        let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
+        let mut watches = JoinSet::new();
+        nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
+        nodes::follow_maintenances(&client, &shared, &mut watches);
+        Self { client, shared, _watches: Arc::new(watches) }
+    }
+
     /// The client, for what is not in the caches.
     #[must_use]
     pub fn client(&self) -> &Client {

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     model::{
-        NodeName,
+        NodeMaintenance, NodeName,
         virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
     },
     plan::is_control_plane,
@@ -54,6 +54,15 @@ pub(super) fn start(client: &Client, names: BTreeSet<NodeName>, shared: &Arc<Sha
     }
     shared.set_state(SURROUNDINGS, &Part::All, WatchState::Syncing);
     tasks.spawn(watches.run(names));
+}
+
+/// Starts the watch of all maintenances.
+pub(super) fn follow_maintenances(client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    const KIND: &str = "NodeMaintenance";
+    shared.set_state(KIND, &Part::All, WatchState::Syncing);
+    let api = Api::<DeserializeGuard<NodeMaintenance>>::all(client.clone());
+    let config = watcher::Config::default();
+    tasks.spawn(follow(api, config, KIND, Part::All, Need::IfServed, shared.clone()));
 }
 
 struct Watches {

@@ -95,6 +95,23 @@ async fn one_node_costs_the_same_in_a_large_cluster() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn maintenances_are_watched_for_whoever_wants_them_and_where_there_are_none_nothing_waits() {
+    let server = cluster_of(0);
+    let metrics = Metrics::default();
+    let cluster = Cluster::nodes_and_maintenances(client_on(server.service(), &metrics), [], metrics);
+    ready(&cluster).await;
+    assert!(!cluster.serves("NodeMaintenance"));
+
+    server.install("nodemaintenances.nodemaintenance.kubevirt.io");
+    let name = "/apis/nodemaintenance.kubevirt.io/v1beta1/nodemaintenances/m";
+    server.put(name, json!({ "metadata": { "name": "m", "uid": "u" }, "spec": { "nodeName": "node02" } }));
+    cluster.until_served("NodeMaintenance", true).await;
+    let snapshot = cluster.snapshot();
+    assert!(snapshot.maintenance("m").is_some() && snapshot.pods().count() == 0);
+    assert_eq!(snapshot.view(), View::Nodes);
+}
+
+#[tokio::test(start_paused = true)]
 async fn kubevirt_is_watched_where_it_is_served_and_only_in_the_namespaces_of_the_pods() {
     let server = cluster_of(3);
     for plural in ["kubevirts", "virtualmachines", "virtualmachineinstances", "virtualmachineinstancemigrations"] {

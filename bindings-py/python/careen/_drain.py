@@ -1,0 +1,157 @@
+"""A drain, for scripts that wait."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from careen import _careen
+from careen._arguments import seconds
+from careen._progress import Bar
+from careen._read import one
+from careen.errors import BlockedError, CancelledError, CareenError, TimeoutError
+from careen.models import BlockClass, DrainEnd, DrainEvent, DrainOutcome
+
+__all__ = ["Drain"]
+
+FAREWELL = 0.5
+"""After Ctrl-C the drain gets so long to take its record and Lease away, in seconds. It starts nothing more anyway."""
+
+
+class Drain:
+    """A drain that runs in this process. Iterating over it gives events until it has ended.
+
+    It goes on if you drop this handle. Ctrl-C while you wait for it or iterate over it cancels it.
+    """
+
+    _native: _careen.Drain
+    _node: str
+
+    def __init__(self) -> None:
+        raise TypeError("a drain is begun by Cluster.drain()")
+
+    @classmethod
+    def _of(cls, native: _careen.Drain, node: str) -> Drain:
+        drain = cls.__new__(cls)
+        drain._native, drain._node = native, node
+        return drain
+
+    def __repr__(self) -> str:
+        return f"<Drain {self.id} of {self._node}>"
+
+    @property
+    def id(self) -> str:
+        """Tells it from others: it stands in the record on the node."""
+        return self._native.id
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        return self._node
+
+    @property
+    def event(self) -> DrainEvent | None:
+        """How it is doing now."""
+        return last_event(self._native)
+
+    @property
+    def result(self) -> DrainOutcome | None:
+        """How it ended, whatever the end; ``None`` while it runs. A drain that failed raises why."""
+        return outcome(self._native)
+
+    def cancel(self) -> None:
+        """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
+        self._native.cancel()
+
+    def __iter__(self) -> Iterator[DrainEvent]:
+        events = self._native.events()
+        with self._cancelled_by_ctrl_c():
+            while (event := events.next(None)) is not None:
+                yield one(DrainEvent, event)
+
+    def wait(
+        self,
+        timeout: timedelta | float | None = None,
+        *,
+        on_progress: Callable[[DrainEvent], object] | None = None,
+        progress: bool = False,
+        raise_if_stuck: bool = False,
+    ) -> DrainOutcome:
+        """Waits until the node is drained (or has left the cluster).
+
+        :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the drain goes on.
+        :param on_progress: is called with every event, in this thread.
+        :param progress: shows a bar on standard error, if that is a terminal.
+        :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
+            only somebody can make; the drain goes on. Otherwise a drain waits for that change, for ever if it must.
+        """
+        limit = seconds("timeout", timeout)
+        deadline = None if limit is None else time.monotonic() + limit
+        events = self._native.events()
+        with self._cancelled_by_ctrl_c(), Bar(self._node, progress) as bar:
+            while True:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                try:
+                    answer = events.next(left)
+                except TimeoutError as error:
+                    raise explained(error, self._native, self._node) from None
+                if answer is None:
+                    return concluded(self._native, self._node)
+                event = one(DrainEvent, answer)
+                bar.show(event)
+                if on_progress is not None:
+                    on_progress(event)
+                if raise_if_stuck:
+                    raise_stuck(event, self._node)
+
+    @contextlib.contextmanager
+    def _cancelled_by_ctrl_c(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._native.cancel()
+            # What it was about to say is of no interest any more.
+            with contextlib.suppress(CareenError):
+                self._native.wait(FAREWELL)
+            raise
+
+
+def last_event(native: _careen.Drain) -> DrainEvent | None:
+    event = native.event
+    return None if event is None else one(DrainEvent, event)
+
+
+def outcome(native: _careen.Drain) -> DrainOutcome | None:
+    answer = native.outcome
+    return None if answer is None else one(DrainOutcome, answer)
+
+
+def raise_stuck(event: DrainEvent, node: str) -> None:
+    stuck = tuple(each for each in event.blocking if each.class_ is BlockClass.STUCK)
+    if stuck:
+        raise BlockedError.of(node, stuck)
+
+
+def explained(error: TimeoutError, native: _careen.Drain, node: str) -> TimeoutError:
+    """The error of a wait that took too long, with what the drain waits for."""
+    event = last_event(native)
+    error.node, error.blocking = node, () if event is None else event.blocking
+    return error
+
+
+def concluded(native: _careen.Drain, node: str) -> DrainOutcome:
+    """The outcome of a drain that has ended, if it is the one that was wanted."""
+    ended = outcome(native)
+    assert ended is not None, "it has ended"
+    if ended.end in (DrainEnd.DRAINED, DrainEnd.NODE_GONE):
+        return ended
+    event = last_event(native)
+    blocking = () if event is None else event.blocking
+    if ended.end is DrainEnd.TIMED_OUT and blocking:
+        raise BlockedError.of(node, blocking)
+    failed = TimeoutError if ended.end is DrainEnd.TIMED_OUT else CancelledError
+    error = failed(f"node {node} is not drained: {ended.message}")
+    error.reason, error.node = str(ended.end), node
+    raise error

@@ -1,0 +1,171 @@
+"""A maintenance, for scripts that wait."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from careen import _careen
+from careen._arguments import seconds
+from careen._read import one
+from careen.errors import BlockedError, FailedError, NoControllerError, NotFoundError, TimeoutError
+from careen.models import BlockClass, Maintenance, MaintenancePhase
+
+__all__ = ["MaintenanceHandle"]
+
+TAKEN_UP_WITHIN = 10.0
+"""A controller takes a maintenance up in a moment; a new leader within a few seconds."""
+
+
+class MaintenanceHandle:
+    """A maintenance that was started. Iterating over it gives what it says, until it is gone.
+
+    It is carried out by the controller, not by this process: dropping the handle ends nothing.
+    """
+
+    _cluster: _careen.Cluster
+    _maintenance: Maintenance
+    _created: bool
+    _changed: bool
+
+    def __init__(self) -> None:
+        raise TypeError("a maintenance is started by Cluster.start_maintenance()")
+
+    @classmethod
+    def _of(cls, cluster: _careen.Cluster, answer: str) -> MaintenanceHandle:
+        handle = cls.__new__(cls)
+        started = json.loads(answer)
+        handle._cluster = cluster
+        handle._maintenance = Maintenance.from_dict(started["maintenance"])
+        handle._created, handle._changed = started["created"], started["changed"]
+        return handle
+
+    def __repr__(self) -> str:
+        return f"<MaintenanceHandle {self.name} of {self.node}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the ``NodeMaintenance``."""
+        return self._maintenance.name
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        return self._maintenance.node
+
+    @property
+    def created(self) -> bool:
+        """Whether it was made by this call; else the node had it already."""
+        return self._created
+
+    @property
+    def changed(self) -> bool:
+        """Whether this call has written something."""
+        return self._changed
+
+    def status(self) -> Maintenance:
+        """What it says now."""
+        return one(Maintenance, _careen.maintenance(self._cluster, self.name))
+
+    def __iter__(self) -> Iterator[Maintenance]:
+        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        while (answer := events.next(None)) is not None:
+            yield one(Maintenance, answer)
+
+    def wait(
+        self,
+        timeout: timedelta | float | None = None,
+        *,
+        on_progress: Callable[[Maintenance], object] | None = None,
+        raise_if_stuck: bool = False,
+    ) -> Maintenance:
+        """Waits until the node is drained. It stays out of service until the maintenance is stopped.
+
+        Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+
+        :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
+        :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
+            only somebody can make; the maintenance goes on.
+        """
+        limit, began = seconds("timeout", timeout), time.monotonic()
+        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        seen = None
+        while True:
+            try:
+                answer = events.next(patience(seen, limit, began))
+            except TimeoutError as error:
+                raise late(error, seen, self._maintenance, limit, began) from None
+            seen = told(answer, self._maintenance)
+            if on_progress is not None:
+                on_progress(seen)
+            if is_drained(seen, raise_if_stuck):
+                return seen
+
+    def wait_gone(self, timeout: timedelta | float | None = None) -> None:
+        """Waits until it is gone, after a stop: the node is restored then."""
+        limit, began = seconds("timeout", timeout), time.monotonic()
+        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        while events.next(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
+            pass
+
+    def stop(self) -> Maintenance:
+        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does."""
+        ticket = self._maintenance.ticket
+        return one(
+            Maintenance,
+            _careen.stop_maintenance(self._cluster, self.node, None if ticket is None else ticket.id, False, False),
+        )
+
+
+def patience(seen: Maintenance | None, limit: float | None, began: float) -> float | None:
+    """How long to wait for the next that a maintenance says."""
+    now = time.monotonic()
+    ends = [] if limit is None else [began + limit]
+    if seen is None or seen.phase is MaintenancePhase.UNDECIDED:
+        ends.append(began + TAKEN_UP_WITHIN)
+    return max(0.0, min(ends) - now) if ends else None
+
+
+def late(
+    error: TimeoutError, seen: Maintenance | None, maintenance: Maintenance, limit: float | None, began: float
+) -> TimeoutError | NoControllerError:
+    """Why it takes so long."""
+    error.node, error.blocking = maintenance.node, () if seen is None else seen.blocking
+    if seen is None or seen.phase is not MaintenancePhase.UNDECIDED:
+        return error
+    if limit is not None and time.monotonic() >= began + limit and limit < TAKEN_UP_WITHIN:
+        return error
+    nobody = NoControllerError(
+        f"no controller takes NodeMaintenance {maintenance.name} up: the Careen service does not run in this cluster, or has "
+        "lost its leader; run it, or a careen.Controller"
+    )
+    nobody.reason, nobody.node = "NoController", maintenance.node
+    return nobody
+
+
+def told(answer: str | None, maintenance: Maintenance) -> Maintenance:
+    """What a maintenance says, unless it is gone."""
+    if answer is not None:
+        return one(Maintenance, answer)
+    gone = NotFoundError(f"NodeMaintenance {maintenance.name} is gone: somebody has stopped it")
+    gone.reason, gone.node = "MaintenanceNotFound", maintenance.node
+    raise gone
+
+
+def is_drained(seen: Maintenance, raise_if_stuck: bool) -> bool:
+    """Whether its node is; raises what speaks against waiting on."""
+    if seen.phase is MaintenancePhase.SUCCEEDED:
+        return True
+    if seen.phase is MaintenancePhase.FAILED:
+        refused = next((each for each in seen.conditions if each.type == "Accepted" and seen.accepted is False), None)
+        why = refused.message if refused is not None else seen.last_error
+        failed = FailedError(f"NodeMaintenance {seen.name} has failed: {why}")
+        failed.reason, failed.node = "MaintenanceFailed" if refused is None else refused.reason, seen.node
+        raise failed
+    stuck = tuple(each for each in seen.blocking if each.class_ is BlockClass.STUCK)
+    if raise_if_stuck and stuck:
+        raise BlockedError.of(seen.node, stuck)
+    return False

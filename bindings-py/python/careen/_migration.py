@@ -1,0 +1,91 @@
+"""A live migration, for scripts that wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from careen import _careen
+from careen._arguments import seconds
+from careen._read import one
+from careen.errors import FailedError
+from careen.models import Migration
+
+__all__ = ["MigrationHandle"]
+
+
+class MigrationHandle:
+    """A migration that was asked for. It goes on if you drop this handle."""
+
+    _native: _careen.Migration
+    _namespace: str
+    _instance: str
+
+    def __init__(self) -> None:
+        raise TypeError("a migration is asked for by Cluster.migrate()")
+
+    @classmethod
+    def _of(cls, native: _careen.Migration, namespace: str, instance: str) -> MigrationHandle:
+        handle = cls.__new__(cls)
+        handle._native, handle._namespace, handle._instance = native, namespace, instance
+        return handle
+
+    def __repr__(self) -> str:
+        return f"<MigrationHandle {self._namespace}/{self.name} of {self._instance}>"
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the migration and of its VM."""
+        return self._namespace
+
+    @property
+    def name(self) -> str:
+        """Name of the ``VirtualMachineInstanceMigration``."""
+        return self._native.name
+
+    @property
+    def virtual_machine_instance(self) -> str:
+        """Name of the VM."""
+        return self._instance
+
+    def wait(
+        self,
+        timeout: timedelta | float | None = None,
+        *,
+        on_progress: Callable[[Migration], object] | None = None,
+    ) -> Migration:
+        """Waits until the VM has moved. Raises :class:`~careen.errors.FailedError` if it has not.
+
+        :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the migration goes on.
+        """
+        limit, began = seconds("timeout", timeout), time.monotonic()
+        while True:
+            left = None if limit is None else max(0.0, began + limit - time.monotonic())
+            seen = told(self._native.next(left), self.name)
+            if on_progress is not None:
+                on_progress(seen)
+            if has_moved(seen):
+                return seen
+
+    def cancel(self) -> bool:
+        """Aborts it. Says whether KubeVirt makes another, because the VM is still to leave its node."""
+        return self._native.cancel()
+
+
+def told(answer: str | None, name: str) -> Migration:
+    """What a migration says, unless it is gone."""
+    if answer is not None:
+        return one(Migration, answer)
+    gone = FailedError(f"VirtualMachineInstanceMigration {name} is gone: it was cancelled, or its VM has ended")
+    gone.reason = "MigrationNotFound"
+    raise gone
+
+
+def has_moved(seen: Migration) -> bool:
+    """Whether the VM has."""
+    if seen.phase == "Failed":
+        failed = FailedError(f"VirtualMachineInstanceMigration {seen.name} has failed: {seen.failure or 'KubeVirt does not say why'}")
+        failed.reason = "MigrationFailed"
+        raise failed
+    return seen.phase == "Succeeded"

@@ -1,0 +1,107 @@
+"""A drain, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+from careen import _careen
+from careen._arguments import seconds
+from careen._drain import concluded, explained, last_event, outcome, raise_stuck
+from careen._progress import Bar
+from careen._read import one
+from careen.errors import TimeoutError
+from careen.models import DrainEvent, DrainOutcome
+
+__all__ = ["Drain"]
+
+
+class Drain:
+    """A drain that runs in this process. ``async for`` gives events until it has ended.
+
+    It goes on if you drop this handle. Cancelling a task that waits for it or iterates over it cancels it.
+    """
+
+    _native: _careen.Drain
+    _node: str
+
+    def __init__(self) -> None:
+        raise TypeError("a drain is begun by Cluster.drain()")
+
+    @classmethod
+    def _of(cls, native: _careen.Drain, node: str) -> Drain:
+        drain = cls.__new__(cls)
+        drain._native, drain._node = native, node
+        return drain
+
+    def __repr__(self) -> str:
+        return f"<aio.Drain {self.id} of {self._node}>"
+
+    @property
+    def id(self) -> str:
+        """Tells it from others: it stands in the record on the node."""
+        return self._native.id
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        return self._node
+
+    @property
+    def event(self) -> DrainEvent | None:
+        """How it is doing now."""
+        return last_event(self._native)
+
+    @property
+    def result(self) -> DrainOutcome | None:
+        """How it ended, whatever the end; ``None`` while it runs. A drain that failed raises why."""
+        return outcome(self._native)
+
+    def cancel(self) -> None:
+        """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
+        self._native.cancel()
+
+    async def __aiter__(self) -> AsyncIterator[DrainEvent]:
+        events = self._native.events()
+        try:
+            while (event := await events.next_async(None)) is not None:
+                yield one(DrainEvent, event)
+        except asyncio.CancelledError:
+            self._native.cancel()
+            raise
+
+    async def wait(
+        self,
+        timeout: timedelta | float | None = None,
+        *,
+        on_progress: Callable[[DrainEvent], object] | None = None,
+        progress: bool = False,
+        raise_if_stuck: bool = False,
+    ) -> DrainOutcome:
+        """Waits until the node is drained (or has left the cluster). See :meth:`careen.Drain.wait`.
+
+        ``timeout`` leaves the drain running; ``asyncio.wait_for`` and ``asyncio.timeout`` cancel it.
+        """
+        limit = seconds("timeout", timeout)
+        deadline = None if limit is None else time.monotonic() + limit
+        events = self._native.events()
+        with Bar(self._node, progress) as bar:
+            while True:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                try:
+                    answer = await events.next_async(left)
+                except TimeoutError as error:
+                    raise explained(error, self._native, self._node) from None
+                except asyncio.CancelledError:
+                    self._native.cancel()
+                    raise
+                if answer is None:
+                    return concluded(self._native, self._node)
+                event = one(DrainEvent, answer)
+                bar.show(event)
+                if on_progress is not None:
+                    on_progress(event)
+                if raise_if_stuck:
+                    raise_stuck(event, self._node)

@@ -1,0 +1,119 @@
+"""A maintenance, for asyncio."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+
+from careen import _careen
+from careen._arguments import seconds
+from careen._maintenance import is_drained, late, patience, told
+from careen._read import one
+from careen.errors import TimeoutError
+from careen.models import Maintenance
+
+__all__ = ["MaintenanceHandle"]
+
+
+class MaintenanceHandle:
+    """A maintenance that was started. ``async for`` gives what it says, until it is gone.
+
+    It is carried out by the controller, not by this process: dropping the handle ends nothing.
+    """
+
+    _cluster: _careen.Cluster
+    _maintenance: Maintenance
+    _created: bool
+    _changed: bool
+
+    def __init__(self) -> None:
+        raise TypeError("a maintenance is started by Cluster.start_maintenance()")
+
+    @classmethod
+    def _of(cls, cluster: _careen.Cluster, answer: str) -> MaintenanceHandle:
+        handle = cls.__new__(cls)
+        started = json.loads(answer)
+        handle._cluster = cluster
+        handle._maintenance = Maintenance.from_dict(started["maintenance"])
+        handle._created, handle._changed = started["created"], started["changed"]
+        return handle
+
+    def __repr__(self) -> str:
+        return f"<aio.MaintenanceHandle {self.name} of {self.node}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the ``NodeMaintenance``."""
+        return self._maintenance.name
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        return self._maintenance.node
+
+    @property
+    def created(self) -> bool:
+        """Whether it was made by this call; else the node had it already."""
+        return self._created
+
+    @property
+    def changed(self) -> bool:
+        """Whether this call has written something."""
+        return self._changed
+
+    async def status(self) -> Maintenance:
+        """What it says now."""
+        return one(Maintenance, await _careen.maintenance_async(self._cluster, self.name))
+
+    async def __aiter__(self) -> AsyncIterator[Maintenance]:
+        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        while (answer := await events.next_async(None)) is not None:
+            yield one(Maintenance, answer)
+
+    async def wait(
+        self,
+        timeout: timedelta | float | None = None,
+        *,
+        on_progress: Callable[[Maintenance], object] | None = None,
+        raise_if_stuck: bool = False,
+    ) -> Maintenance:
+        """Waits until the node is drained. It stays out of service until the maintenance is stopped.
+
+        Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+
+        :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
+        :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
+            only somebody can make; the maintenance goes on.
+        """
+        limit, began = seconds("timeout", timeout), time.monotonic()
+        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        seen = None
+        while True:
+            try:
+                answer = await events.next_async(patience(seen, limit, began))
+            except TimeoutError as error:
+                raise late(error, seen, self._maintenance, limit, began) from None
+            seen = told(answer, self._maintenance)
+            if on_progress is not None:
+                on_progress(seen)
+            if is_drained(seen, raise_if_stuck):
+                return seen
+
+    async def wait_gone(self, timeout: timedelta | float | None = None) -> None:
+        """Waits until it is gone, after a stop: the node is restored then."""
+        limit, began = seconds("timeout", timeout), time.monotonic()
+        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        while await events.next_async(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
+            pass
+
+    async def stop(self) -> Maintenance:
+        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does."""
+        ticket = self._maintenance.ticket
+        named = None if ticket is None else ticket.id
+        return one(
+            Maintenance,
+            await _careen.stop_maintenance_async(self._cluster, self.node, named, False, False),
+        )

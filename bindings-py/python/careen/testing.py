@@ -1,0 +1,328 @@
+"""A Kubernetes cluster in memory, with KubeVirt if wanted, to test your scripts on.
+
+Its API answers as the real one does, budgets really block, VMs really migrate; only time is faster, and nothing runs. The
+pytest plugin that comes with the package has the fixture ``simulated_cluster``.
+
+How long things take, and what goes wrong, are settings of a node or of a workload's pods: ``ends-after: 30s``,
+``starts-after``, ``ready-after``, ``never-ready: true``, ``ignores-termination: true``, for VMs ``migrates-for: 10s`` and
+``not-migratable: DisksNotLiveMigratable``. They are multiplied by ``scale``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal
+
+from careen import _careen, _read, aio
+from careen._arguments import invalid
+from careen._cluster import Cluster
+from careen._read import Scope
+from careen.errors import TimeoutError
+
+__all__ = ["SimulatedCluster"]
+
+_LOOK_EVERY = 0.01
+
+
+class SimulatedCluster:
+    """A cluster in memory, in this process. It has Careen's CustomResourceDefinition, and its clock is the real one.
+
+    :param nodes: how many (``node01``, ``node02``, …), or their names.
+    :param kubevirt: whether KubeVirt is installed.
+    :param eviction_strategy: KubeVirt's cluster-wide one: ``"LiveMigrate"``.
+    :param scale: everything takes that many times as long as in a real cluster.
+    :param seed: decides everything that is random.
+    """
+
+    def __init__(
+        self,
+        nodes: int | Iterable[str] = 3,
+        *,
+        kubevirt: bool = False,
+        eviction_strategy: str | None = None,
+        scale: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        names = [f"node{number:02}" for number in range(1, nodes + 1)] if isinstance(nodes, int) else list(nodes)
+        if not 0 <= seed < 2**64:
+            raise invalid("seed", f"{seed} is not a number of 64 bits")
+        self._native = _careen.SimulatedCluster(kubevirt, eviction_strategy, scale, seed)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        for each in names:
+            self.add_node(each)
+
+    def __enter__(self) -> SimulatedCluster:
+        return self
+
+    def __exit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends it; connections to it find nobody."""
+        self._native.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def connect(self, *, timeout: timedelta | float = 30.0, scope: Scope = "nodes") -> Cluster:
+        """A connection to it, without a socket."""
+        return Cluster._of(self._native.connect(_read.call_timeout(timeout), _read.is_whole(scope)))
+
+    def connect_aio(self, *, timeout: timedelta | float = 30.0, scope: Scope = "nodes") -> aio.Cluster:
+        """A connection to it for asyncio, without a socket."""
+        return aio.Cluster._of(self._native.connect(_read.call_timeout(timeout), _read.is_whole(scope)))
+
+    @property
+    def kubeconfig(self) -> str:
+        """A kubeconfig file that leads to it over HTTP on loopback: for ``kubectl`` and other clients. It goes with it.
+
+        Whoever can read the file, or finds the port, may do everything in this cluster.
+        """
+        address = self._native.serve()
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="careen-")
+        path = pathlib.Path(self._folder.name, "kubeconfig")
+        if not path.exists():
+            name = "simulated"
+            content = {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": name, "cluster": {"server": f"http://{address}"}}],
+                "users": [{"name": name, "user": {}}],
+                "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+                "current-context": name,
+            }
+            path.write_text(json.dumps(content))
+        return os.fspath(path)
+
+    def create(self, manifests: str | Mapping[str, Any]) -> None:
+        """Creates the objects of YAML or JSON documents, or one object; missing namespaces as well."""
+        self._native.create(manifests if isinstance(manifests, str) else json.dumps(manifests))
+
+    def add_node(
+        self, name: str, *, control_plane: bool = False, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """A node with 16 CPUs, 64 GiB and room for 110 pods."""
+        kind = "ControlPlaneNode" if control_plane else "Node"
+        self._add(kind, "", name, patch={"metadata": _annotations(settings)})
+
+    def add_pod(
+        self, namespace: str, name: str, *, on: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """A pod that nobody owns."""
+        self._add("Pod", namespace, name, patch={"metadata": _annotations(settings), "spec": _prefers(on)})
+
+    def add_deployment(
+        self,
+        namespace: str,
+        name: str,
+        replicas: int = 1,
+        *,
+        on: str | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """A Deployment whose pods have the label ``app`` with its name.
+
+        :param on: the node where its pods start if they can.
+        """
+        self._add("Deployment", namespace, name, replicas, patch=_template(on, settings))
+
+    def add_stateful_set(
+        self,
+        namespace: str,
+        name: str,
+        replicas: int = 1,
+        *,
+        on: str | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """A StatefulSet without volumes."""
+        self._add("StatefulSet", namespace, name, replicas, patch=_template(on, settings))
+
+    def add_daemon_set(self, namespace: str, name: str) -> None:
+        """A DaemonSet on all nodes but those with taints of their own."""
+        self._add("DaemonSet", namespace, name)
+
+    def add_budget(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        min_available: int | str | None = None,
+        max_unavailable: int | str | None = None,
+    ) -> None:
+        """A PodDisruptionBudget for the pods whose label ``app`` is its name: a count, or a share (``"50%"``)."""
+        if (min_available is None) == (max_unavailable is None):
+            raise invalid("min_available", "give either min_available or max_unavailable")
+        kind = "MaxUnavailable" if min_available is None else "MinAvailable"
+        amount = max_unavailable if min_available is None else min_available
+        if isinstance(amount, int):
+            self._add(kind, namespace, name, amount)
+        else:
+            self._add(kind, namespace, name, text=amount)
+
+    def add_virtual_machine(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        eviction_strategy: str | None = "LiveMigrate",
+        run_strategy: str = "Always",
+        on: str | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """A VM; it needs ``kubevirt=True``.
+
+        :param eviction_strategy: ``None`` for the cluster's.
+        """
+        patch = _template(on, settings)
+        patch["spec"]["runStrategy"] = run_strategy
+        self._add("VirtualMachine", namespace, name, text=eviction_strategy, patch=patch)
+
+    def get(self, resource: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """An object as it is: ``get("pods", "shop", "web-1")``, ``get("nodes", "", "node01")``."""
+        found = self._native.get(resource, namespace, name)
+        return None if found is None else json.loads(found)
+
+    def objects(self, resource: str) -> list[dict[str, Any]]:
+        """All objects of a resource as they are: ``pods``, ``deployments.apps``."""
+        found: list[dict[str, Any]] = json.loads(self._native.all(resource))
+        return found
+
+    def edit(self, resource: str, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
+        """Changes an object by a merge patch, past all checks: to make it what your script has to cope with."""
+        self._native.patch(resource, namespace, name, json.dumps(patch))
+
+    def remove(self, resource: str, namespace: str, name: str) -> bool:
+        """Removes an object past all checks. Says whether it was there."""
+        return self._native.remove(resource, namespace, name)
+
+    def audit(self) -> list[dict[str, Any]]:
+        """One ``audit.k8s.io/v1`` Event for each finished request of anybody, in order."""
+        found: list[dict[str, Any]] = json.loads(self._native.audit())
+        return found
+
+    def evicted(self) -> list[str]:
+        """The pods whose eviction was accepted, as ``namespace/name``, in order."""
+        return [
+            f"{reference['namespace']}/{reference['name']}"
+            for event in self.audit()
+            if (reference := event.get("objectRef", {})).get("subresource") == "eviction"
+            and event["responseStatus"]["code"] < 300
+        ]
+
+    def fail(
+        self,
+        verb: str,
+        resource: str,
+        how: Literal["Forbidden", "Unavailable", "Hang", "DropConnection", "LoseAnswer"] = "Unavailable",
+        times: int | None = None,
+    ) -> None:
+        """Lets requests of scripts go wrong; the cluster's own controllers go on.
+
+        :param verb: ``"get"``, ``"list"``, ``"watch"``, ``"create"``, ``"patch"``, ``"delete"``, …
+        :param resource: ``"nodes"``, ``"pods/eviction"``, …
+        :param how: ``LoseAnswer`` is carried out, all others are not.
+        :param times: so often; else until :meth:`heal`.
+        """
+        if times is not None and not 0 <= times < 2**32:
+            raise invalid("times", f"{times} is not a count")
+        self._native.fail(verb, resource, how, times)
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more."""
+        self._native.heal()
+
+    def settle(self, timeout: timedelta | float = 30.0) -> SimulatedCluster:
+        """Waits until everything is there, runs and is ready; gives the cluster."""
+        limit = _read.call_timeout(timeout)
+        deadline = time.monotonic() + limit
+        while missing := self._missing():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not settled within {limit:g} s: {missing}")
+            time.sleep(_LOOK_EVERY)
+        return self
+
+    def _add(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        number: int = 0,
+        text: str | None = None,
+        patch: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not 0 <= number < 2**31:
+            raise invalid("replicas", f"{number} is not a count that Kubernetes takes")
+        self._native.create(_careen.simulated_object(kind, namespace, name, number, text, json.dumps(patch or {})))
+
+    def _missing(self) -> str | None:
+        for node in self.objects("nodes"):
+            if not _is_true(node, "Ready"):
+                return f"node {_name(node)} is not ready"
+        for resource in ("deployments.apps", "statefulsets.apps"):
+            for each in self.objects(resource):
+                if each.get("status", {}).get("readyReplicas", 0) != each["spec"]["replicas"]:
+                    return f"not all pods of {resource} {_name(each)} are ready"
+        for each in self.objects("daemonsets.apps"):
+            status = each.get("status", {})
+            # Before its controller has looked at the nodes it wants none.
+            wanted = max(status.get("desiredNumberScheduled", 0), 1)
+            if status.get("numberReady", 0) < wanted:
+                return f"not all pods of daemonsets.apps {_name(each)} are ready"
+        for pod in self.objects("pods"):
+            over = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+            if "deletionTimestamp" in pod["metadata"] or not (over or _is_true(pod, "Ready")):
+                return f"pod {_name(pod)} is not ready"
+        for budget in self.objects("poddisruptionbudgets.policy"):
+            status = budget.get("status", {})
+            is_current = status.get("observedGeneration") == budget["metadata"].get("generation")
+            if not is_current or status.get("currentHealthy", 0) < status.get("expectedPods", 0):
+                return f"budget {_name(budget)} is not up to date"
+        running = {
+            _name(each)
+            for each in self.objects("virtualmachineinstances.kubevirt.io")
+            if each.get("status", {}).get("phase") == "Running" and _condition(each, "LiveMigratable") is not None
+        }
+        for each in self.objects("virtualmachines.kubevirt.io"):
+            if each["spec"].get("runStrategy") == "Always" and _name(each) not in running:
+                return f"VM {_name(each)} does not run"
+        return None
+
+
+def _annotations(settings: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"annotations": {f"sim.careen.dev/{key}": value for key, value in (settings or {}).items()}}
+
+
+def _prefers(node: str | None) -> dict[str, Any]:
+    if node is None:
+        return {}
+    is_there = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    preferred = [{"weight": 100, "preference": {"matchExpressions": [is_there]}}]
+    return {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}}
+
+
+def _template(node: str | None, settings: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"spec": {"template": {"metadata": _annotations(settings), "spec": _prefers(node)}}}
+
+
+def _name(found: Mapping[str, Any]) -> str:
+    metadata = found["metadata"]
+    return "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+
+
+def _condition(found: Mapping[str, Any], type_: str) -> str | None:
+    conditions = found.get("status", {}).get("conditions") or []
+    return next((each["status"] for each in conditions if each["type"] == type_), None)
+
+
+def _is_true(found: Mapping[str, Any], type_: str) -> bool:
+    return _condition(found, type_) == "True"

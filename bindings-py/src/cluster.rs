@@ -1,0 +1,232 @@
+//! A connection, and how much of the cluster it looks at.
+//!
+//! A call that is about one node looks at that node and what is around it (`Nodes`), and reads it anew: it costs the same
+//! in a cluster of any size. What is about the whole cluster keeps watches of everything, from the first such call on.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use careen_core::{
+    clock::Clock,
+    cluster::{Cluster as Watched, Connection, WatchState},
+    metrics::Metrics,
+    model::NodeName,
+    names::DRAIN_TAINT_KEY,
+    operation::Operations,
+};
+use kube::Client;
+use pyo3::prelude::*;
+use tokio::sync::{OnceCell, watch};
+
+use crate::{
+    drain::Running,
+    error::Error,
+    runtime::{awaitable, block_on, runtime},
+};
+
+/// A failing watch is looked at so often while a call waits for it.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Closing gives drains that are cancelled for it so long to take their record and Lease away.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A connection to a cluster.
+#[pyclass(frozen, module = "careen._careen")]
+pub(crate) struct Cluster(Arc<Connected>);
+
+/// What a connection has.
+pub(crate) struct Connected {
+    pub(crate) client: Client,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    /// Longest time for one call; a drain is not one.
+    timeout: Duration,
+    /// Whether every call looks at the whole cluster.
+    looks_at_everything: bool,
+    whole: OnceCell<Watched>,
+    closed: watch::Sender<bool>,
+    pub(crate) drains: std::sync::Mutex<Vec<Arc<Running>>>,
+}
+
+impl Cluster {
+    pub(crate) fn on(client: Client, metrics: Metrics, timeout: Duration, looks_at_everything: bool) -> Self {
+        Self(Arc::new(Connected {
+            client,
+            metrics,
+            clock: Clock::system(),
+            timeout,
+            looks_at_everything,
+            whole: OnceCell::new(),
+            closed: watch::Sender::new(false),
+            drains: std::sync::Mutex::default(),
+        }))
+    }
+
+    /// What it has; an error after it was closed, or in a fork.
+    pub(crate) fn connected(&self) -> Result<Arc<Connected>, Error> {
+        runtime()?;
+        if *self.0.closed.borrow() { Err(Error::Closed) } else { Ok(self.0.clone()) }
+    }
+}
+
+impl Connected {
+    /// The result of a call; no later than its time-out, and not after the connection was closed.
+    pub(crate) async fn call<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
+            done = tokio::time::timeout(self.timeout, call) => {
+                done.unwrap_or_else(|_| Err(Error::Timeout { what: format!("the result of {what}()"), limit: self.timeout }))
+            }
+        }
+    }
+
+    /// What there is to know about a node, read now.
+    pub(crate) async fn around(&self, node: &NodeName) -> Result<Watched, Error> {
+        if self.looks_at_everything {
+            return self.whole().await;
+        }
+        self.filled(Watched::nodes(self.client.clone(), [node.clone()], self.metrics.clone())).await
+    }
+
+    /// What there is to know about the whole cluster.
+    pub(crate) async fn whole(&self) -> Result<Watched, Error> {
+        let start = || async { Watched::whole(self.client.clone(), self.metrics.clone()) };
+        self.filled(self.whole.get_or_init(start).await.clone()).await
+    }
+
+    /// Waits until everything is read; a right that is missing is told at once, anything else when time is running out.
+    pub(crate) async fn filled(&self, watched: Watched) -> Result<Watched, Error> {
+        let give_up = tokio::time::Instant::now() + self.timeout.mul_f64(0.9);
+        loop {
+            if tokio::time::timeout(LOOK_EVERY, watched.ready()).await.is_ok() {
+                return Ok(watched);
+            }
+            let waiting = watched.not_ready();
+            let forbidden = waiting.values().find_map(|state| match state {
+                WatchState::Failing { error } if error.contains("forbidden") => Some(error.clone()),
+                _ => None,
+            });
+            if let Some(error) = forbidden {
+                return Err(Error::Unreadable(error));
+            }
+            if tokio::time::Instant::now() >= give_up {
+                return Err(Error::NotFilled(waiting));
+            }
+        }
+    }
+
+    /// Tells when it is closed.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
+    }
+
+    pub(crate) fn looks_at_everything(&self) -> bool {
+        self.looks_at_everything
+    }
+
+    /// The operations on what is known.
+    pub(crate) fn operations(&self, watched: Watched) -> Operations {
+        Operations::new(watched, self.clock, careen_core_namespace(), DRAIN_TAINT_KEY)
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        let drains = std::mem::take(&mut *self.drains.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for drain in &drains {
+            drain.cancel();
+        }
+        let ended = futures::future::join_all(drains.iter().map(|drain| drain.ended()));
+        // Those that take longer are dropped: they start nothing more, and their node Lease lapses.
+        tokio::time::timeout(FAREWELL, ended).await.ok();
+        self.closed.send_replace(true);
+        Ok(())
+    }
+}
+
+/// Careen's own namespace. Scripts order nothing in it.
+pub(crate) fn careen_core_namespace() -> &'static str {
+    "careen"
+}
+
+/// A name of a node.
+pub(crate) fn node_name(name: &str) -> Result<NodeName, Error> {
+    name.parse().map_err(|error: careen_core::model::InvalidNodeName| Error::InvalidArgument {
+        argument: "node",
+        message: error.to_string(),
+    })
+}
+
+/// How long a call may take, from seconds.
+pub(crate) fn call_timeout(seconds: f64) -> Result<Duration, Error> {
+    let duration = Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| Error::InvalidArgument {
+        argument: "timeout",
+        message: format!("timeout is {seconds}: it has to be a positive number of seconds"),
+    })
+}
+
+#[pymethods]
+impl Cluster {
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        *self.0.closed.borrow()
+    }
+
+    /// Cancels the drains that run in it, and ends its watches.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let connected = self.0.clone();
+        block_on(py, async move { connected.close().await })
+    }
+
+    fn close_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let connected = self.0.clone();
+        awaitable(py, async move { connected.close().await })
+    }
+}
+
+async fn make(
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+    timeout: f64,
+    whole: bool,
+) -> Result<Cluster, Error> {
+    let timeout = call_timeout(timeout)?;
+    let metrics = Metrics::default();
+    let connection = Connection { kubeconfig, context };
+    let client = tokio::time::timeout(timeout, connection.client(&metrics)).await;
+    let client = client.map_err(|_| Error::Timeout { what: "a connection".to_owned(), limit: timeout })??;
+    Ok(Cluster::on(client, metrics, timeout, whole))
+}
+
+/// Connects to a cluster.
+#[pyfunction]
+fn connect(
+    py: Python<'_>,
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+    timeout: f64,
+    whole: bool,
+) -> PyResult<Cluster> {
+    block_on(py, make(kubeconfig, context, timeout, whole))
+}
+
+#[pyfunction]
+fn connect_async(
+    py: Python<'_>,
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+    timeout: f64,
+    whole: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    awaitable(py, make(kubeconfig, context, timeout, whole))
+}
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Cluster>()?;
+    add_pairs!(module: connect, connect_async);
+    Ok(())
+}

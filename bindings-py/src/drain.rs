@@ -1,0 +1,217 @@
+//! A drain in this process.
+//!
+//! It belongs to its `Cluster`, not to the handle that Python has: a handle that nobody keeps ends no drain.
+
+use std::sync::{Arc, PoisonError};
+
+use careen_core::{
+    controller::{DrainHere, DrainReport, ProcessDrain},
+    model::{DrainOutcome, DrainSpec},
+    operation::{OperationError, new_drain_id},
+};
+use pyo3::prelude::*;
+use tokio::sync::watch;
+
+use crate::{
+    cluster::{Connected, node_name},
+    drain_event::DrainEventView,
+    error::Error,
+    runtime::{awaitable, block_on, within},
+};
+
+type Ended = Option<Result<DrainOutcome, OperationError>>;
+
+/// A drain that runs, or has run.
+pub(crate) struct Running {
+    id: String,
+    reports: watch::Receiver<DrainReport>,
+    cancel: watch::Sender<bool>,
+    result: watch::Receiver<Ended>,
+    /// Dropped, it starts nothing more.
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn start(drain: ProcessDrain, id: String) -> Self {
+        let reports = drain.reports();
+        let (cancel, cancelled) = watch::channel(false);
+        let (finished, result) = watch::channel(None);
+        let task = tokio::spawn(carry_out(drain, cancelled, finished));
+        Self { id, reports, cancel, result, task }
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.cancel.send_replace(true);
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self) -> Result<DrainOutcome, Error> {
+        let mut result = self.result.clone();
+        let ended = result.wait_for(Option::is_some).await.map(|ended| ended.clone());
+        match ended {
+            Ok(Some(ended)) => Ok(ended?),
+            Ok(None) | Err(_) => Err(Error::Closed),
+        }
+    }
+
+    /// Waits until the node is held and cordoned, or it has ended.
+    async fn begun(&self) -> Result<(), Error> {
+        let mut reports = self.reports.clone();
+        // An error says that it has ended.
+        if reports.wait_for(|report| report.phase.is_some()).await.is_err() {
+            self.ended().await?;
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.result.borrow().is_some()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn carry_out(mut drain: ProcessDrain, mut cancelled: watch::Receiver<bool>, finished: watch::Sender<Ended>) {
+    let asked = async { cancelled.wait_for(|cancelled| *cancelled).await.is_ok() };
+    let result = tokio::select! {
+        result = drain.wait() => result,
+        // Otherwise nobody can cancel it any more: that is no reason to end it.
+        true = asked => {
+            drain.cancel();
+            drain.wait().await
+        }
+    };
+    finished.send_replace(Some(result));
+}
+
+/// A handle of a drain.
+#[pyclass(frozen, module = "careen._careen")]
+pub(crate) struct Drain(Arc<Running>);
+
+#[pymethods]
+impl Drain {
+    #[getter]
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// How it ended, as JSON; nothing while it runs.
+    #[getter]
+    fn outcome(&self) -> PyResult<Option<String>> {
+        match &*self.0.result.borrow() {
+            None => Ok(None),
+            Some(Ok(outcome)) => Ok(Some(json(outcome)?)),
+            Some(Err(error)) => Err(Error::from(error.clone()).into()),
+        }
+    }
+
+    /// How it is doing, as JSON; nothing before it has begun.
+    #[getter]
+    fn event(&self) -> PyResult<Option<String>> {
+        Ok(DrainEventView::of(&self.0.reports.borrow()).map(|event| json(&event)).transpose()?)
+    }
+
+    /// Nothing new starts; does not wait.
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// What it tells from now on, beginning with how it is doing now.
+    fn events(&self) -> DrainEvents {
+        let mut reports = self.0.reports.clone();
+        reports.mark_changed();
+        DrainEvents { reports: Arc::new(tokio::sync::Mutex::new(reports)), drain: self.0.clone() }
+    }
+
+    /// Waits for its end, for so many seconds.
+    #[pyo3(signature = (timeout))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<String> {
+        let drain = self.0.clone();
+        block_on(py, within(timeout, "the end of the drain", async move { json(&drain.ended().await?) }))
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Error> {
+    Ok(serde_json::to_string(value)?)
+}
+
+/// What a drain tells. Who reads slowly sees the latest.
+#[pyclass(frozen, module = "careen._careen")]
+pub(crate) struct DrainEvents {
+    reports: Arc<tokio::sync::Mutex<watch::Receiver<DrainReport>>>,
+    drain: Arc<Running>,
+}
+
+#[pymethods]
+impl DrainEvents {
+    /// The next, as JSON; nothing after the last. A drain that failed raises why.
+    #[pyo3(signature = (timeout))]
+    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
+        block_on(py, within(timeout, "news of the drain", next_event(self.reports.clone(), self.drain.clone())))
+    }
+
+    #[pyo3(signature = (timeout))]
+    fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, within(timeout, "news of the drain", next_event(self.reports.clone(), self.drain.clone())))
+    }
+}
+
+async fn next_event(
+    reports: Arc<tokio::sync::Mutex<watch::Receiver<DrainReport>>>,
+    drain: Arc<Running>,
+) -> Result<Option<String>, Error> {
+    let mut reports = reports.lock().await;
+    // An error says that it has ended and that the last one was seen.
+    while reports.changed().await.is_ok() {
+        let event = DrainEventView::of(&reports.borrow_and_update());
+        if let Some(event) = event {
+            return Ok(Some(json(&event)?));
+        }
+    }
+    drain.ended().await?;
+    Ok(None)
+}
+
+async fn begin(connected: Arc<Connected>, node: String, options: String) -> Result<Drain, Error> {
+    let node = node_name(&node)?;
+    let options: DrainSpec = serde_json::from_str(&options)?;
+    options.for_drain().map_err(OperationError::from)?;
+    let cluster = connected.around(&node).await?;
+    let id = new_drain_id();
+    let request = DrainHere { id: id.clone(), node, options, own_pod: None };
+    let running = Arc::new(Running::start(ProcessDrain::start(cluster, connected.clock, request), id.0));
+    running.begun().await?;
+    let mut drains = connected.drains.lock().unwrap_or_else(PoisonError::into_inner);
+    drains.retain(|drain| !drain.is_over());
+    drains.push(running.clone());
+    Ok(Drain(running))
+}
+
+/// Begins to drain a node; there when the node is cordoned.
+#[pyfunction]
+fn drain(py: Python<'_>, cluster: &crate::cluster::Cluster, node: String, options: String) -> PyResult<Drain> {
+    let connected = cluster.connected()?;
+    block_on(py, async move { connected.call("drain", begin(connected.clone(), node, options)).await })
+}
+
+#[pyfunction]
+fn drain_async<'py>(
+    py: Python<'py>,
+    cluster: &crate::cluster::Cluster,
+    node: String,
+    options: String,
+) -> PyResult<Bound<'py, PyAny>> {
+    let connected = cluster.connected()?;
+    awaitable(py, async move { connected.call("drain", begin(connected.clone(), node, options)).await })
+}
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Drain>()?;
+    module.add_class::<DrainEvents>()?;
+    add_pairs!(module: drain, drain_async);
+    Ok(())
+}

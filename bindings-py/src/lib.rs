@@ -1,0 +1,55 @@
+//! `careen._careen`: what `careen`, the Python package, asks of the engine. Nobody else is to import it: what is public has
+//! types, classes and docs in `python/careen`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `runtime` | waiting for the engine: blocking, and as an awaitable |
+//! | `pair` | one function of the engine as two of Python |
+//! | `error` | what goes wrong, as Python's exceptions |
+//! | `cluster` | a connection, and how much of the cluster it looks at |
+//! | `node`, `workload`, `plan`, `maintenance`, `migration`, `virtual_machine_instance` | one resource each, named as in every other face |
+//! | `drain`, `drain_event` | a drain in this process, and what it tells |
+//! | `controller` | a controller in this process |
+//! | `simulated_cluster` | a cluster in memory (feature `testing`) |
+//! | `sample` | one of each view, to hold Python's models to the engine's |
+//!
+//! Views cross as JSON, and Python makes its models of it: one shape for all faces, and one place where it is decided.
+
+use pyo3::prelude::*;
+
+#[macro_use]
+mod pair;
+
+mod cluster;
+mod controller;
+mod drain;
+mod drain_event;
+mod error;
+mod maintenance;
+mod migration;
+mod node;
+mod plan;
+mod runtime;
+mod sample;
+#[cfg(feature = "testing")]
+mod simulated_cluster;
+mod virtual_machine_instance;
+mod workload;
+
+#[pymodule(gil_used = false)]
+fn _careen(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    cluster::add_to(module)?;
+    node::add_to(module)?;
+    workload::add_to(module)?;
+    plan::add_to(module)?;
+    drain::add_to(module)?;
+    maintenance::add_to(module)?;
+    migration::add_to(module)?;
+    virtual_machine_instance::add_to(module)?;
+    controller::add_to(module)?;
+    sample::add_to(module)?;
+    #[cfg(feature = "testing")]
+    simulated_cluster::add_to(module)?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! One function of the engine as two of Python: `plan` waits for it, `plan_async` gives an awaitable.
+
+/// `pair! { plan, plan_async = make(name: String) }`: both call `make(Arc<Connected>, String)`, an async function whose
+/// result is a JSON text.
+macro_rules! pair {
+    ($(#[$attribute:meta])* $blocking:ident, $awaitable:ident = $make:ident($($argument:ident: $type:ty),* $(,)?)) => {
+        $(#[$attribute])*
+        #[pyo3::pyfunction]
+        fn $blocking(
+            py: pyo3::Python<'_>,
+            cluster: &$crate::cluster::Cluster,
+            $($argument: $type),*
+        ) -> pyo3::PyResult<String> {
+            let connected = cluster.connected()?;
+            $crate::runtime::block_on(py, async move {
+                let call = $make(connected.clone(), $($argument),*);
+                connected.call(stringify!($blocking), call).await
+            })
+        }
+
+        $(#[$attribute])*
+        #[pyo3::pyfunction]
+        fn $awaitable<'py>(
+            py: pyo3::Python<'py>,
+            cluster: &$crate::cluster::Cluster,
+            $($argument: $type),*
+        ) -> pyo3::PyResult<pyo3::Bound<'py, pyo3::PyAny>> {
+            let connected = cluster.connected()?;
+            $crate::runtime::awaitable(py, async move {
+                let call = $make(connected.clone(), $($argument),*);
+                connected.call(stringify!($blocking), call).await
+            })
+        }
+    };
+}
+
+/// Adds both functions of each pair to a module.
+macro_rules! add_pairs {
+    ($module:ident: $($function:ident),* $(,)?) => {
+        $($module.add_function(pyo3::wrap_pyfunction!($function, $module)?)?;)*
+    };
+}

@@ -1,0 +1,243 @@
+//! A cluster in memory, to test scripts on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use careen_core::{cluster::client_on, maintenance::custom_resource_definition, metrics::Metrics, names};
+use careen_sim::{
+    api_server::{
+        Options, User,
+        fault::Effect,
+        http,
+        refusal::Refusal,
+        request::{Request, Target},
+    },
+    clock::Clock,
+    cluster::SimulatedCluster as Simulated,
+    objects,
+};
+use pyo3::prelude::*;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::{
+    cluster::{Cluster, call_timeout, careen_core_namespace},
+    error::Error,
+    runtime::{block_on, runtime},
+};
+
+/// Who the controllers, kubelets and KubeVirt of such a cluster log in as.
+const ACTORS: &str = "system:actors";
+
+/// `nodes`, `pods/eviction`.
+fn named(target: &Target) -> String {
+    if target.subresource.is_empty() {
+        target.plural.clone()
+    } else {
+        format!("{}/{}", target.plural, target.subresource)
+    }
+}
+
+/// A cluster in memory. It ends when it is closed or collected.
+#[pyclass(frozen, module = "careen._careen")]
+struct SimulatedCluster {
+    running: Mutex<Option<Arc<Running>>>,
+}
+
+struct Running {
+    cluster: Simulated,
+    audit: Arc<Mutex<Vec<Value>>>,
+    /// The HTTP server's address, and what ends it.
+    server: tokio::sync::Mutex<Option<(String, oneshot::Sender<()>)>>,
+}
+
+impl SimulatedCluster {
+    fn running(&self) -> Result<Arc<Running>, Error> {
+        runtime()?;
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
+    }
+}
+
+async fn start(kubevirt: bool, eviction_strategy: Option<String>, scale: f64, seed: u64) -> Result<Running, Error> {
+    let audit = Arc::new(Mutex::new(Vec::new()));
+    let told = audit.clone();
+    let mut options = Options::new(Clock::system(), seed);
+    options.audit = Some(Arc::new(move |event: &Value| {
+        told.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+    }));
+    let definition = serde_json::to_value(custom_resource_definition())?;
+    let mut builder = Simulated::builder().seed(seed).options(options).scaled(scale).object(definition);
+    for namespace in [careen_core_namespace(), names::NODE_LEASE_NAMESPACE] {
+        builder = builder.object(objects::namespace(namespace));
+    }
+    if kubevirt {
+        builder = builder.kubevirt(eviction_strategy.as_deref());
+    }
+    Ok(Running { cluster: builder.start().await?, audit, server: tokio::sync::Mutex::default() })
+}
+
+#[pymethods]
+impl SimulatedCluster {
+    #[new]
+    fn new(py: Python<'_>, kubevirt: bool, eviction_strategy: Option<String>, scale: f64, seed: u64) -> PyResult<Self> {
+        if !(scale.is_finite() && scale > 0.0) {
+            let message = format!("scale is {scale}: it has to be a positive number");
+            return Err(Error::InvalidArgument { argument: "scale", message }.into());
+        }
+        let running = block_on(py, start(kubevirt, eviction_strategy, scale, seed))?;
+        Ok(Self { running: Mutex::new(Some(Arc::new(running))) })
+    }
+
+    /// A connection to it, without a socket.
+    fn connect(&self, timeout: f64, whole: bool) -> PyResult<Cluster> {
+        let running = self.running()?;
+        let _context = runtime()?.enter();
+        let metrics = Metrics::default();
+        let service = running.cluster.api_server().as_user(User::administrator());
+        Ok(Cluster::on(client_on(service, &metrics), metrics, call_timeout(timeout)?, whole))
+    }
+
+    /// Creates the objects of YAML or JSON documents.
+    fn create(&self, py: Python<'_>, manifests: String) -> PyResult<()> {
+        let running = self.running()?;
+        block_on(py, async move { Ok(running.cluster.create_manifests(&manifests).await?) })
+    }
+
+    /// An object as JSON, read past the API.
+    fn get(&self, resource: &str, namespace: &str, name: &str) -> PyResult<Option<String>> {
+        Ok(self.running()?.cluster.api_server().get(resource, namespace, name).map(|object| object.to_string()))
+    }
+
+    /// All objects of a resource as JSON, read past the API.
+    fn all(&self, resource: &str) -> PyResult<String> {
+        let objects = self.running()?.cluster.api_server().all(resource);
+        Ok(serde_json::to_string(&objects.iter().map(AsRef::as_ref).collect::<Vec<&Value>>()).map_err(Error::from)?)
+    }
+
+    /// Changes an object past all checks: a JSON merge patch.
+    fn patch(&self, resource: &str, namespace: &str, name: &str, patch: &str) -> PyResult<()> {
+        let patch: Value = serde_json::from_str(patch).map_err(Error::from)?;
+        let server = self.running()?.cluster.api_server().clone();
+        let edited = server.edit(resource, namespace, name, |object| *object = objects::with(object.take(), patch));
+        edited.map(drop).map_err(|refusal| {
+            let message = format!("{refusal:?}");
+            Error::InvalidArgument { argument: "resource", message }.into()
+        })
+    }
+
+    /// Removes an object past all checks. Says whether it was there.
+    fn remove(&self, resource: &str, namespace: &str, name: &str) -> PyResult<bool> {
+        Ok(self.running()?.cluster.api_server().remove(resource, namespace, name).is_some())
+    }
+
+    /// The audit log as JSON: one Event for each finished request of anybody.
+    fn audit(&self) -> PyResult<String> {
+        let running = self.running()?;
+        let audit = running.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(serde_json::to_string(&*audit).map_err(Error::from)?)
+    }
+
+    /// Lets requests of scripts go wrong, so many times or until `heal`. `resource` is `nodes` or `pods/eviction`.
+    #[pyo3(signature = (verb, resource, how, times))]
+    fn fail(&self, verb: String, resource: String, how: &str, times: Option<u32>) -> PyResult<()> {
+        let effect = match how {
+            "Forbidden" => {
+                let who = User::administrator().name;
+                let message = format!(
+                    "{resource} is forbidden: User \"{who}\" cannot {verb} resource \"{resource}\" in API group \"\" at \
+                     the cluster scope"
+                );
+                Effect::Refuse(Refusal::new(403, "Forbidden", message))
+            }
+            "Unavailable" => Effect::Refuse(Refusal::new(503, "ServiceUnavailable", "the server is away on request")),
+            "Hang" => Effect::Hang,
+            "DropConnection" => Effect::DropConnection,
+            "LoseAnswer" => Effect::LoseAnswer,
+            _ => {
+                let allowed = "Forbidden, Unavailable, Hang, DropConnection or LoseAnswer";
+                let message = format!("{how:?} is not {allowed}");
+                return Err(Error::InvalidArgument { argument: "how", message }.into());
+            }
+        };
+        let is_meant = move |request: &Request| {
+            // The cluster's own actors go on.
+            request.user.name != ACTORS
+                && request.verb == verb
+                && request.target.as_ref().is_some_and(|target| named(target) == resource)
+        };
+        let running = self.running()?;
+        let mut faults = running.cluster.api_server().faults();
+        match times {
+            Some(times) => faults.add_times(times, is_meant, effect),
+            None => faults.add(is_meant, effect),
+        };
+        Ok(())
+    }
+
+    /// Nothing goes wrong any more.
+    fn heal(&self) -> PyResult<()> {
+        self.running()?.cluster.api_server().faults().clear();
+        Ok(())
+    }
+
+    /// Serves its API over HTTP on loopback, from the first call on. Gives the address.
+    fn serve(&self, py: Python<'_>) -> PyResult<String> {
+        let running = self.running()?;
+        block_on(py, async move {
+            let mut server = running.server.lock().await;
+            if let Some((address, _)) = &*server {
+                return Ok(address.clone());
+            }
+            let failed = |error: std::io::Error| Error::Internal(format!("cannot listen on loopback: {error}"));
+            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?.to_string();
+            let (stop, stopped) = oneshot::channel();
+            let service = running.cluster.api_server().by_token();
+            tokio::spawn(http::serve(listener, service, async move {
+                // Sent or dropped: it is over.
+                stopped.await.ok();
+            }));
+            *server = Some((address.clone(), stop));
+            Ok(address)
+        })
+    }
+
+    /// Ends it. Connections to it find nobody.
+    fn close(&self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// An object in short, as JSON, changed by a JSON merge patch. `number` and `text` are what the kind has beside its name.
+#[pyfunction]
+fn simulated_object(
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    number: u32,
+    text: Option<&str>,
+    patch: &str,
+) -> PyResult<String> {
+    let patch = serde_json::from_str(patch).map_err(Error::from)?;
+    let amount = || text.map_or_else(|| Value::from(number), Value::from);
+    let object = match kind {
+        "Node" => objects::node(name),
+        "ControlPlaneNode" => objects::control_plane_node(name),
+        "Pod" => objects::pod(namespace, name),
+        "StaticPod" => objects::static_pod(namespace, name, text.unwrap_or_default()),
+        "Deployment" => objects::deployment(namespace, name, number),
+        "StatefulSet" => objects::stateful_set(namespace, name, number),
+        "DaemonSet" => objects::daemon_set(namespace, name),
+        "Job" => objects::job(namespace, name, text.unwrap_or("1s")),
+        "MinAvailable" => objects::min_available(namespace, name, amount()),
+        "MaxUnavailable" => objects::max_unavailable(namespace, name, amount()),
+        "VirtualMachine" => objects::virtual_machine(namespace, name, text),
+        _ => return Err(Error::Internal(format!("there is no short form of a {kind}")).into()),
+    };
+    Ok(objects::with(object, patch).to_string())
+}
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<SimulatedCluster>()?;
+    module.add_function(wrap_pyfunction!(simulated_object, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! VMs that run.
+
+use std::sync::Arc;
+
+use careen_core::{
+    model::{NodeName, ObjectKey},
+    operation::OperationError,
+    view::Views,
+};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+};
+use pyo3::prelude::*;
+
+use crate::{cluster::Connected, error::Error};
+
+async fn see_all(connected: Arc<Connected>) -> Result<String, Error> {
+    let snapshot = connected.whole().await?.snapshot();
+    let found: Vec<_> = Views::of(snapshot, connected.clock.now()).virtual_machine_instances().collect();
+    Ok(serde_json::to_string(&found)?)
+}
+
+async fn see(connected: Arc<Connected>, namespace: String, name: String) -> Result<String, Error> {
+    let key = ObjectKey::new(namespace, name);
+    let node = node_of(&connected, &key).await?;
+    let snapshot = connected.around(&node).await?.snapshot();
+    let found = Views::of(snapshot, connected.clock.now()).virtual_machine_instance(&key);
+    Ok(serde_json::to_string(&found.ok_or(OperationError::VirtualMachineInstanceNotFound { key })?)?)
+}
+
+/// Where a VM runs: the node around which everything about it is to be seen.
+pub(crate) async fn node_of(connected: &Connected, key: &ObjectKey) -> Result<NodeName, Error> {
+    for (argument, text) in [("namespace", &key.namespace), ("name", &key.name)] {
+        // What else is no name, the API server says.
+        if text.is_empty() || text.contains(['/', '\0']) || text == "." || text == ".." {
+            let message = format!("{argument} {text:?} is not a name that Kubernetes takes");
+            return Err(Error::InvalidArgument { argument, message });
+        }
+    }
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("kubevirt.io", "v1", "VirtualMachineInstance"));
+    let api = Api::<DynamicObject>::namespaced_with(connected.client.clone(), &key.namespace, &kind);
+    let found = api.get_opt(&key.name).await;
+    let found = found.map_err(|error| Error::of_request("get the VirtualMachineInstance", &error))?;
+    let found = found.ok_or_else(|| OperationError::VirtualMachineInstanceNotFound { key: key.clone() })?;
+    let node = found.data["status"]["nodeName"].as_str().and_then(|name| name.parse().ok());
+    Ok(node.ok_or_else(|| OperationError::NotRunning { key: key.clone(), state: "starting" })?)
+}
+
+pair! { virtual_machine_instances, virtual_machine_instances_async = see_all() }
+pair! { virtual_machine_instance, virtual_machine_instance_async = see(namespace: String, name: String) }
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    add_pairs!(module: virtual_machine_instances, virtual_machine_instances_async);
+    add_pairs!(module: virtual_machine_instance, virtual_machine_instance_async);
+    Ok(())
+}

@@ -1,0 +1,62 @@
+"""Plans and drains."""
+
+import pytest
+
+import careen
+from careen.models import BlockReason, DrainEnd, DrainEvent, DrainPhase, VerdictKind
+from careen.testing import SimulatedCluster
+
+
+@pytest.fixture
+def shop(simulated_cluster: SimulatedCluster) -> SimulatedCluster:
+    """Three pods on node02, of which one after the other may go."""
+    simulated_cluster.settle()
+    simulated_cluster.add_deployment("shop", "web", 3, on="node02")
+    simulated_cluster.add_budget("shop", "web", max_unavailable=1)
+    return simulated_cluster.settle()
+
+
+def test_what_the_plan_says_is_what_happens(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster:
+        plan = cluster.plan("node02")
+        assert {entry.verdict for entry in plan.workloads} == {VerdictKind.EVICT, VerdictKind.BLOCKED}
+        assert "shop/web-" in str(plan) and "budget web" in str(plan)
+        plan.check()
+        seen: list[DrainEvent] = []
+        drain = cluster.drain("node02")
+        assert not cluster.node("node02").schedulable
+        outcome = drain.wait(30, on_progress=seen.append)
+        assert (outcome.end, outcome.left, drain.result) == (DrainEnd.DRAINED, 0, outcome)
+        assert (seen[-1].phase, seen[-1].progress.percent) == (DrainPhase.DRAINED, 100)
+        assert sorted(shop.evicted()) == sorted(f"shop/{entry.pod}" for entry in plan.workloads)
+        assert cluster.workloads("node02") == []
+        assert not cluster.node("node02").schedulable
+
+
+async def test_the_same_in_asyncio(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster:
+        drain = await cluster.drain("node02")
+        events = [event async for event in drain]
+        assert events[-1].phase is DrainPhase.DRAINED
+        assert (await drain.wait()).end is DrainEnd.DRAINED
+        assert len(shop.evicted()) == 3
+
+
+def test_what_blocks_is_told(shop: SimulatedCluster) -> None:
+    shop.add_pod("shop", "bare", on="node02")
+    shop.settle()
+    with shop.connect() as cluster:
+        with pytest.raises(careen.BlockedError) as caught:
+            cluster.plan("node02").check()
+        assert [each.reason for each in caught.value.blocking] == [BlockReason.UNMANAGED_POD]
+        drain = cluster.drain("node02")
+        with pytest.raises(careen.BlockedError, match="shop/bare"):
+            drain.wait(30, raise_if_stuck=True)
+        with pytest.raises(TimeoutError) as late:
+            drain.wait(0)
+        assert isinstance(late.value, careen.TimeoutError)
+        drain.cancel()
+        with pytest.raises(careen.CancelledError):
+            drain.wait(30)
+        assert drain.result is not None and drain.result.end is DrainEnd.CANCELLED
+        cluster.drain("node02", careen.DrainOptions(unmanaged_pods="Evict")).wait(30)

@@ -1,0 +1,79 @@
+"""Maintenances, with a controller in this process."""
+
+import pytest
+
+import careen
+import careen.aio
+from careen.models import MaintenancePhase
+from careen.testing import SimulatedCluster
+
+
+@pytest.fixture
+def shop(simulated_cluster: SimulatedCluster) -> SimulatedCluster:
+    simulated_cluster.settle()
+    simulated_cluster.add_deployment("shop", "web", 2, on="node02")
+    return simulated_cluster.settle()
+
+
+def test_a_node_goes_out_of_service_and_comes_back(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster, careen.Controller(cluster):
+        handle = cluster.start_maintenance("node02", "a new fan", ticket=careen.Ticket("CHG-7", "https://tickets/7"))
+        assert (handle.created, handle.changed, handle.node) == (True, True, "node02")
+        said = handle.wait(30)
+        assert (said.phase, said.reason, said.ticket) == (
+            MaintenancePhase.SUCCEEDED,
+            "a new fan",
+            careen.Ticket("CHG-7", "https://tickets/7"),
+        )
+        node = cluster.node("node02")
+        assert not node.schedulable and [taint.key for taint in node.taints if "medik8s" in taint.key]
+        assert [each.name for each in cluster.maintenances()] == [handle.name]
+        again = cluster.start_maintenance("node02", ticket="CHG-7")
+        assert (again.created, again.changed, again.name) == (False, False, handle.name)
+        with pytest.raises(careen.ConflictError) as conflict:
+            cluster.cordon("node02")
+        assert (conflict.value.reason, conflict.value.holder) == ("UnderMaintenance", handle.name)
+        with pytest.raises(careen.ConflictError):
+            cluster.start_maintenance("node02", ticket="CHG-8")
+        with pytest.raises(careen.PreconditionFailedError):
+            cluster.stop_maintenance("node02", ticket="CHG-8")
+        assert handle.stop().name == handle.name
+        handle.wait_gone(30)
+        node = cluster.node("node02")
+        assert node.schedulable and node.record is None and not [each for each in node.taints if "medik8s" in each.key]
+        with pytest.raises(careen.NotFoundError):
+            cluster.maintenance(handle.name)
+
+
+async def test_the_same_in_asyncio(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster, careen.aio.Controller(cluster):
+        handle = await cluster.start_maintenance("node02")
+        phases: list[MaintenancePhase] = []
+        async for said in handle:
+            phases.append(said.phase)
+            if said.phase is MaintenancePhase.SUCCEEDED:
+                await handle.stop()
+        assert MaintenancePhase.RUNNING in phases and phases[-1] is MaintenancePhase.STOPPING
+        assert (await cluster.node("node02")).schedulable
+
+
+def test_without_a_controller_it_says_so(shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.2)
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        with pytest.raises(careen.NoControllerError, match="careen.Controller"):
+            handle.wait()
+        with pytest.raises(careen.TimeoutError):
+            handle.wait(0)
+
+
+def test_one_that_is_not_accepted_has_failed(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        shop.remove("nodes", "", "node02")
+        with careen.Controller(cluster), pytest.raises(careen.FailedError) as failed:
+            handle.wait(30)
+        assert (failed.value.reason, failed.value.node) == ("NodeNotFound", "node02")
+        assert handle.status().phase is MaintenancePhase.FAILED
+        with pytest.raises(careen.NotFoundError):
+            cluster.start_maintenance("node99")

@@ -1,0 +1,60 @@
+"""VMs, and how they move."""
+
+import pytest
+
+import careen
+from careen.models import VerdictKind, VirtualMachineInstancePhase, WorkloadKind
+from careen.testing import SimulatedCluster
+
+with_kubevirt = pytest.mark.parametrize("simulated_cluster", [{"kubevirt": True}], indirect=True)
+
+
+@pytest.fixture
+def office(simulated_cluster: SimulatedCluster) -> SimulatedCluster:
+    simulated_cluster.settle()
+    simulated_cluster.add_virtual_machine("office", "files", on="node02")
+    return simulated_cluster.settle()
+
+
+@with_kubevirt
+def test_a_vm_moves(office: SimulatedCluster) -> None:
+    with office.connect() as cluster:
+        vm = cluster.virtual_machine_instance("office", "files")
+        assert (vm.node, vm.phase, vm.live_migratable) == ("node02", VirtualMachineInstancePhase.RUNNING, True)
+        assert cluster.virtual_machine_instances() == [vm]
+        moved = cluster.migrate("office", "files").wait(60)
+        assert (moved.source, moved.phase) == ("node02", "Succeeded")
+        assert cluster.virtual_machine_instance("office", "files").node == moved.target != "node02"
+        with pytest.raises(careen.NotFoundError):
+            cluster.migrate("office", "mail")
+
+
+@with_kubevirt
+async def test_the_same_in_asyncio_and_with_a_drain(office: SimulatedCluster) -> None:
+    async with office.connect_aio() as cluster:
+        plan = await cluster.plan("node02")
+        assert [(entry.kind, entry.verdict) for entry in plan.workloads] == [
+            (WorkloadKind.VIRTUAL_MACHINE_INSTANCE, VerdictKind.MIGRATE)
+        ]
+        await (await cluster.drain("node02")).wait(60)
+        there = (await cluster.virtual_machine_instance("office", "files")).node
+        assert there is not None and there != "node02"
+        assert (await (await cluster.migrate("office", "files")).wait(60)).source == there
+
+
+@with_kubevirt
+def test_a_migration_is_cancelled(simulated_cluster: SimulatedCluster) -> None:
+    simulated_cluster.settle()
+    simulated_cluster.add_virtual_machine("office", "files", on="node02", settings={"migrates-for": "1h"})
+    simulated_cluster.settle()
+    with simulated_cluster.connect() as cluster:
+        handle = cluster.migrate("office", "files")
+        with pytest.raises(careen.ConflictError) as caught:
+            cluster.migrate("office", "files")
+        assert caught.value.reason == "AlreadyMigrating"
+        with pytest.raises(careen.TimeoutError):
+            handle.wait(0.3)
+        assert handle.cancel() is False
+        with pytest.raises(careen.FailedError):
+            handle.wait(30)
+        assert cluster.virtual_machine_instance("office", "files").node == "node02"

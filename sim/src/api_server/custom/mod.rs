@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`structural`] | pruning and defaults by a structural schema |
 //! | [`validate`] | what a schema refuses |
-//! | [`column`] | additional printer columns |
+//! | [`mod@column`] | additional printer columns |
 //! | [`definition`] | what a CustomResourceDefinition itself must be |
 
 use std::{borrow::Cow, fmt, sync::Arc};

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`types`] | the Go types of the built-in kinds |
-//! | [`decode`] | reading an object as Go's decoder does |
+//! | [`mod@decode`] | reading an object as Go's decoder does |
 //! | [`quantity`] | `100m`, `1Gi` |
 //! | [`defaults`] | what is set when nothing was said |
 //! | [`validate`] | what a kind refuses |

@@ -214,7 +214,9 @@ impl Life {
             }
             Later::Faults(ids) => {
                 self.note("no more faults".to_owned());
-                ids.into_iter().for_each(|id| self.server().faults().remove(id));
+                for id in ids {
+                    self.server().faults().remove(id);
+                }
             }
             Later::Watches => {
                 self.note("the watches go on".to_owned());
@@ -372,31 +374,32 @@ impl Life {
     /// Whose maintenance has neither come to its end nor waits for somebody's help alone.
     fn not_at_rest(&self) -> Vec<String> {
         let pods = self.server().all("pods");
-        self.maintenances().iter().filter_map(|object| self.is_under_way(object, &pods)).collect()
+        self.maintenances().iter().filter_map(|object| under_way(object, &pods)).collect()
     }
+}
 
-    fn is_under_way(&self, object: &Value, pods: &[Arc<Value>]) -> Option<String> {
-        let (name, status) = (&object["metadata"]["name"], &object["status"]);
-        if status["phase"] == "Failed" {
-            return None;
-        }
-        let left: Vec<&str> = pods
-            .iter()
-            .filter(|pod| has_to_leave(pod, object))
-            .filter_map(|pod| pod["metadata"]["name"].as_str())
-            .collect();
-        if is_drained(object) && left.is_empty() {
-            return None;
-        }
-        let blocking = status["blocking"].as_array().cloned().unwrap_or_default();
-        let is_stuck = blocking.iter().any(|entry| entry["class"] == "Stuck");
-        let waits_for_time =
-            blocking.iter().any(|entry| entry["class"] != "Stuck" && entry["reason"] != "OrderedAfterOthers");
-        if is_stuck && !waits_for_time && blocking.len() == left.len() {
-            return None;
-        }
-        Some(format!("{name} is not drained, and not only stuck: left are {left:?}; its status is {status:#}"))
+/// What is under way, for a maintenance that has neither come to its end nor waits for somebody's help alone.
+fn under_way(object: &Value, pods: &[Arc<Value>]) -> Option<String> {
+    let (name, status) = (&object["metadata"]["name"], &object["status"]);
+    if status["phase"] == "Failed" {
+        return None;
     }
+    let left: Vec<&str> = pods
+        .iter()
+        .filter(|pod| has_to_leave(pod, object))
+        .filter_map(|pod| pod["metadata"]["name"].as_str())
+        .collect();
+    if is_drained(object) && left.is_empty() {
+        return None;
+    }
+    let blocking = status["blocking"].as_array().cloned().unwrap_or_default();
+    let is_stuck = blocking.iter().any(|entry| entry["class"] == "Stuck");
+    let waits_for_time =
+        blocking.iter().any(|entry| entry["class"] != "Stuck" && entry["reason"] != "OrderedAfterOthers");
+    if is_stuck && !waits_for_time && blocking.len() == left.len() {
+        return None;
+    }
+    Some(format!("{name} is not drained, and not only stuck: left are {left:?}; its status is {status:#}"))
 }
 
 fn maintenance(name: &str) -> String {

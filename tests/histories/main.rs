@@ -93,7 +93,7 @@ fn a_seed_lived_twice_gives_the_same_history() {
         if first.hash() == second.hash() {
             return None;
         }
-        let lines = |story: &Story| story.moments.iter().map(|moment| story.line_of(moment)).collect::<Vec<_>>();
+        let lines = |story: &Story| story.moments.iter().map(story::line_of).collect::<Vec<_>>();
         let (first, second) = (lines(&first), lines(&second));
         let index =
             first.iter().zip(&second).position(|(one, other)| one != other).unwrap_or(first.len().min(second.len()));

@@ -140,14 +140,15 @@ fn happenings(random: &mut Rng, nodes: usize) -> (Vec<(Duration, Happening)>, Ve
         if seldom(random, 15) {
             all.push((CALM / 2, Happening::Cordon { node: node.clone(), cordoned: true }));
         }
-        let begin = at(random);
+        let mut begin = at(random);
         if seldom(random, 20) {
             // A pod that was bound just before the maintenance, and that Careen's caches do not show yet: they show nothing
             // that has to leave.
             empty.push(node.clone());
             let held = Happening::WatchesHeld { of_pods: true, lasts: seconds(random, 30) };
-            all.push((begin - Duration::from_millis(20), held));
-            all.push((begin - Duration::from_millis(10), Happening::PodArrives { node: node.clone() }));
+            all.push((begin, held));
+            all.push((begin + Duration::from_millis(10), Happening::PodArrives { node: node.clone() }));
+            begin += Duration::from_millis(20);
         }
         all.push((begin, Happening::Maintain { node: node.clone(), drain: drain(random) }));
         if seldom(random, 25) {

@@ -242,11 +242,10 @@ fn drained_is_true(story: &Story) -> Vec<String> {
         if !moment.is_careens() {
             return;
         }
-        if moment.key.0 == "pods" && moment.verb == "list" {
-            if let Some(node) = moment.uri.split("spec.nodeName%3D").nth(1).and_then(|rest| rest.split('&').next()) {
-                let on_node = of(world, "pods").filter(|(_, pod)| pod["spec"]["nodeName"] == node);
-                listed.insert(node.to_owned(), on_node.map(|(key, _)| key.clone()).collect());
-            }
+        let asked_node = moment.uri.split("spec.nodeName%3D").nth(1).and_then(|rest| rest.split('&').next());
+        if let Some(node) = asked_node.filter(|_| moment.key.0 == "pods" && moment.verb == "list") {
+            let on_node = of(world, "pods").filter(|(_, pod)| pod["spec"]["nodeName"] == node);
+            listed.insert(node.to_owned(), on_node.map(|(key, _)| key.clone()).collect());
         }
         let Some((before, after)) = moment.before.as_deref().zip(moment.after.as_deref()) else { return };
         if moment.key.0 == MAINTENANCES && is_drained(after) && !is_drained(before) {
@@ -284,10 +283,9 @@ fn a_node_is_given_back_as_it_was(story: &Story) -> Vec<String> {
     let mut taken: BTreeMap<String, Value> = BTreeMap::new();
     let mut broken = Vec::new();
     story.replay(|world, moment| {
-        if moment.key.0 == "nodes" && moment.is_careens() && moment.before != moment.after {
-            if let Some(before) = &moment.before {
-                taken.entry(moment.key.2.clone()).or_insert_with(|| Value::clone(before));
-            }
+        let changes = moment.key.0 == "nodes" && moment.is_careens() && moment.before != moment.after;
+        if let Some(before) = moment.before.as_ref().filter(|_| changes) {
+            taken.entry(moment.key.2.clone()).or_insert_with(|| Value::clone(before));
         }
         if moment.key.0 != MAINTENANCES || moment.after.is_some() {
             return;

@@ -145,44 +145,37 @@ impl Story {
             }
         };
         for moment in &self.moments {
-            take(&self.line_of(moment));
+            take(&line_of(moment));
         }
         hash
     }
+}
 
-    /// What of a moment has to be the same whenever its seed is lived again.
-    pub fn line_of(&self, moment: &Moment) -> String {
-        let Moment { at, who, verb, uri, key, code, after, .. } = moment;
-        if key.0.starts_with("events") {
-            return format!("{at} {who:?} {verb} an Event {code}");
-        }
-        let after = after.as_ref().map(|after| after.to_string()).unwrap_or_default();
-        format!("{at} {who:?} {verb} {uri} {code} {after}")
+/// What of a moment has to be the same whenever its seed is lived again.
+pub fn line_of(moment: &Moment) -> String {
+    let Moment { at, who, verb, uri, key, code, after, .. } = moment;
+    if key.0.starts_with("events") {
+        return format!("{at} {who:?} {verb} an Event {code}");
     }
+    let after = after.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{at} {who:?} {verb} {uri} {code} {after}")
 }
 
 fn told(moment: &Moment) -> String {
-    let mut line = moment.to_string();
     let after = moment.after.as_deref().unwrap_or(&Value::Null);
-    let node = |pod: &Value| pod["spec"]["nodeName"].as_str().unwrap_or("no node").to_owned();
-    match moment.key.0.as_str() {
-        "pods" => {
-            line += &format!(" [{}]", node(after));
-        }
-        INSTANCES => {
-            let status = &after["status"];
-            line += &format!(" [{} on {} mark {}]", status["phase"], status["nodeName"], status["evacuationNodeName"]);
-        }
+    let status = &after["status"];
+    let what = match moment.key.0.as_str() {
+        "pods" => after["spec"]["nodeName"].as_str().unwrap_or("no node").to_owned(),
+        INSTANCES => format!("{} on {} mark {}", status["phase"], status["nodeName"], status["evacuationNodeName"]),
         MAINTENANCES => {
-            let status = &after["status"];
             let of = |entry: &Value| format!("{}: {}", entry["name"], entry["reason"]);
             let blocking: Vec<String> = status["blocking"].as_array().into_iter().flatten().map(of).collect();
-            line += &format!(" [{} {} {blocking:?} {}]", status["phase"], status["pendingPods"], status["lastError"]);
+            format!("{} {} {blocking:?} {}", status["phase"], status["pendingPods"], status["lastError"])
         }
-        "nodes" => line += &format!(" [{}]", after["spec"]),
-        _ => {}
-    }
-    line
+        "nodes" => after["spec"].to_string(),
+        _ => return moment.to_string(),
+    };
+    format!("{moment} [{what}]")
 }
 
 /// Writes the story down while it happens: it hears of every request before its answer is sent.

@@ -134,7 +134,7 @@ impl DrainSpec {
             delete_after: parsed("deleteAfter", self.delete_after.as_deref())?,
             unmanaged_pods: self.unmanaged_pods.unwrap_or(pods_that_lose_data),
             empty_dir_pods: self.empty_dir_pods.unwrap_or(pods_that_lose_data),
-            vm_that_cannot_migrate: self.vm_that_cannot_migrate.unwrap_or(ShutDownOrBlock::ShutDown),
+            vm_that_cannot_migrate: self.vm_that_cannot_migrate.unwrap_or(ShutDownOrBlock::Block),
             vm_that_will_not_restart: self.vm_that_will_not_restart.unwrap_or(ShutDownOrBlock::Block),
             vm_without_strategy: self.vm_without_strategy.unwrap_or(ShutDownOrMigrate::ShutDown),
             running_migrations_on_stop: self.running_migrations_on_stop.unwrap_or(LeaveOrAbort::Leave),

@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use careen_tests::case::Case;
+use careen_tests::{case::Case, kubectl::kubectl};
 use tokio::process::Command;
 
 pub async fn a_missing_kubeconfig_is_one_sentence(case: Case) {
@@ -11,14 +11,12 @@ pub async fn a_missing_kubeconfig_is_one_sentence(case: Case) {
 }
 
 pub async fn a_kubeconfig_that_points_nowhere_is_one_sentence(case: Case) {
-    let careens = std::fs::read_to_string(case.suite.control_plane.variable("CAREEN_KUBECONFIG")).unwrap();
-    let nowhere = case.suite.control_plane.folder().join("nowhere.kubeconfig");
-    let changed: Vec<String> = careens
-        .lines()
-        .map(|line| if line.contains("server:") { "    server: https://127.0.0.1:1".into() } else { line.to_owned() })
-        .collect();
-    std::fs::write(&nowhere, changed.join("\n")).unwrap();
-    let complaint = fails(&case, nowhere.to_str().unwrap()).await;
+    let control_plane = &case.suite.control_plane;
+    let nowhere = control_plane.folder().join("nowhere.kubeconfig").display().to_string();
+    std::fs::copy(control_plane.variable("CAREEN_KUBECONFIG"), &nowhere).unwrap();
+    let change = ["--kubeconfig", &nowhere, "config", "set-cluster", "careen-test", "--server=https://127.0.0.1:1"];
+    let _ = kubectl(control_plane, &change, "").await.ok();
+    let complaint = fails(&case, &nowhere).await;
     assert!(complaint.contains("127.0.0.1:1"), "it names the address: {complaint}");
 }
 

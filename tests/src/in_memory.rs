@@ -33,7 +33,8 @@ const NODE_GRACE: Duration = Duration::from_secs(8);
 /// Whose requests are not in the audit log: who plays the cluster.
 const UNHEARD: [&str; 2] = ["careen-test:controllers", "careen-test:nodes"];
 
-/// Who logs in: the name of the kubeconfig, and the user. None of them has a secret.
+/// Who logs in: the name of the kubeconfig, and the user. Each has an address of its own, and needs no token there:
+/// clients of Kubernetes send none where there is no TLS.
 fn users() -> [(&'static str, User); 4] {
     [
         ("admin", User::new("admin", &["system:masters"])),
@@ -48,19 +49,18 @@ pub async fn start(folder: &Path) -> Result<(ApiServer, BTreeMap<String, String>
     let audit_log = folder.join("audit.log");
     std::fs::create_dir_all(folder.join("logs")).map_err(|error| error.to_string())?;
     let server = ApiServer::new(Options {
-        tokens: users().map(|(name, user)| (name.to_owned(), user)).into(),
         without_token: User::anonymous(),
         authorization: Authorization::Rbac,
         audit: Some(written_to(&audit_log)?),
         ..Options::new(Clock::system(), 0)
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
-    let url = format!("http://{}", listener.local_addr().map_err(|error| error.to_string())?);
-    tokio::spawn(http::serve(listener, server.by_token(), std::future::pending()));
     tokio::spawn(controllers(&server).run());
 
     let path = |name: &str| folder.join(name).display().to_string();
-    for (name, _) in users() {
+    for (name, user) in users() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+        let url = format!("http://{}", listener.local_addr().map_err(|error| error.to_string())?);
+        tokio::spawn(http::serve(listener, server.as_user(user), std::future::pending()));
         let kubeconfig = kubeconfig(&url, name).to_string();
         std::fs::write(path(&format!("{name}.kubeconfig")), kubeconfig).map_err(|error| error.to_string())?;
     }
@@ -108,6 +108,6 @@ fn kubeconfig(url: &str, user: &str) -> Value {
         "apiVersion": "v1", "kind": "Config", "current-context": "careen-test",
         "contexts": [{"name": "careen-test", "context": {"cluster": "careen-test", "user": user}}],
         "clusters": [{"name": "careen-test", "cluster": {"server": url}}],
-        "users": [{"name": user, "user": {"token": user}}],
+        "users": [{"name": user, "user": {}}],
     })
 }

@@ -73,6 +73,18 @@ pub enum Write {
         /// Else the object's own grace.
         grace_seconds: Option<u32>,
     },
+    /// `DELETE`, if none of the owners is there when the API server is asked: each kind has a watch of its own, so that an
+    /// owner may not have been seen yet.
+    Collect {
+        /// Of that kind.
+        kind: Kind,
+        /// That object.
+        key: Key,
+        /// Only the one with this UID.
+        uid: String,
+        /// Those that were not seen: kind, name and UID.
+        owners: Vec<(Kind, Key, String)>,
+    },
     /// `POST` to a subresource: `binding`, `eviction`.
     Post {
         /// Of that kind.

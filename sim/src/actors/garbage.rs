@@ -19,10 +19,10 @@ use super::{
     },
     object::{has_finalizer, is_deleting, items, uid_of},
     rules::{Rules, after},
-    view::{Kind, View, key_of},
+    view::{Key, Kind, View, key_of},
 };
 
-/// So long an owner must have been missing: it may not have been seen yet, for each kind has a watch of its own.
+/// So long an owner must have been missing before the API server is asked for it: it may not have been seen yet.
 const MISSING_FOR: Duration = Duration::from_millis(500);
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -138,9 +138,7 @@ impl<'a> Graph<'a> {
     }
 
     fn knows(&self, owner: &Value) -> bool {
-        let group =
-            owner["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
-        self.kinds.iter().any(|kind| owner["kind"] == kind.kind && kind.group == group)
+        self.kinds.iter().any(|kind| is_of(owner, *kind))
     }
 
     fn dependents(&self, object: &Value) -> impl Iterator<Item = &(Kind, &'a Value)> {
@@ -202,13 +200,28 @@ impl<'a> Graph<'a> {
             finalizers.push(FOREGROUND.into());
             turn.writes.push(patch(kind, object, &json!({"finalizers": finalizers})));
         }
-        turn.writes.push(Write::Delete {
+        let owners = items(&object["metadata"]["ownerReferences"]).iter();
+        let owners = owners.filter(|owner| owner["uid"].as_str().is_some_and(|uid| !self.objects.contains_key(uid)));
+        turn.writes.push(Write::Collect {
             kind,
             key: key_of(object),
             uid: uid_of(object).to_owned(),
-            grace_seconds: None,
+            owners: owners.filter_map(|owner| self.named(owner, object)).collect(),
         });
     }
+
+    /// The object that a reference names.
+    fn named(&self, owner: &Value, dependent: &Value) -> Option<(Kind, Key, String)> {
+        let kind = *self.kinds.iter().find(|kind| is_of(owner, **kind))?;
+        let namespace = if kind.namespaced { key_of(dependent).0 } else { String::new() };
+        let text = |field: &str| owner[field].as_str().map(str::to_owned);
+        Some((kind, (namespace, text("name")?), text("uid")?))
+    }
+}
+
+fn is_of(owner: &Value, kind: Kind) -> bool {
+    let group = owner["apiVersion"].as_str().and_then(|version| version.split_once('/')).map_or("", |(group, _)| group);
+    owner["kind"] == kind.kind && kind.group == group
 }
 
 fn disown(kind: Kind, object: &Value, owners: &BTreeSet<&str>, turn: &mut Turn) {

@@ -191,6 +191,13 @@ impl World {
                     }
                 }
             }
+            // The world is what is there, so nobody is asked.
+            Write::Collect { kind, key, uid, owners: _ } => {
+                self.log.push(format!("{actor} deletes {} {}/{}", kind.plural, key.0, key.1));
+                if self.view.get(kind, &key.0, &key.1).is_some_and(|object| uid_of(object) == uid) {
+                    self.delete(kind, &key.0, &key.1, None);
+                }
+            }
             Write::Post { kind, key, subresource: "binding", body } => {
                 self.log.push(format!("{actor} binds {}/{} to {}", key.0, key.1, body["target"]["name"]));
                 let scheduled = json!({"type": "PodScheduled", "status": "True"});

@@ -36,15 +36,15 @@ impl Record {
         });
         if let Some(target) = &request.target {
             let fields = [
-                ("resource", &target.plural),
+                ("resource", target.plural.as_str()),
                 ("namespace", &target.namespace),
                 ("name", &target.name),
                 ("apiGroup", &target.group),
                 ("apiVersion", &target.version),
-                ("subresource", &target.subresource),
+                ("subresource", target.first_of_subresource()),
             ];
             let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
-            event["objectRef"] = fields.map(|(field, value)| (field.to_owned(), Value::from(value.as_str()))).collect();
+            event["objectRef"] = fields.map(|(field, value)| (field.to_owned(), Value::from(value))).collect();
         }
         Some(Self { sink, server: server.clone(), event, code: 200, failure: None })
     }

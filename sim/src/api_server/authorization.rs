@@ -53,7 +53,7 @@ impl Attributes {
                 verb: request.verb.to_owned(),
                 group: target.group.clone(),
                 resource: target.plural.clone(),
-                subresource: target.subresource.split('/').next().unwrap_or_default().to_owned(),
+                subresource: target.first_of_subresource().to_owned(),
                 namespace: target.namespace.clone(),
                 name: target.name.clone(),
                 path: String::new(),

@@ -154,6 +154,7 @@ fn write_down(
             Reply::List { resource, objects, metadata } => (200, style.list(&resource, &objects, &metadata, now)?),
             Reply::Json { code, body } => (code, style.json(&body)?),
             Reply::Typed { content_type, body } => (200, (style.json(&body)?.0, content_type)),
+            Reply::Bytes { content_type, body } => (200, (body, content_type)),
             Reply::Text { code, body } => (code, (body.into_bytes(), "text/plain; charset=utf-8")),
         };
         let mut response = response::response(code, content_type, bytes);

@@ -55,7 +55,7 @@ pub(super) fn answer(server: &ApiServer, request: &Request) -> Result<Reply, Ref
             group
         }
         ["apis", group, version] => group_version(server, &kinds, group, version)?,
-        ["openapi", rest @ ..] => return open_api(&kinds, rest),
+        ["openapi", rest @ ..] => return open_api(&kinds, rest, accept),
         _ => return Err(Refusal::page_not_found()),
     };
     Ok(Reply::Json { code: 200, body })
@@ -270,7 +270,7 @@ fn aggregated_resource(group: &str, version: &str, resource: &Resource) -> Optio
     Some(object)
 }
 
-fn open_api(kinds: &Kinds, path: &[&str]) -> Result<Reply, Refusal> {
+fn open_api(kinds: &Kinds, path: &[&str], accept: &str) -> Result<Reply, Refusal> {
     let all: Vec<&ResourceType> = kinds.all().map(AsRef::as_ref).collect();
     let of = |group: &str, version: &str| -> Result<Value, Refusal> {
         let kinds = all.iter().copied().filter(|kind| kind.group == group && kind.version == version);
@@ -278,6 +278,10 @@ fn open_api(kinds: &Kinds, path: &[&str]) -> Result<Reply, Refusal> {
         if kinds.is_empty() { Err(Refusal::page_not_found()) } else { Ok(openapi::v3(&kinds)) }
     };
     let body = match path {
+        ["v2"] if accept.contains(openapi::protobuf::MEDIA_TYPE) => {
+            let body = openapi::protobuf::document(&openapi::v2(&all));
+            return Ok(Reply::Bytes { content_type: openapi::protobuf::MEDIA_TYPE, body });
+        }
         ["v2"] => openapi::v2(&all),
         ["v3"] => openapi::v3_index(&all),
         ["v3", "api", version] => of("", version)?,

@@ -28,6 +28,8 @@ pub(super) enum Reply {
     Json { code: u16, body: Value },
     /// The same, of a media type that says more.
     Typed { content_type: &'static str, body: Value },
+    /// What is no JSON.
+    Bytes { content_type: &'static str, body: Vec<u8> },
     /// Plain text.
     Text { code: u16, body: String },
 }

@@ -50,6 +50,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// What rights and the audit log know of the subresource: of `evacuate/cancel` only `evacuate`.
+    #[must_use]
+    pub fn first_of_subresource(&self) -> &str {
+        self.subresource.split('/').next().unwrap_or_default()
+    }
+
     /// From a path below `/api` or `/apis`.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {

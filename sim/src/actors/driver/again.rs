@@ -52,9 +52,10 @@ fn target(actor: &'static str, write: &Write) -> (&'static str, Kind, Key) {
             let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default();
             (actor, *kind, (namespace, if name.is_empty() { prefix.to_owned() } else { name }))
         }
-        Write::Patch { kind, key, .. } | Write::Delete { kind, key, .. } | Write::Post { kind, key, .. } => {
-            (actor, *kind, key.clone())
-        }
+        Write::Patch { kind, key, .. }
+        | Write::Delete { kind, key, .. }
+        | Write::Collect { kind, key, .. }
+        | Write::Post { kind, key, .. } => (actor, *kind, key.clone()),
     }
 }
 

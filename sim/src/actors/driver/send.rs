@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, Request, header};
-use kube::Client;
+use kube::{Client, core::Status};
 use serde_json::{Value, json};
 
 use crate::actors::{
@@ -45,6 +45,17 @@ pub(super) async fn send(client: &Client, actor: &str, write: &Write) -> Outcome
 }
 
 async fn answer(client: &Client, actor: &str, write: &Write) -> Result<Value, kube::Error> {
+    if let Write::Collect { owners, .. } = write {
+        for (kind, (namespace, name), uid) in owners {
+            let request = build(Method::GET, actor, &path(*kind, namespace, name), None)?;
+            match client.request::<Value>(request).await {
+                Ok(owner) if owner["metadata"]["uid"] == uid.as_str() => return Err(has_an_owner(*kind, name)),
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
     let answer = client.request(request(actor, write)?).await?;
     let Write::Post { kind, key, .. } = write else { return Ok(answer) };
     // The answer says nothing of the object, and whoever acts next should see what was done to it.
@@ -53,6 +64,11 @@ async fn answer(client: &Client, actor: &str, write: &Write) -> Result<Value, ku
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Value::Null),
         answer => answer,
     }
+}
+
+fn has_an_owner(kind: Kind, name: &str) -> kube::Error {
+    let message = format!("its owner, {} {name}, is there", kind.kind);
+    kube::Error::Api(Box::new(Status::failure(&message, "Conflict").with_code(409)))
 }
 
 fn request(actor: &str, write: &Write) -> Result<Request<Vec<u8>>, kube::Error> {
@@ -80,6 +96,10 @@ fn request(actor: &str, write: &Write) -> Result<Request<Vec<u8>>, kube::Error> 
             }
             let path = path(*kind, &key.0, &key.1);
             build(Method::DELETE, actor, &path, Some(("application/json", &options)))
+        }
+        Write::Collect { kind, key, uid, .. } => {
+            let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+            build(Method::DELETE, actor, &path(*kind, &key.0, &key.1), Some(("application/json", &options)))
         }
         Write::Post { kind, key, subresource, body } => {
             let path = format!("{}/{subresource}{manager}", path(*kind, &key.0, &key.1));
@@ -119,7 +139,7 @@ pub(super) fn take_up(mirror: &mut Mirror, write: &Write, answer: Value) {
         Write::Create { kind, .. } | Write::Patch { kind, .. } if answer["kind"] == kind.kind => {
             mirror.answered(*kind, answer);
         }
-        Write::Delete { kind, key, uid, .. } => match answer["kind"].as_str() {
+        Write::Delete { kind, key, uid, .. } | Write::Collect { kind, key, uid, .. } => match answer["kind"].as_str() {
             Some("Status") => mirror.removed(*kind, key, uid),
             _ => mirror.answered(*kind, answer),
         },

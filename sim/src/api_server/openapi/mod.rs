@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `builtin` | the schemas of the built-in kinds |
 //! | `paths` | the operations on a kind |
+//! | [`protobuf`] | `/openapi/v2` as `kubectl` reads it |
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +18,7 @@ use super::resource_type::{Definition, ResourceType};
 
 mod builtin;
 mod paths;
+pub mod protobuf;
 
 /// `/openapi/v3`: where the documents are.
 #[must_use]

@@ -177,7 +177,7 @@ impl VirtApi {
                     self.send("PATCH", &path, "application/merge-patch+json", patch).await?;
                 }
                 // virt-api only marks and creates.
-                Write::Delete { .. } | Write::Post { .. } => {}
+                Write::Delete { .. } | Write::Collect { .. } | Write::Post { .. } => {}
             }
         }
         Ok(())

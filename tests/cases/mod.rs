@@ -13,6 +13,7 @@ mod node_lease;
 mod pods;
 mod record;
 mod requests;
+mod rest;
 mod restart;
 mod rights;
 mod virtual_machines;
@@ -93,6 +94,12 @@ const TOGETHER: &[Named] = cases![
     virtual_machines::stopping_takes_marks_back_and_leaves_running_migrations,
     virtual_machines::stopping_ends_migrations_that_have_not_begun,
     virtual_machines::a_forged_evacuation_is_not_taken_back,
+    rest::nobody_gets_in_without_a_token_that_kubernetes_knows,
+    rest::who_reads_nodes_sees_no_workloads,
+    rest::who_may_cordon_may_not_drain,
+    rest::who_may_create_maintenances_may_nothing_else,
+    rest::a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordoned,
+    rest::a_cancelled_drain_leaves_the_node_cordoned,
 ];
 
 /// What counts all requests, or stops `careen serve`: one at a time, after the others.

@@ -13,10 +13,14 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{repository, wait};
+use serde_json::Value;
+
+use crate::{repository, rest::Answer, wait};
 
 /// How long `careen serve` may take to be ready.
 const READY: Duration = Duration::from_secs(30);
+/// How long an answer of the REST service may take.
+const REST: Duration = Duration::from_secs(70);
 
 /// Builds the binary and copies it to `to`, so that a later build does not change it under a running suite.
 /// `CAREEN_BIN` names another binary to test.
@@ -113,6 +117,29 @@ impl Serve {
     pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
         http_get(self.port, path).await
     }
+
+    /// Where it answers.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        Address { port: self.port }
+    }
+}
+
+/// Where a `careen serve` answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Address {
+    port: u16,
+}
+
+impl Address {
+    /// A request to the REST service.
+    pub async fn rest(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Result<Answer, String> {
+        let token = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let content = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let (code, header, body) = exchange(self.port, method, path, &format!("{token}{content}"), &body, REST).await?;
+        Ok(Answer { code, header, body: serde_json::from_str(&body).unwrap_or_default() })
+    }
 }
 
 impl Drop for Serve {
@@ -129,19 +156,36 @@ fn free_port() -> u16 {
 }
 
 async fn http_get(port: u16, path: &str) -> Result<(u16, String), String> {
+    let (code, _, body) = exchange(port, "GET", path, "", "", Duration::from_secs(5)).await?;
+    Ok((code, body))
+}
+
+/// One request on a connection of its own: the code, the header and the body.
+async fn exchange(
+    port: u16,
+    method: &str,
+    path: &str,
+    fields: &str,
+    body: &str,
+    limit: Duration,
+) -> Result<(u16, String, String), String> {
     let exchange = async {
         let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {}\r\n{fields}\r\n\
+             {body}",
+            body.len()
+        );
         connection.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(5), exchange)
+    let answer = tokio::time::timeout(limit, exchange)
         .await
         .map_err(|_| format!("no answer from port {port}"))?
         .map_err(|error| error.to_string())?;
     let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("not HTTP")?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Ok((code, body.to_owned()))
+    let (header, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Ok((code, header.to_owned(), body.to_owned()))
 }

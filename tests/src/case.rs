@@ -509,6 +509,7 @@ impl Case {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+        self.remove_roles().await;
         self.suite.kubevirt.remove_from(&self.namespace).await;
         cluster.delete(kinds::NAMESPACE, CLUSTER, &self.namespace).await;
         let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };

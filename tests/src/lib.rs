@@ -15,6 +15,7 @@
 //! | [`nodes`] | what plays the kubelets of its nodes |
 //! | [`wait`] | waiting with a deadline |
 //! | [`audit`] | the audit log: who asked for what |
+//! | [`rest`] | the REST service, as a caller with a token sees it |
 //! | [`kubectl`] | kubectl, as a person uses it |
 //! | [`kubevirt`] | KubeVirt, and VMs |
 
@@ -27,6 +28,7 @@ pub mod kubectl;
 pub mod kubevirt;
 pub mod nodes;
 pub mod objects;
+pub mod rest;
 pub mod suite;
 pub mod wait;
 pub mod workloads;

@@ -49,6 +49,8 @@ pub mod kinds {
         namespaced DEPLOYMENT = "apps/v1" "Deployment" "deployments";
         namespaced DAEMON_SET = "apps/v1" "DaemonSet" "daemonsets";
         namespaced BUDGET = "policy/v1" "PodDisruptionBudget" "poddisruptionbudgets";
+        namespaced SERVICE_ACCOUNT = "v1" "ServiceAccount" "serviceaccounts";
+        namespaced CONFIG_MAP = "v1" "ConfigMap" "configmaps";
         namespaced LEASE = "coordination.k8s.io/v1" "Lease" "leases";
         cluster_scoped CUSTOM_RESOURCE_DEFINITION =
             "apiextensions.k8s.io/v1" "CustomResourceDefinition" "customresourcedefinitions";

@@ -18,6 +18,7 @@ use crate::{
     nodes,
     objects::{Cluster, client, kinds, list, name_of, text},
     repository,
+    rest::Answer,
 };
 
 /// Set to anything, it leaves the control plane running at the end, for a look at it.
@@ -173,6 +174,15 @@ impl Suite {
             ServeState::Running(serve) => serve.get(path).await,
             ServeState::NotRunning | ServeState::Broken(_) => Err("careen serve does not run".to_owned()),
         }
+    }
+
+    /// A request to the REST service of `careen serve`.
+    pub async fn rest(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Result<Answer, String> {
+        let answering = match &*self.serve.lock().await {
+            ServeState::Running(serve) => serve.address(),
+            ServeState::NotRunning | ServeState::Broken(_) => return Err("careen serve does not run".to_owned()),
+        };
+        answering.rest(method, path, token, body).await
     }
 
     fn end_of_log(&self) -> String {

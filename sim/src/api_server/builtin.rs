@@ -73,7 +73,7 @@ pub fn resource_types() -> Vec<ResourceType> {
         core::Pod: "pod" ["po"] ["all"] [Status Binding Eviction];
         core::ReplicationController: "replicationcontroller" ["rc"] ["all"] [Status];
         core::Secret: "secret" [] [] [];
-        core::ServiceAccount: "serviceaccount" ["sa"] [] [];
+        core::ServiceAccount: "serviceaccount" ["sa"] [] [Token];
         core::Service: "service" ["svc"] ["all"] [Status];
         admissionregistration::ValidatingWebhookConfiguration:
             "validatingwebhookconfiguration" [] ["api-extensions"] [];
@@ -147,7 +147,6 @@ pub const OTHER_SUBRESOURCES: &[(&str, &str)] = &[
     ("pods", "proxy"),
     ("pods", "resize"),
     ("replicationcontrollers", "scale"),
-    ("serviceaccounts", "token"),
     ("services", "proxy"),
 ];
 

@@ -70,7 +70,7 @@ impl Connection {
         let (head, body) = request.into_parts();
         let user = match &self.user {
             Some(user) => Ok(user.clone()),
-            None => authentication::authenticate(&head.headers, self.server.options()),
+            None => authentication::authenticate(&head.headers, &self.server),
         };
         let (user, login) = user.map_or_else(|refusal| (User::default(), Err(refusal)), |user| (user, Ok(())));
         let body = match Limited::new(body, LARGEST_BODY).collect().await {

@@ -165,6 +165,13 @@ fn below(resource: &ResourceType) -> Vec<Below> {
         Subresource::Eviction => {
             Below { name: "eviction", group: "policy", version: "v1", kind: "Eviction".into(), verbs: &["create"] }
         }
+        Subresource::Token => Below {
+            name: "token",
+            group: "authentication.k8s.io",
+            version: "v1",
+            kind: "TokenRequest".into(),
+            verbs: &["create"],
+        },
         Subresource::Binding => {
             Below { name: "binding", group: "", version: "", kind: "Binding".into(), verbs: &["create"] }
         }
@@ -280,7 +287,7 @@ fn open_api(kinds: &Kinds, path: &[&str], accept: &str) -> Result<Reply, Refusal
     let body = match path {
         ["v2"] if accept.contains(openapi::protobuf::MEDIA_TYPE) => {
             let body = openapi::protobuf::document(&openapi::v2(&all));
-            return Ok(Reply::Bytes { content_type: openapi::protobuf::MEDIA_TYPE, body });
+            return Ok(Reply::Bytes { content_type: openapi::protobuf::CONTENT_TYPE, body });
         }
         ["v2"] => openapi::v2(&all),
         ["v3"] => openapi::v3_index(&all),

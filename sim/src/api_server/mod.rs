@@ -16,7 +16,7 @@
 //! | `discovery` | which kinds there are |
 //! | `list`, `watch`, `watchers`, [`history`] | reading, and what happened |
 //! | `write` | create, update, patch, delete |
-//! | `eviction`, `binding`, `scale` | paths below pods and workloads |
+//! | `eviction`, `binding`, `scale`, `service_account_token` | paths below objects |
 //! | `namespaces`, `definitions`, `event` | kinds with rules of their own |
 //! | [`webhook`], [`aggregation`] | who else is asked |
 //! | `store`, `kinds`, [`builtin`], [`resource_type`] | the objects and their kinds |
@@ -63,6 +63,7 @@ mod route;
 mod scale;
 pub mod schema;
 pub mod server;
+mod service_account_token;
 mod store;
 pub mod table;
 pub mod user;

@@ -49,6 +49,8 @@ pub enum Subresource {
     Eviction,
     /// `/binding`, of pods.
     Binding,
+    /// `/token`, of service accounts.
+    Token,
 }
 
 /// Where the fields of a kind are described.

@@ -47,7 +47,7 @@ fn token(server: &ApiServer, spec: &Value) -> Result<Value, Refusal> {
     if token.is_empty() {
         return Err(Refusal::bad_request("token is required for TokenReview in authentication"));
     }
-    Ok(match authentication::user_of(&server.options().tokens, token) {
+    Ok(match authentication::user_of(server, token) {
         Some(user) => json!({ "authenticated": true, "user": user.to_json() }),
         None => json!({ "user": {}, "error": "invalid bearer token" }),
     })

@@ -10,6 +10,7 @@ use super::{
     resource_type::{ResourceType, Subresource},
     review, scale,
     server::ApiServer,
+    service_account_token,
     watch::Watch,
     webhook,
     write::{Write, create, delete, patch, update},
@@ -37,6 +38,7 @@ pub(super) async fn answer(
         ("POST", "eviction") if resource.has(Subresource::Eviction) => {
             return eviction::evict(server, &write).await;
         }
+        ("POST", "token") if resource.has(Subresource::Token) => return service_account_token::create(server, &write),
         ("POST", _) if builtin::is_review(&resource) => return review::answer(server, &write),
         _ => {}
     }
@@ -128,6 +130,7 @@ fn other(resource: &ResourceType, name: &str, verb: &str, subresource: &str) -> 
         ("scale", Subresource::Scale),
         ("eviction", Subresource::Eviction),
         ("binding", Subresource::Binding),
+        ("token", Subresource::Token),
     ];
     if is_served.iter().any(|(name, kind)| *name == first && resource.has(*kind)) {
         return Refusal::method_not_allowed();

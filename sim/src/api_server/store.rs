@@ -9,6 +9,7 @@ use super::{
     history::{Change, History, Key},
     kinds::Kinds,
     resource_type::ResourceType,
+    service_account_token::Tokens,
     watchers::Watchers,
 };
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ pub(super) struct Store {
     pub(super) kinds: Kinds,
     pub(super) history: History,
     pub(super) watchers: Watchers,
+    pub(super) tokens: Tokens,
 }
 
 /// `2026-11-24T01:42:52Z`: Kubernetes keeps whole seconds.
@@ -53,6 +55,7 @@ impl Store {
             kinds: Kinds::builtin(),
             history: History::new(kept),
             watchers: Watchers::default(),
+            tokens: Tokens::new(),
         }
     }
 

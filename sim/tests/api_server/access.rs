@@ -192,3 +192,34 @@ async fn every_request_is_written_down_and_a_watch_when_it_ends() {
     assert_eq!(watch["objectRef"], json!({ "resource": "configmaps", "namespace": "default", "apiVersion": "v1" }));
     assert_eq!(events[1]["responseStatus"]["reason"], "NotFound");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_an_account_holds_for_its_time_and_for_that_account_only() {
+    let server = server();
+    let account = || json!({ "metadata": { "name": "robot", "namespace": "default" } });
+    server.put("serviceaccounts", account()).unwrap();
+    let token_of =
+        async |body: Value| send(&server, "POST", "/api/v1/namespaces/default/serviceaccounts/robot/token", body).await;
+    let (code, answer) = token_of(json!({ "spec": { "expirationSeconds": 600 } })).await;
+    assert_eq!((code, &answer["status"]["expirationTimestamp"]), (201, &json!("2026-11-24T12:10:00Z")));
+    let token = answer["status"]["token"].as_str().unwrap().to_owned();
+    let who = async || {
+        let review = json!({ "spec": { "token": token } });
+        send(&server, "POST", "/apis/authentication.k8s.io/v1/tokenreviews", review).await.1["status"].take()
+    };
+    assert_eq!(who().await["user"]["username"], "system:serviceaccount:default:robot");
+    tokio::time::advance(std::time::Duration::from_secs(600)).await;
+    assert_eq!(who().await["authenticated"], Value::Null);
+
+    let (_, answer) = token_of(json!({})).await;
+    let again = json!({ "spec": { "token": answer["status"]["token"] } });
+    let (code, _) = send(&server, "DELETE", "/api/v1/namespaces/default/serviceaccounts/robot", Value::Null).await;
+    assert_eq!(code, 200);
+    server.put("serviceaccounts", account()).unwrap();
+    let (_, review) = send(&server, "POST", "/apis/authentication.k8s.io/v1/tokenreviews", again).await;
+    assert_eq!(review["status"]["authenticated"], Value::Null);
+
+    let (code, refusal) = token_of(json!({ "spec": { "expirationSeconds": 60 } })).await;
+    assert_eq!(code, 422);
+    assert!(refusal["message"].as_str().unwrap().contains("may not specify a duration less than 10 minutes"));
+}

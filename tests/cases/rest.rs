@@ -1,0 +1,172 @@
+//! The REST service: who may do what, and drains as an operation.
+
+use careen_tests::{
+    case::Case,
+    objects::{CLUSTER, kinds, name_of, text},
+    rest::Answer,
+    wait::{check, soon},
+};
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+const MAINTENANCES: &str = "/api/v1/maintenances";
+
+fn missing(answer: &Answer) -> Vec<&str> {
+    answer.body["missing"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+pub async fn nobody_gets_in_without_a_token_that_kubernetes_knows(case: Case) {
+    let a = case.node("a").await;
+    for caller in [case.anonymous(), case.caller("no-token-of-this-cluster")] {
+        let refused = caller.get(&format!("/api/v1/nodes/{a}")).await;
+        assert_eq!((refused.code, text(&refused.body, "/reason")), (401, "Unauthorized"));
+        assert!(refused.field("www-authenticate").starts_with("Bearer"), "{}", refused.header);
+    }
+}
+
+pub async fn who_reads_nodes_sees_no_workloads(case: Case) {
+    let a = case.node("a").await;
+    let token = case.account("reader", &["get list nodes"]).await;
+    let reader = case.caller(&token);
+    let node = reader.get(&format!("/api/v1/nodes/{a}")).await.expect(200);
+    assert_eq!(text(&node, "/name"), a);
+    let refused = reader.get(&format!("/api/v1/nodes/{a}/workloads")).await;
+    assert_eq!((refused.code, missing(&refused)), (403, vec!["list pods"]));
+    let refused = reader.post(&format!("/api/v1/nodes/{a}/cordon"), json!({})).await;
+    assert_eq!(refused.code, 403);
+    assert!(missing(&refused)[0].starts_with("patch nodes"), "{}", refused.body);
+}
+
+pub async fn who_may_cordon_may_not_drain(case: Case) {
+    let a = case.node("a").await;
+    case.pod("web", &a, json!({})).await;
+    case.ready_on(&a, 1).await;
+    let token = case.account("cordoner", &["get list patch nodes"]).await;
+    let cordoner = case.caller(&token);
+    // In one namespace it may all that a drain needs.
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": "evict", "namespace": case.namespace},
+        "rules": [
+            {"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
+        ],
+    });
+    case.cluster().create(role).await;
+    case.bind(json!({"kind": "Role", "name": "evict"}), "cordoner", &case.namespace).await;
+    let before = case.look_of(&a).await;
+    let refused = cordoner.post(&format!("/api/v1/nodes/{a}/drain"), json!({})).await;
+    assert_eq!((refused.code, missing(&refused)), (403, vec!["create pods/eviction", "delete pods"]));
+    case.stays_untouched(&a, &before).await;
+    assert_eq!(case.evictions().count(), 0);
+
+    let change = cordoner.post(&format!("/api/v1/nodes/{a}/cordon"), json!({})).await.expect(200);
+    assert_eq!(change["changed"], true);
+    let change = cordoner.post(&format!("/api/v1/nodes/{a}/uncordon"), json!({})).await.expect(200);
+    assert_eq!(change["changed"], true);
+    case.looks_again(&a, &before).await;
+}
+
+pub async fn who_may_create_maintenances_may_nothing_else(case: Case) {
+    let a = case.node("a").await;
+    let b = case.node("b").await;
+    let token = case.account("starter", &["create nodemaintenances.nodemaintenance.kubevirt.io"]).await;
+    let starter = case.caller(&token);
+    let before = case.look_of(&a).await;
+    let name = format!("{a}-maintenance");
+    let ticket = json!({"id": "CHG0031"});
+    let wanted = json!({"node": a, "name": name, "reason": "A new disk", "ticket": ticket});
+    let answer = starter.post(MAINTENANCES, wanted).await;
+    assert_eq!((answer.code, answer.field("location")), (201, format!("{MAINTENANCES}/{name}").as_str()));
+    let object = case.drained(&name).await;
+    assert_eq!((text(&object, "/spec/ticket/id"), text(&object, "/spec/reason")), ("CHG0031", "A new disk"));
+    assert_eq!(starter.get(&format!("{MAINTENANCES}/{name}")).await.code, 403);
+    assert_eq!(starter.delete(&format!("{MAINTENANCES}/{name}")).await.code, 403);
+    let put = starter.send("PUT", &format!("/api/v1/nodes/{b}/maintenance"), json!({})).await;
+    assert_eq!((put.code, missing(&put)), (403, vec!["patch nodemaintenances.nodemaintenance.kubevirt.io"]));
+
+    let token = case.account("ticketing", &["* nodemaintenances.nodemaintenance.kubevirt.io"]).await;
+    let ticketing = case.caller(&token);
+    let node = format!("/api/v1/nodes/{a}/maintenance");
+    // The same again, another ticket's, and the end.
+    let again = ticketing.send("PUT", &node, json!({"reason": "A new disk", "ticket": ticket})).await.expect(200);
+    assert_eq!(again["name"], name.as_str());
+    let other = ticketing.send("PUT", &node, json!({"ticket": {"id": "CHG0099"}})).await;
+    assert_eq!((other.code, text(&other.body, "/reason")), (409, "AlreadyUnderMaintenance"));
+    let other = ticketing.delete(&format!("{node}?ticket=CHG0099")).await;
+    assert_eq!((other.code, text(&other.body, "/reason")), (412, "TicketMismatch"));
+    let _ = ticketing.delete(&format!("{node}?ticket=CHG0031")).await.expect(202);
+    case.looks_again(&a, &before).await;
+    soon("the maintenance is gone", async || {
+        let answer = ticketing.get(&node).await;
+        check(answer.code == 404, || answer.body.to_string())
+    })
+    .await;
+}
+
+pub async fn a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordoned(case: Case) {
+    let a = case.node("a").await;
+    for number in 0..3 {
+        case.pod(&format!("web{number}"), &a, json!({})).await;
+    }
+    case.ready_on(&a, 3).await;
+    let before = case.look_of(&a).await;
+    let token = case.account("operator", OPERATOR).await;
+    let operator = case.caller(&token);
+    let path = format!("/api/v1/nodes/{a}/drain");
+    // Whoever comes first: it is one drain, and all hear of it.
+    let force = json!({"unmanagedPods": "Evict"});
+    let ordered = join_all((0..8).map(|_| operator.post(&path, force.clone()))).await;
+    let ids: Vec<Value> = ordered.into_iter().map(|answer| answer.expect(202)["id"].take()).collect();
+    assert!(ids.iter().all(|id| *id == ids[0] && id.is_string()), "{ids:?}");
+    let drain = soon("the drain is over", async || {
+        let drain = operator.get(&path).await.expect(200);
+        check(!drain["outcome"].is_null(), || drain.to_string())?;
+        Ok(drain)
+    })
+    .await;
+    assert_eq!((text(&drain, "/phase"), &drain["id"]), ("Drained", &ids[0]));
+    assert_eq!(case.evictions().answered(201), 3);
+    let _ = operator.post(&format!("/api/v1/nodes/{a}/uncordon"), json!({})).await.expect(200);
+    case.looks_again(&a, &before).await;
+    soon("the order is gone", async || {
+        let orders = case.cluster().list(kinds::CONFIG_MAP, "careen").await;
+        let left: Vec<&str> = orders.iter().map(name_of).filter(|name| name.contains(&a)).collect();
+        check(left.is_empty(), || format!("{left:?}"))
+    })
+    .await;
+    assert_eq!(operator.get(&path).await.code, 404);
+}
+
+pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
+    let a = case.node("a").await;
+    case.deployment("web", 2, 0).await;
+    case.ready_on(&a, 2).await;
+    let token = case.account("operator", OPERATOR).await;
+    let operator = case.caller(&token);
+    let path = format!("/api/v1/nodes/{a}/drain");
+    let _ = operator.post(&path, json!({})).await.expect(202);
+    soon("it is stuck", async || {
+        let drain = operator.get(&path).await.expect(200);
+        check(drain["blocking"].as_array().is_some_and(|blocking| blocking.len() == 2), || drain.to_string())
+    })
+    .await;
+    let refused = operator.post(&format!("/api/v1/nodes/{a}/uncordon"), json!({})).await;
+    assert_eq!((refused.code, text(&refused.body, "/reason")), (409, "DrainInProgress"));
+    let _ = operator.delete(&path).await.expect(202);
+    soon("it is cancelled", async || {
+        let drain = operator.get(&path).await.expect(200);
+        check(text(&drain, "/phase") == "Cancelled", || drain.to_string())
+    })
+    .await;
+    assert_eq!(case.cluster().get(kinds::NODE, CLUSTER, &a).await["spec"]["unschedulable"], true);
+    assert_eq!(case.evictions().answered(201), 0);
+}
+
+/// What it takes to drain, cancel and uncordon.
+const OPERATOR: &[&str] = &[
+    "get list patch nodes",
+    "list delete pods",
+    "create pods/eviction",
+    "update virtualmachineinstances/evacuate/cancel.subresources.kubevirt.io",
+];

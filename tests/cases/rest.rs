@@ -140,8 +140,9 @@ pub async fn a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordon
 
 pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
     let a = case.node("a").await;
-    case.deployment("web", 2, 0).await;
+    case.deployment("web", 2, 1).await;
     case.ready_on(&a, 2).await;
+    case.budget("web", "web", json!({"minAvailable": 2}), 0).await;
     let token = case.account("operator", OPERATOR).await;
     let operator = case.caller(&token);
     let path = format!("/api/v1/nodes/{a}/drain");
@@ -151,6 +152,8 @@ pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
         check(drain["blocking"].as_array().is_some_and(|blocking| blocking.len() == 2), || drain.to_string())
     })
     .await;
+    let refused = operator.post(&path, json!({"timeout": "5m"})).await;
+    assert_eq!((refused.code, text(&refused.body, "/reason")), (409, "DrainInProgress"));
     let refused = operator.post(&format!("/api/v1/nodes/{a}/uncordon"), json!({})).await;
     assert_eq!((refused.code, text(&refused.body, "/reason")), (409, "DrainInProgress"));
     let _ = operator.delete(&path).await.expect(202);

@@ -16,7 +16,7 @@ use crate::{
 /// A node is to be drained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderDrain {
-    /// Tells it from others: a repeat under the same id orders nothing more. Up to 63 letters, digits and `-`
+    /// Tells it from others: a repeat under the same id, or with the same options while it runs, orders nothing more. Up to 63 letters, digits and `-`
     /// ([`super::new_drain_id`] makes one).
     pub id: Uid,
     /// The node.
@@ -162,7 +162,13 @@ fn decide_order(
         cancel: None,
     };
     let existing = snapshot.drain_order(&request.node);
-    if let Some(order) = existing.filter(|order| *order.id() == request.id) {
+    // Whoever has lost the answer asks again, under another id.
+    let is_wanted = |order: &&Arc<DrainOrder>| {
+        let DrainRequest { id, node_uid, options, cancel, .. } = &order.request;
+        let runs = !order.is_finished() && cancel.is_none() && *node_uid == wanted.node_uid;
+        *id == request.id || (runs && *options == request.options)
+    };
+    if let Some(order) = existing.filter(is_wanted) {
         return Ok((Decision::Existing(order.clone()), wanted));
     }
     may_go(&request.node, Some(&request.id), snapshot, &options)?;

@@ -118,7 +118,11 @@ async fn a_drain_is_ordered_seen_and_cancelled_from_any_replica() {
     let (one, other) = (world.operations().await, world.operations().await);
     assert!(one.order_drain(&drain("d1")).await.unwrap().created);
     assert!(!one.order_drain(&drain("d1")).await.unwrap().created, "a repeat before the cache shows it");
-    assert_eq!(reason(one.order_drain(&drain("d2")).await), "DrainInProgress");
+    let repeated = one.order_drain(&drain("d2")).await.unwrap();
+    assert_eq!((repeated.created, repeated.order.id().as_str()), (false, "d1"), "the answer was lost");
+    let mut other_options = drain("d2");
+    other_options.options.timeout = Some("5m".to_owned());
+    assert_eq!(reason(one.order_drain(&other_options).await), "DrainInProgress");
     world.until("it is blocked", |world| order_status(world)["blocked"] == 3).await;
     settle().await;
     assert_eq!(reason(other.start_maintenance(&start(None)).await), "DrainInProgress");

@@ -221,7 +221,10 @@ impl NodeLook {
         let mut annotations = metadata["annotations"].clone();
         // KubeVirt renews it every minute.
         annotations.as_object_mut().unwrap().remove("kubevirt.io/heartbeat");
-        Self { spec, labels: metadata["labels"].clone(), annotations, conditions }
+        let mut labels = metadata["labels"].clone();
+        // The node lifecycle controller adds them, some time after the node has come.
+        labels.as_object_mut().unwrap().retain(|label, _| !label.starts_with("beta.kubernetes.io/"));
+        Self { spec, labels, annotations, conditions }
     }
 }
 

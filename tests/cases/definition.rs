@@ -42,3 +42,11 @@ pub async fn a_missing_definition_is_named_and_picked_up_when_installed(case: Ca
     case.delete_maintenance(&name).await;
     case.looks_again(&a, &before).await;
 }
+
+pub async fn everything_in_deploy_is_accepted(case: Case) {
+    let folder = careen_tests::repository().join("deploy").display().to_string();
+    let said = case.kubectl(&["apply", "--dry-run=server", "-f", &folder], "").await.ok().stdout;
+    for object in ["deployment.apps/careen", "service/careen", "poddisruptionbudget.policy/careen"] {
+        assert!(said.contains(object), "{said}");
+    }
+}

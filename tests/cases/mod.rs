@@ -44,6 +44,7 @@ const WITHOUT_CAREEN: &[Named] = cases![
     harness::a_node_and_its_pods_live_and_leave,
     harness::the_audit_log_counts_requests,
     harness::kubectl_talks_to_the_cluster,
+    definition::everything_in_deploy_is_accepted,
     harness::the_maintenance_resource_is_served,
     harness::evictions_of_vms_are_answered_as_kubevirt_does,
     harness::an_evicted_vm_migrates,
@@ -100,6 +101,7 @@ const TOGETHER: &[Named] = cases![
     rest::who_may_create_maintenances_may_nothing_else,
     rest::a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordoned,
     rest::a_cancelled_drain_leaves_the_node_cordoned,
+    rest::the_roles_for_users_fit_the_operations,
 ];
 
 /// What counts all requests, or stops `careen serve`: one at a time, after the others.

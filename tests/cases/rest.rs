@@ -111,7 +111,7 @@ pub async fn a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordon
     }
     case.ready_on(&a, 3).await;
     let before = case.look_of(&a).await;
-    let token = case.account("operator", OPERATOR).await;
+    let token = case.account_with("operator", "careen-operator").await;
     let operator = case.caller(&token);
     let path = format!("/api/v1/nodes/{a}/drain");
     // Whoever comes first: it is one drain, and all hear of it.
@@ -143,7 +143,7 @@ pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
     case.deployment("web", 2, 1).await;
     case.ready_on(&a, 2).await;
     case.budget("web", "web", json!({"minAvailable": 2}), 0).await;
-    let token = case.account("operator", OPERATOR).await;
+    let token = case.account_with("operator", "careen-operator").await;
     let operator = case.caller(&token);
     let path = format!("/api/v1/nodes/{a}/drain");
     let _ = operator.post(&path, json!({})).await.expect(202);
@@ -166,10 +166,42 @@ pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
     assert_eq!(case.evictions().answered(201), 0);
 }
 
-/// What it takes to drain, cancel and uncordon.
-const OPERATOR: &[&str] = &[
-    "get list patch nodes",
-    "list delete pods",
-    "create pods/eviction",
-    "update virtualmachineinstances/evacuate/cancel.subresources.kubevirt.io",
-];
+pub async fn the_roles_for_users_fit_the_operations(case: Case) {
+    let a = case.node("a").await;
+    let viewer = case.account_with("viewer", "careen-viewer").await;
+    let viewer = case.caller(&viewer);
+    for path in ["", "/workloads", "/plan"] {
+        let _ = viewer.get(&format!("/api/v1/nodes/{a}{path}")).await.expect(200);
+    }
+    for path in [MAINTENANCES, "/api/v1/virtualmachineinstances", "/api/v1/migrations"] {
+        let _ = viewer.get(path).await.expect(200);
+    }
+    let changes = [
+        ("POST", format!("/api/v1/nodes/{a}/cordon"), json!({})),
+        ("POST", format!("/api/v1/nodes/{a}/uncordon"), json!({})),
+        ("PUT", format!("/api/v1/nodes/{a}/taints"), json!({"key": "a", "effect": "NoSchedule"})),
+        ("DELETE", format!("/api/v1/nodes/{a}/taints?key=a"), Value::Null),
+        ("POST", format!("/api/v1/nodes/{a}/drain"), json!({})),
+        ("DELETE", format!("/api/v1/nodes/{a}/drain"), Value::Null),
+        ("PUT", format!("/api/v1/nodes/{a}/maintenance"), json!({})),
+        ("DELETE", format!("/api/v1/nodes/{a}/maintenance"), Value::Null),
+        ("POST", MAINTENANCES.to_owned(), json!({"node": a})),
+    ];
+    for (method, path, body) in &changes {
+        assert_eq!(viewer.send(method, path, body.clone()).await.code, 403, "{method} {path}");
+    }
+    let operator = case.account_with("operator", "careen-operator").await;
+    let operator = case.caller(&operator);
+    for (method, path, body) in &changes {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let answer = operator.send(method, &format!("{path}{separator}dryRun=true"), body.clone()).await;
+        assert_ne!(answer.code, 403, "{method} {path}: {}", answer.body);
+    }
+    // What shuts VMs down is for admins.
+    let path = format!("/api/v1/nodes/{a}/drain?dryRun=true");
+    let drain = json!({"vmThatCannotMigrate": "ShutDown"});
+    let refused = operator.post(&path, drain.clone()).await;
+    assert_eq!((refused.code, missing(&refused)), (403, vec!["delete virtualmachineinstances.kubevirt.io"]));
+    let admin = case.account_with("admin", "careen-admin").await;
+    let _ = case.caller(&admin).post(&path, drain).await.expect(200);
+}

@@ -81,21 +81,24 @@ impl Case {
     /// A new ServiceAccount of the case's namespace that may do that much everywhere (`"get list nodes"`,
     /// `"create pods/eviction"`): a token of it.
     pub async fn account(&self, name: &str, rights: &[&str]) -> String {
-        let full = self.name(name);
+        let role = self.name(name);
         let rules: Vec<Value> = rights.iter().map(|right| rule(right)).collect();
-        let cluster = self.cluster();
-        cluster
+        self.cluster()
             .create(json!({
-                "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": self.namespace},
-            }))
-            .await;
-        cluster
-            .create(json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": full},
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": role},
                 "rules": rules,
             }))
             .await;
-        self.bind(json!({"kind": "ClusterRole", "name": full}), name, CLUSTER).await;
+        self.account_with(name, &role).await
+    }
+
+    /// A new ServiceAccount of the case's namespace that has that ClusterRole everywhere: a token of it.
+    pub async fn account_with(&self, name: &str, role: &str) -> String {
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": self.namespace},
+        });
+        self.cluster().create(account).await;
+        self.bind(json!({"kind": "ClusterRole", "name": role}), name, CLUSTER).await;
         self.token(name).await
     }
 

@@ -78,7 +78,8 @@ fn add_problems(path: &str, method: &str, operation: &mut Value) {
         Reason::SERVICE_UNAVAILABLE,
         Reason::TIMEOUT,
     ];
-    if path.contains('{') {
+    // What a change is about is named in the path or in the body.
+    if path.contains('{') || method != "get" {
         reasons.push(Reason::NOT_FOUND);
     }
     if method != "get" {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BlockView, Views};
@@ -11,8 +12,9 @@ use crate::{
 };
 
 /// A `PodDisruptionBudget`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Budget")]
 pub struct BudgetView {
     /// Its namespace.
     pub namespace: String,

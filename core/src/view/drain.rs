@@ -1,6 +1,7 @@
 //! A drain, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BlockView, Views};
@@ -14,8 +15,9 @@ use crate::{
 };
 
 /// A drain of a node: ordered over the network, or in somebody's process.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Drain")]
 pub struct DrainView {
     /// Tells it from others.
     pub id: Uid,
@@ -38,8 +40,10 @@ pub struct DrainView {
     /// What is wrong with the drain itself.
     pub trouble: Option<Trouble>,
     /// When it was ordered.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// When the node was cordoned for it.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// Who wants it to end, and since when.
     pub cancel: Option<CancelRequest>,
@@ -48,8 +52,9 @@ pub struct DrainView {
 }
 
 /// How far a drain has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "DrainProgress")]
 pub struct DrainProgressView {
     /// How many workloads had or have to leave.
     pub had_to_leave: usize,
@@ -62,7 +67,8 @@ pub struct DrainProgressView {
 }
 
 /// Where a drain stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "DrainPhase")]
 pub enum DrainPhaseView {
     /// No leader has taken it up yet.
     Ordered,

@@ -1,6 +1,7 @@
 //! A `NodeMaintenance`, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ConditionView, Views};
@@ -10,8 +11,9 @@ use crate::{
 };
 
 /// A `NodeMaintenance`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Maintenance")]
 pub struct MaintenanceView {
     /// Its name.
     pub name: String,
@@ -48,19 +50,25 @@ pub struct MaintenanceView {
     /// What is wrong.
     pub last_error: Option<String>,
     /// When it was made.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// When it was accepted.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// When the node was first drained.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub drained_at: Option<Timestamp>,
     /// When its end was asked for.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub stopping_since: Option<Timestamp>,
     /// When its status last changed.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub last_update: Option<Timestamp>,
 }
 
 /// Where a maintenance stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "MaintenancePhase")]
 pub enum MaintenancePhaseView {
     /// Nobody has decided yet: no controller has taken it up.
     Undecided,

@@ -1,6 +1,7 @@
 //! A live migration, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Views;
@@ -13,8 +14,9 @@ use crate::{
 };
 
 /// A migration of a VM.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Migration")]
 pub struct MigrationView {
     /// Its namespace.
     pub namespace: String,
@@ -33,10 +35,13 @@ pub struct MigrationView {
     /// `PreCopy`, `PostCopy` or `Paused`.
     pub mode: Option<String>,
     /// When it was asked for.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// When the transfer began.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// When it ended.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ended_at: Option<Timestamp>,
     /// Whether it is being aborted.
     pub aborting: bool,
@@ -53,19 +58,21 @@ pub struct MigrationView {
 }
 
 /// What a migration waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Wait")]
 pub struct WaitView {
     /// In a word.
     pub kind: WaitsForKind,
     /// When KubeVirt's back-off ends, where that is known.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub until: Option<Timestamp>,
     /// Its place in KubeVirt's queue, an estimate.
     pub place: Option<QueuePlace>,
 }
 
 /// What a migration waits for, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum WaitsForKind {
     /// KubeVirt's back-off after a failure.
     Backoff,

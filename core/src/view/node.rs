@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{DrainPhaseView, MaintenancePhaseView, Views};
@@ -13,8 +14,9 @@ use crate::{
 };
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Node")]
 pub struct NodeView {
     /// Its name.
     pub name: NodeName,
@@ -23,10 +25,12 @@ pub struct NodeView {
     /// Its resourceVersion.
     pub resource_version: String,
     /// When it joined.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// Whether its kubelet says that it is ready.
     pub ready: bool,
     /// Since when it is, or is not.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ready_since: Option<Timestamp>,
     /// Why it is not.
     pub not_ready_message: Option<String>,
@@ -59,8 +63,9 @@ pub struct NodeView {
 }
 
 /// A taint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "NodeTaint")]
 pub struct TaintView {
     /// Its key.
     pub key: String,
@@ -69,12 +74,14 @@ pub struct TaintView {
     /// Its effect.
     pub effect: String,
     /// When it was added, where Kubernetes keeps that.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub time_added: Option<Timestamp>,
 }
 
 /// A condition of a node or a maintenance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Condition")]
 pub struct ConditionView {
     /// Its type.
     #[serde(rename = "type")]
@@ -86,11 +93,12 @@ pub struct ConditionView {
     /// Its message.
     pub message: String,
     /// Since when its status is so.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub since: Option<Timestamp>,
 }
 
 /// The status of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum ConditionStatus {
     /// It is so.
     True,
@@ -101,8 +109,9 @@ pub enum ConditionStatus {
 }
 
 /// Who of Careen acts on a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Acting")]
 pub struct ActingView {
     /// What kind of operation.
     pub kind: ActorKind,
@@ -115,7 +124,7 @@ pub struct ActingView {
 }
 
 /// The maintenance of a node, in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MaintenanceReference {
     /// Its name.
@@ -127,6 +136,7 @@ pub struct MaintenanceReference {
     /// The ticket that it belongs to.
     pub ticket: Option<Ticket>,
     /// When it was accepted.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// How many of a hundred workloads have left.
     pub drain_progress: Option<i32>,
@@ -135,7 +145,7 @@ pub struct MaintenanceReference {
 }
 
 /// The drain of a node, in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainReference {
     /// Its id.
@@ -147,6 +157,7 @@ pub struct DrainReference {
     /// Who ordered it.
     pub requested_by: Option<String>,
     /// When it began.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
 }
 

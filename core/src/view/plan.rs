@@ -1,5 +1,6 @@
 //! What would happen to a node, as people see it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{VerdictView, WorkloadKindView};
@@ -9,8 +10,9 @@ use crate::{
 };
 
 /// What would happen if the node were drained now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Plan")]
 pub struct PlanView {
     /// The node.
     pub node: NodeName,
@@ -25,8 +27,9 @@ pub struct PlanView {
 }
 
 /// Why a node may not go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Refusal")]
 pub struct RefusalView {
     /// A reason of the vocabulary.
     pub reason: &'static str,
@@ -35,8 +38,9 @@ pub struct RefusalView {
 }
 
 /// What would become of one workload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "PlanEntry")]
 pub struct PlanEntryView {
     /// What it is.
     pub kind: WorkloadKindView,

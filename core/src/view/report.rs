@@ -17,10 +17,13 @@ use crate::{
 #[schemars(rename = "Report")]
 pub struct ReportView {
     /// When it was accepted.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// When the node was first drained.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub drained_at: Option<Timestamp>,
     /// When the node was restored, if it was.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ended_at: Option<Timestamp>,
     /// From the start until the node was drained.
     pub drained_after: Option<GoDuration>,

@@ -1,13 +1,15 @@
 //! What becomes of a workload, and what is in its way, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict};
 
 /// What becomes of a workload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Verdict")]
 pub struct VerdictView {
     /// In a word.
     pub verdict: VerdictKind,
@@ -26,7 +28,7 @@ pub struct VerdictView {
 }
 
 /// What becomes of a workload, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum VerdictKind {
     /// It stays, and is no work left.
     Skip,
@@ -43,8 +45,9 @@ pub enum VerdictKind {
 }
 
 /// What is in a workload's way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Block")]
 pub struct BlockView {
     /// Whether time can help.
     pub class: BlockClass,
@@ -53,6 +56,7 @@ pub struct BlockView {
     /// A sentence that names the object in the way.
     pub message: String,
     /// Since when, where that is known.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub since: Option<Timestamp>,
 }
 

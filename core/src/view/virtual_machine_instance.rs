@@ -1,5 +1,6 @@
 //! A VM that runs, as people see it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MigrationView, OwnerView, Views};
@@ -12,8 +13,9 @@ use crate::{
 };
 
 /// A `VirtualMachineInstance`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "VirtualMachineInstance")]
 pub struct VirtualMachineInstanceView {
     /// Its namespace.
     pub namespace: String,
@@ -52,7 +54,7 @@ pub struct VirtualMachineInstanceView {
 }
 
 /// Where an eviction strategy comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum StrategyOrigin {
     /// The VMI itself.
     VirtualMachineInstance,

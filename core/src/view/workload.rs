@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BlockView, BudgetView, VerdictView, Views, VirtualMachineInstanceView, acting::ActingDrain};
@@ -13,8 +14,9 @@ use crate::{
 };
 
 /// A pod, or a VM with its launcher pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Workload")]
 pub struct WorkloadView {
     /// UID of the pod.
     pub uid: Uid,
@@ -37,6 +39,7 @@ pub struct WorkloadView {
     /// Its priority.
     pub priority: i32,
     /// While it terminates: when its grace ends.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub terminating_until: Option<Timestamp>,
     /// The budgets that cover it.
     pub budgets: Vec<BudgetView>,
@@ -51,7 +54,8 @@ pub struct WorkloadView {
 }
 
 /// What a workload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "WorkloadKind")]
 pub enum WorkloadKindView {
     /// An ordinary pod.
     Pod,
@@ -60,7 +64,7 @@ pub enum WorkloadKindView {
 }
 
 /// How far a drain has got with a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum WorkloadStateKind {
     /// It stays.
     Skipped,
@@ -75,8 +79,9 @@ pub enum WorkloadStateKind {
 }
 
 /// Who made an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Owner")]
 pub struct OwnerView {
     /// Its API version.
     pub api_version: String,

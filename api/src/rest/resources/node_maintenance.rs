@@ -50,7 +50,7 @@ pub(super) struct Wanted {
 
 /// A ticket in your ticketing system.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(rename = "Ticket")]
+#[schemars(rename = "TicketRequest")]
 #[serde(deny_unknown_fields)]
 pub(super) struct TicketBody {
     /// Its id there.

@@ -60,25 +60,29 @@ fn main() -> ExitCode {
         careen::build(&binary)?;
         Demo::start(&binary, &folder)
     });
-    let demo: &'static Demo = match started {
-        Ok(demo) => Box::leak(Box::new(demo)),
+    let demo = match started {
+        Ok(demo) => demo,
         Err(error) => {
             eprintln!("careen-tests: {error}");
             return ExitCode::FAILURE;
         }
     };
-    // A case may rely on all that the demo has.
-    let full = Trial::test("everything_in_it_runs", move || live(Demo::is_full(demo)));
-    let trials = CASES.iter().map(|&(name, body)| Trial::test(name, move || live(body(demo))));
+    // Any case relies on all that the demo has.
+    live(demo.is_full());
+    let demo: &'static Demo = Box::leak(Box::new(demo));
+    let trials = CASES.iter().map(|&(name, body)| {
+        Trial::test(name, move || {
+            live(body(demo));
+            Ok(())
+        })
+    });
     arguments.test_threads = Some(1);
-    let outcome = libtest_mimic::run(&arguments, std::iter::once(full).chain(trials).collect());
+    let outcome = libtest_mimic::run(&arguments, trials.collect());
     demo.end();
     fs::remove_dir_all(folder).ok();
     outcome.exit_code()
 }
 
-fn live(case: impl Future<Output = ()>) -> Result<(), libtest_mimic::Failed> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(case);
-    Ok(())
+fn live(case: impl Future<Output = ()>) {
+    Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(case);
 }

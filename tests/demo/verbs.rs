@@ -6,7 +6,7 @@ use careen_tests::{
     case::has_taint,
     demo::{Demo, split},
     kubectl::finish,
-    objects::{annotation, condition, label, list, name_of, text, uid_of},
+    objects::{condition, list, name_of, text, uid_of},
     wait::{check, soon},
 };
 use serde_json::{Value, json};
@@ -236,11 +236,11 @@ pub async fn edit_changes_what_the_editor_changed(demo: &Demo) {
     let edit = async |editor: &str| {
         let mut command = demo.kubectl.command(&split("edit configmap settings -n edited"));
         command.env("KUBE_EDITOR", editor);
-        finish(command, "").await.ok().stdout
+        finish(command, "").await.ok()
     };
-    assert_eq!(edit("sed -i s/green/blue/").await, "configmap/settings edited\n");
+    assert_eq!(edit("sed -i s/green/blue/").await.stdout, "configmap/settings edited\n");
     assert_eq!(demo.object("configmap settings -n edited").await["data"]["colour"], "blue");
-    assert_eq!(edit("true").await, "Edit cancelled, no changes made.\n");
+    assert_eq!(edit("true").await.stderr, "Edit cancelled, no changes made.\n");
 }
 
 pub async fn patch_knows_three_ways(demo: &Demo) {
@@ -267,18 +267,18 @@ pub async fn label_and_annotate_set_and_remove(demo: &Demo) {
     demo.says("create namespace labelled").await;
     demo.says("create configmap it -n labelled").await;
     let it = async || demo.object("configmap it -n labelled").await;
-    for (verb, past, value) in
-        [("label", "labeled", label as fn(&Value, &str) -> Option<&str>), ("annotate", "annotated", annotation)]
+    for (verb, past, place) in
+        [("label", "labeled", "/metadata/labels/tier"), ("annotate", "annotated", "/metadata/annotations/tier")]
     {
         let run = async |argument: &str| demo.says(&format!("{verb} configmap it -n labelled {argument}")).await;
         assert_eq!(run("tier=front").await, format!("configmap/it {past}\n"));
-        assert_eq!(value(&it().await, "tier"), Some("front"));
+        assert_eq!(text(&it().await, place), "front");
         let said = demo.refuses(&format!("{verb} configmap it -n labelled tier=back")).await;
         assert!(said.contains("--overwrite is false"), "{said}");
         run("tier=back --overwrite").await;
-        assert_eq!(value(&it().await, "tier"), Some("back"));
+        assert_eq!(text(&it().await, place), "back");
         run("tier-").await;
-        assert_eq!(value(&it().await, "tier"), None);
+        assert_eq!(text(&it().await, place), "");
     }
     let said = demo.refuses("label configmap it -n labelled tier=a/b").await;
     assert!(said.contains("a valid label must be an empty string or consist of alphanumeric characters"), "{said}");
@@ -298,9 +298,11 @@ pub async fn scale_and_wait(demo: &Demo) {
     let mut waiting = Watching::begin(demo, "wait --for=create configmap/late -n scaled --timeout=60s");
     demo.says("create configmap late -n scaled").await;
     waiting.prints("configmap/late condition met").await;
-    let mut waiting = Watching::begin(demo, "wait --for=delete configmap/late -n scaled --timeout=60s");
-    demo.says("delete configmap late -n scaled").await;
-    waiting.prints("configmap/late condition met").await;
+    demo.says("run lasting --image=lasting --annotations=sim.careen.dev/ends-after=8s -n scaled").await;
+    demo.says("wait --for=condition=Ready pod/lasting -n scaled --timeout=60s").await;
+    demo.says("delete pod lasting -n scaled --wait=false").await;
+    let said = demo.says("wait --for=delete pod/lasting -n scaled --timeout=60s").await;
+    assert_eq!(said, "pod/lasting condition met\n");
 }
 
 pub async fn delete_ends_objects_and_what_they_own(demo: &Demo) {

@@ -5,15 +5,20 @@ use std::{
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::Mutex,
+    time::Duration,
 };
 
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::{
     kubectl::{Kubectl, Output},
     objects::{condition, list},
     wait::{check, soon},
 };
+
+/// No kubectl hangs for longer than this: a drain takes half a minute.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// The VMs of its cluster.
 const VMS: usize = 7;
@@ -71,7 +76,8 @@ impl Demo {
 
     /// kubectl with those arguments, which have no blanks in them: what it said.
     pub async fn kubectl(&self, arguments: &str, stdin: &str) -> Output {
-        self.kubectl.run(&split(arguments), stdin).await
+        let ended = timeout(LIMIT, self.kubectl.run(&split(arguments), stdin)).await;
+        ended.unwrap_or_else(|_| panic!("kubectl {arguments} hangs"))
     }
 
     /// The same, and it has to work: what it printed.

@@ -32,7 +32,7 @@ pub async fn a_drain_that_may_not_go_on_evicts_nothing(demo: &Demo) {
 pub async fn a_vm_that_cannot_migrate_is_waited_for(demo: &Demo) {
     let before = demo.object("vmi licences -n office").await;
     // Without a limit it would go on for ever, as on any cluster.
-    let output = demo.kubectl("drain node03 --ignore-daemonsets --delete-emptydir-data --timeout=25s", "").await;
+    let output = demo.kubectl("drain node03 --ignore-daemonsets --delete-emptydir-data --timeout=30s", "").await;
     let said = output.stdout.clone() + &output.refused();
     for line in [
         "node/node03 cordoned",
@@ -40,7 +40,7 @@ pub async fn a_vm_that_cannot_migrate_is_waited_for(demo: &Demo) {
         "Cannot evict pod as it would violate the pod's disruption budget.",
         "admission webhook \"virt-launcher-eviction-interceptor.kubevirt.io\" denied the request: VMI licences is \
          configured with an eviction strategy but is not live-migratable",
-        "global timeout reached: 25s",
+        "global timeout reached: 30s",
     ] {
         assert!(said.contains(line), "{line}: {said}");
     }

@@ -23,7 +23,7 @@ macro_rules! cases {
     };
 }
 
-/// One after the other, since they share a cluster: those that change nodes last.
+/// One after the other, since they share a cluster: those that move its pods last.
 const CASES: &[(&str, Body)] = cases![
     verbs::get_prints_the_tables_that_people_expect,
     verbs::get_prints_objects_and_selects_them,
@@ -41,11 +41,11 @@ const CASES: &[(&str, Body)] = cases![
     verbs::auth_can_i,
     refusals::what_is_wrong_is_refused_and_named,
     refusals::what_is_not_implemented_says_so,
-    python::the_official_client_lists_watches_and_evicts,
     verbs::cordon_and_uncordon,
     drains::a_drain_that_may_not_go_on_evicts_nothing,
     drains::a_vm_that_cannot_migrate_is_waited_for,
     drains::a_vm_that_can_migrate_leaves_alive,
+    python::the_official_client_lists_watches_and_evicts,
 ];
 
 fn main() -> ExitCode {

@@ -9,6 +9,9 @@ use tokio::process::Command;
 const CLIENT: &str = "kubernetes==37.0.2";
 
 pub async fn the_official_client_lists_watches_and_evicts(demo: &Demo) {
+    // Whatever was drained before has to be back.
+    demo.says("wait --for=jsonpath={.status.readyReplicas}=12 deployment/web -n shop --timeout=120s").await;
+    demo.says("wait --for=jsonpath={.status.disruptionsAllowed}=1 pdb/web -n shop --timeout=120s").await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/official_client.py");
     let mut python = Command::new(with_client().await);
     run(python.arg(script).env("KUBECONFIG", &demo.kubectl.kubeconfig)).await;

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::{
     kubectl::{Kubectl, Output},
     objects::{condition, list},
-    wait::{check, soon},
+    wait::{DRAIN, check, until},
 };
 
 /// No kubectl hangs for longer than this: a drain takes half a minute.
@@ -59,13 +59,13 @@ impl Demo {
 
     /// Waits until everything runs that its cluster has.
     pub async fn is_full(&self) {
-        soon("all VMs of the demo run", async || {
+        until(DRAIN, "all VMs of the demo run", async || {
             let vmis = self.objects("vmi --all-namespaces").await;
             let ready = vmis.iter().filter(|vmi| condition(vmi, "Ready") == "True").count();
             check(ready == VMS, || format!("{ready} of {VMS}"))
         })
         .await;
-        soon("all pods of the demo run or have ended", async || {
+        until(DRAIN, "all pods of the demo run or have ended", async || {
             let pods = self.objects("pods --all-namespaces").await;
             let is_there = |pod: &Value| condition(pod, "Ready") == "True" || pod["status"]["phase"] == "Succeeded";
             let missing = pods.iter().filter(|pod| !is_there(pod)).count();

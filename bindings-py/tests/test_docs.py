@@ -1,4 +1,4 @@
-"""The examples of README.md run, on a cluster in memory."""
+"""The examples of README.md and docs/ run, on a cluster in memory."""
 
 import os
 import pathlib
@@ -9,16 +9,17 @@ import pytest
 
 from careen.testing import SimulatedCluster
 
-README = pathlib.Path(__file__).parent.parent / "README.md"
-EXAMPLES = re.findall(r"^## ([^\n]+)\n|^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+FOLDER = pathlib.Path(__file__).parent.parent
+HEADING_OR_EXAMPLE = re.compile(r"^## ([^\n]+)\n|^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def examples() -> Iterator[object]:
-    heading = ""
-    for title, code in EXAMPLES:
-        heading = title or heading
-        if code:
-            yield pytest.param(code, id=heading)
+    for document in (FOLDER / "README.md", *sorted((FOLDER / "docs").glob("*.md"))):
+        heading = ""
+        for title, code in HEADING_OR_EXAMPLE.findall(document.read_text()):
+            heading = title or heading
+            if code:
+                yield pytest.param(code, id=f"{document.name}: {heading}")
 
 
 @pytest.mark.parametrize("simulated_cluster", [{"kubevirt": True}], indirect=True)
@@ -30,4 +31,4 @@ def test_the_example_runs(code: str, simulated_cluster: SimulatedCluster, monkey
     simulated_cluster.add_virtual_machine("office", "files", on="node02")
     simulated_cluster.settle()
     monkeypatch.setenv("KUBECONFIG", os.fspath(simulated_cluster.kubeconfig))
-    exec(compile("import careen\n" + code, "README.md", "exec"), {"__name__": "example"})
+    exec(compile("import careen\n" + code, "the example", "exec"), {"__name__": "example"})

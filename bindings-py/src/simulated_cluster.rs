@@ -88,7 +88,13 @@ impl SimulatedCluster {
     }
 }
 
-async fn start(kubevirt: bool, eviction_strategy: Option<String>, scale: f64, seed: u64) -> Result<Running, Error> {
+async fn start(
+    kubevirt: bool,
+    eviction_strategy: Option<String>,
+    scale: f64,
+    seed: u64,
+    still: bool,
+) -> Result<Running, Error> {
     let audit = Arc::new(Mutex::new(Vec::new()));
     let told = audit.clone();
     let mut options = Options { authorization: Authorization::Rbac, ..Options::new(Clock::system(), seed) };
@@ -103,18 +109,28 @@ async fn start(kubevirt: bool, eviction_strategy: Option<String>, scale: f64, se
     if kubevirt {
         builder = builder.kubevirt(eviction_strategy.as_deref());
     }
+    if still {
+        builder = builder.still();
+    }
     Ok(Running { cluster: builder.start().await?, audit, server: tokio::sync::Mutex::default() })
 }
 
 #[pymethods]
 impl SimulatedCluster {
     #[new]
-    fn new(py: Python<'_>, kubevirt: bool, eviction_strategy: Option<String>, scale: f64, seed: u64) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        kubevirt: bool,
+        eviction_strategy: Option<String>,
+        scale: f64,
+        seed: u64,
+        still: bool,
+    ) -> PyResult<Self> {
         if !(scale.is_finite() && scale > 0.0) {
             let message = format!("scale is {scale}: it has to be a positive number");
             return Err(Error::InvalidArgument { argument: "scale", message }.into());
         }
-        let running = block_on(py, start(kubevirt, eviction_strategy, scale, seed))?;
+        let running = block_on(py, start(kubevirt, eviction_strategy, scale, seed, still))?;
         Ok(Self { running: Mutex::new(Some(Arc::new(running))) })
     }
 

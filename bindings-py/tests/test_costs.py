@@ -21,39 +21,61 @@ NODES, PODS = 1_000, 30_000
 def large() -> Iterator[SimulatedCluster]:
     """A thousand nodes and thirty thousand pods, thirty of them on node02; no KubeVirt; and the user ``ci``, who may do
     what the ClusterRole for scripts says."""
-    with SimulatedCluster(3) as simulated:
-        for number in range(4, NODES + 1):
-            simulated.put("nodes", idle_node(f"node{number:02}"))
+    with SimulatedCluster(0, still=True) as simulated:
+        for namespace in (*NAMESPACES, "others"):
+            simulated.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        for number in range(1, NODES + 1):
+            simulated.put("nodes", node(f"node{number:02}"))
+        for number in range(ON_NODE):
+            simulated.put("pods", pod(NAMESPACES[number % 3], f"web-{number}", "node02", app="web"))
         for number in range(PODS - ON_NODE):
             namespace = (*NAMESPACES, "others")[number % 4]
-            simulated.put("pods", running_pod(namespace, f"other-{number}", f"node{4 + number % (NODES - 3):02}"))
+            simulated.put("pods", pod(namespace, f"other-{number}", f"node{3 + number % (NODES - 2):02}", app="other"))
         for namespace in NAMESPACES:
-            simulated.add_deployment(namespace, "web", ON_NODE // len(NAMESPACES), on="node02")
-            simulated.add_budget(namespace, "web", max_unavailable=3)
+            simulated.put("poddisruptionbudgets.policy", budget(namespace, "web", ON_NODE // len(NAMESPACES)))
         simulated.create((DEPLOY / "scripts-clusterrole.yaml").read_text())
         for binding in bindings("ci"):
             simulated.create(binding)
-        simulated.settle(120)
         yield simulated
 
 
-def idle_node(name: str) -> dict[str, Any]:
+def node(name: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        # Nobody plays its kubelet.
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+        "spec": {},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
     }
 
 
-def running_pod(namespace: str, name: str, node: str) -> dict[str, Any]:
+def pod(namespace: str, name: str, node: str, *, app: str) -> dict[str, Any]:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app, "uid": f"uid-of-{app}", "controller": True}
+    metadata = {"namespace": namespace, "name": name, "labels": {"app": app}, "ownerReferences": [owner]}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"namespace": namespace, "name": name, "labels": {"app": "other"}},
-        "spec": {"nodeName": node, "containers": [{"name": "other", "image": "other"}]},
+        "metadata": metadata,
+        # There is no kubelet that would end it: it goes at once.
+        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [{"name": app, "image": app}]},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def budget(namespace: str, app: str, allowed: int) -> dict[str, Any]:
+    """A budget whose controller has said how many may go."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"namespace": namespace, "name": app, "generation": 1},
+        "spec": {"selector": {"matchLabels": {"app": app}}, "maxUnavailable": allowed},
+        "status": {
+            "observedGeneration": 1,
+            "disruptionsAllowed": allowed,
+            "currentHealthy": allowed,
+            "desiredHealthy": 0,
+            "expectedPods": allowed,
+        },
     }
 
 

@@ -43,6 +43,8 @@ class SimulatedCluster:
     :param eviction_strategy: KubeVirt's cluster-wide one: ``"LiveMigrate"``.
     :param scale: everything takes that many times as long as in a real cluster.
     :param seed: decides everything that is random.
+    :param still: nothing happens by itself: there is no scheduler, no kubelet and no controller, and objects stay as you
+        :meth:`put` them. For clusters of thousands of pods.
     """
 
     def __init__(
@@ -53,13 +55,15 @@ class SimulatedCluster:
         eviction_strategy: str | None = None,
         scale: float = 0.05,
         seed: int = 0,
+        still: bool = False,
     ) -> None:
         names = _node_names(nodes)
         if not 0 <= seed < 2**64:
             raise invalid("seed", f"{seed} is not a number of 64 bits")
         if not 0 < scale <= _LARGEST_SCALE:
             raise invalid("scale", f"{scale} is not between 0 and {_LARGEST_SCALE}")
-        self._native = _careen.SimulatedCluster(kubevirt, text("eviction_strategy", eviction_strategy), scale, seed)
+        strategy = text("eviction_strategy", eviction_strategy)
+        self._native = _careen.SimulatedCluster(kubevirt, strategy, scale, seed, still)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         for each in names:
             self.add_node(each)

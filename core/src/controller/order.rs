@@ -225,10 +225,7 @@ impl OrderWorker {
         let mut left_behind = None;
         loop {
             let retry_at = match self.end_once(end, message, &mut left_behind).await {
-                Ok(()) => {
-                    self.acting.release_node().await;
-                    return Ended::Gone;
-                }
+                Ok(()) => return Ended::Gone,
                 Err(trouble) => self.acting.failed(trouble),
             };
             let status_at = self.write_status().await;
@@ -256,6 +253,7 @@ impl OrderWorker {
             let options = self.options.clone().or_else(|_| default_options())?;
             self.acting.let_go(&node, end == DrainEnd::Drained, &options, left_behind).await?;
         }
+        self.acting.release_node().await?;
         let Some(order) = self.look().1 else { return Ok(()) };
         let left = match (end, &self.acting.last) {
             (DrainEnd::Drained | DrainEnd::NodeGone, _) | (_, None) => 0,

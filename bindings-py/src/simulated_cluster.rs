@@ -48,7 +48,8 @@ fn user(name: Option<String>) -> User {
 }
 
 fn json(argument: &'static str, text: &str) -> Result<Value, Error> {
-    let invalid = |error: serde_json::Error| Error::InvalidArgument { argument, message: format!("{argument}: {error}") };
+    let invalid =
+        |error: serde_json::Error| Error::InvalidArgument { argument, message: format!("{argument}: {error}") };
     serde_json::from_str(text).map_err(invalid)
 }
 

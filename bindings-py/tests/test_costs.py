@@ -10,6 +10,7 @@ import pytest
 import careen
 from careen.models import DrainEnd
 from careen.testing import SimulatedCluster
+from still import budget, node, pod
 
 DEPLOY = pathlib.Path(__file__).parent.parent.parent / "deploy"
 NAMESPACES = ("blog", "forum", "shop")
@@ -37,46 +38,6 @@ def large() -> Iterator[SimulatedCluster]:
         for binding in bindings("ci"):
             simulated.create(binding)
         yield simulated
-
-
-def node(name: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
-        "spec": {},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-    }
-
-
-def pod(namespace: str, name: str, node: str, *, app: str) -> dict[str, Any]:
-    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": app, "uid": f"uid-of-{app}", "controller": True}
-    metadata = {"namespace": namespace, "name": name, "labels": {"app": app}, "ownerReferences": [owner]}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        # There is no kubelet that would end it: it goes at once.
-        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [{"name": app, "image": app}]},
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
-    }
-
-
-def budget(namespace: str, app: str, allowed: int) -> dict[str, Any]:
-    """A budget whose controller has said how many may go."""
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
-        "metadata": {"namespace": namespace, "name": app, "generation": 1},
-        "spec": {"selector": {"matchLabels": {"app": app}}, "maxUnavailable": allowed},
-        "status": {
-            "observedGeneration": 1,
-            "disruptionsAllowed": allowed,
-            "currentHealthy": allowed,
-            "desiredHealthy": 0,
-            "expectedPods": allowed,
-        },
-    }
 
 
 def bindings(user: str) -> Iterator[dict[str, Any]]:

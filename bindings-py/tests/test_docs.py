@@ -3,6 +3,8 @@
 import os
 import pathlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -32,3 +34,8 @@ def test_the_example_runs(code: str, simulated_cluster: SimulatedCluster, monkey
     simulated_cluster.settle()
     monkeypatch.setenv("KUBECONFIG", os.fspath(simulated_cluster.kubeconfig))
     exec(compile("import careen\n" + code, "the example", "exec"), {"__name__": "example"})
+
+
+def test_the_reference_is_of_these_sources() -> None:
+    made = subprocess.run([sys.executable, FOLDER / "reference"], capture_output=True, text=True, check=True).stdout
+    assert (FOLDER / "docs" / "reference.md").read_text() == made, "bindings-py/reference > bindings-py/docs/reference.md"

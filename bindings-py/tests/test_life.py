@@ -19,8 +19,9 @@ def test_a_node_goes_all_ways_out_of_service_and_back(simulated_cluster: Simulat
     simulated_cluster.add_budget("shop", "web", max_unavailable=1)
     simulated_cluster.add_virtual_machine("office", "files", on="node02")
     simulated_cluster.settle()
-    command = [sys.executable, "-W", "error", SCRIPT, "node02", "office/files", "--kubeconfig", simulated_cluster.kubeconfig]
-    ran = subprocess.run([*command, *way], capture_output=True, text=True, timeout=240)
+    command = [sys.executable, "-W", "error", str(SCRIPT), "node02", "office/files", *way]
+    command += ["--kubeconfig", simulated_cluster.kubeconfig]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "office/files has moved from" in ran.stdout and "Drained: 0 of 4 are left" in ran.stdout
     # The log of the engine, as Python's.

@@ -25,8 +25,8 @@ def deliver(level: str, target: str, file: str, line: int, time: float, message:
 def name_of(target: str) -> str:
     """``careen.drain.requests`` for ``careen_core::drain::requests``."""
     crate, *modules = target.split("::")
-    crates = {"careen_core": [], "careen_sim": ["sim"]}
-    return ".".join(["careen", *crates.get(crate, []), *modules])
+    parts = ["careen", "sim"] if crate == "careen_sim" else ["careen"]
+    return ".".join([*parts, *modules])
 
 
 # As is usual for libraries: who sets up no logging sees none.

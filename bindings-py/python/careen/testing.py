@@ -273,11 +273,14 @@ class SimulatedCluster:
     def settle(self, timeout: timedelta | float = 30.0) -> SimulatedCluster:
         """Waits until everything is there, runs and is ready; gives the cluster."""
         limit = _read.call_timeout(timeout)
-        deadline = time.monotonic() + limit
+        looked_at = time.monotonic()
+        deadline = looked_at + limit
         while missing := self._missing():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not settled within {limit:g} s: {missing}")
-            time.sleep(_LOOK_EVERY)
+            # A look at a large cluster takes its time: that is left to those who settle it.
+            time.sleep(max(_LOOK_EVERY, time.monotonic() - looked_at))
+            looked_at = time.monotonic()
         return self
 
     def _add(

@@ -5,9 +5,7 @@ use std::{fmt, path::PathBuf};
 use http::{HeaderValue, Uri};
 use kube::{
     Client, Config,
-    config::{
-        AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
-    },
+    config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext},
 };
 
 use super::{ConnectError, checked, reason};
@@ -41,7 +39,8 @@ impl Address {
         self.check()?;
         let here = || "here".to_owned();
         let authority = self.certificate_authority.as_ref().map(|path| path.to_string_lossy().into_owned());
-        let cluster = Cluster { server: Some(self.url.clone()), certificate_authority: authority, ..Cluster::default() };
+        let cluster =
+            Cluster { server: Some(self.url.clone()), certificate_authority: authority, ..Cluster::default() };
         let user = AuthInfo { token: self.token.clone().map(Into::into), ..AuthInfo::default() };
         let context = Context { cluster: here(), user: Some(here()), ..Context::default() };
         // kube reads certificates for kubeconfigs only; so it is given one.

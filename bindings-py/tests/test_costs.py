@@ -69,7 +69,8 @@ def test_a_cold_drain_in_a_large_cluster_costs_one_eviction_for_each_pod_and_a_h
     print(f"\n{len(ours)} requests: {kinds}")
     assert not [event for event in ours if event["responseStatus"]["code"] == 403]
     assert len(set(large.evicted())) == kinds["create pods"] == ON_NODE
-    assert len(ours) <= ON_NODE + 15 + 2 * len(NAMESPACES)
+    # On a slow machine the node Lease is renewed.
+    assert len(ours) - kinds["update leases"] <= ON_NODE + 15 + 2 * len(NAMESPACES)
 
 
 def test_without_the_clusterrole_the_right_is_named(simulated_cluster: SimulatedCluster) -> None:

@@ -13,7 +13,7 @@ from careen.testing import SimulatedCluster
 from still import node, pod
 
 NODES = [f"node{number:03}" for number in range(1, 101)]
-PODS = 10
+PODS = 4
 LIMIT = 0.01
 
 

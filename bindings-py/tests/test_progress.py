@@ -21,7 +21,7 @@ def test_the_bar_says_how_far_it_is_and_what_is_in_the_way() -> None:
     event = dataclasses.replace(DrainEvent.from_dict(SAMPLES["DrainEvent"]), progress=DrainProgress(8, 4, 1, 50))
     quiet = dataclasses.replace(event, trouble=None, workloads=())
     assert line("node02", quiet) == f"node02 [{'#' * 12}{'-' * 12}] 4/8 {event.phase}"
-    assert line("node02", dataclasses.replace(event, trouble=None)).endswith("stuck: SeveralBudgets)")
+    assert line("node02", dataclasses.replace(event, trouble=None)).endswith("stuck: Forbidden)")
     assert event.trouble is not None
     assert line("node02", event).endswith(f"({event.trouble.message})")
     maintenance = dataclasses.replace(

@@ -10,6 +10,7 @@
 //! | `door`, `tls` | where HTTP is answered, and TLS |
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
 //! | `rest` | the REST service |
+//! | `notify` | call-backs: what becomes of maintenances is told to a receiver |
 //! | `auth` | who calls, and what they may do |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
@@ -28,6 +29,7 @@ mod error;
 pub mod guard;
 pub mod health;
 mod identity;
+mod notify;
 mod parts;
 mod prerequisites;
 pub mod rest;

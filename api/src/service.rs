@@ -5,7 +5,7 @@ use std::time::Duration;
 use careen_core::{
     clock::Clock,
     cluster::Cluster,
-    controller::{Controller, Settings},
+    controller::{Controller, Delivery, Settings},
     metrics::Metrics,
     operation::Operations,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Service {
     pub(crate) settings: Settings,
     /// Who calls, and what they may do.
     pub(crate) auth: Auth,
+    /// Who is told what becomes of maintenances.
+    pub(crate) delivery: Option<Delivery>,
     /// Where HTTP is answered.
     pub(crate) door: Door,
 }
@@ -41,13 +43,13 @@ pub(crate) struct Service {
 impl Service {
     /// Starts its parts, and gives what they see of the cluster.
     pub(crate) fn start(self, parts: &mut Parts, shutdown: &Shutdown) -> Cluster {
-        let Self { client, metrics, settings, auth, door } = self;
+        let Self { client, metrics, settings, auth, delivery, door } = self;
         let cluster = Cluster::with_orders(client.clone(), &settings.namespace, metrics);
         let identity = &settings.identity;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, "listening on {}", door.url());
         let (clock, own_pod) = (Clock::system(), settings.own_pod.clone());
         let operations = Operations::new(cluster.clone(), clock, &*settings.namespace, &*settings.drain_taint_key);
-        let controller = Controller::new(cluster.clone(), settings, clock);
+        let controller = Controller::new(cluster.clone(), settings, clock).telling(delivery);
         parts.start("controller", controller.run(shutdown.requested()));
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), Limits::default());

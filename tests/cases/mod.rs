@@ -15,6 +15,7 @@ mod python;
 mod record;
 mod requests;
 mod rest;
+mod rest_access;
 mod restart;
 mod rights;
 mod virtual_machines;
@@ -106,6 +107,7 @@ const TOGETHER: &[Named] = cases![
     rest::a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordoned,
     rest::a_cancelled_drain_leaves_the_node_cordoned,
     rest::the_roles_for_users_fit_the_operations,
+    rest_access::a_viewer_changes_nothing_by_any_route,
 ];
 
 /// What counts all requests, or stops `careen serve`: one at a time, after the others.
@@ -114,6 +116,7 @@ const ALONE: &[Named] = cases![
     requests::a_budget_of_one_is_asked_once_a_pod,
     requests::an_idle_careen_asks_for_nothing,
     requests::health_and_metrics_are_served,
+    rest_access::reading_costs_one_review_of_a_token_and_of_each_right_in_ten_seconds,
     restart::a_killed_careen_goes_on_where_it_was,
     restart::a_finalizer_removed_while_careen_was_down,
     restart::a_maintenance_deleted_while_careen_was_down,

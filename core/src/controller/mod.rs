@@ -8,6 +8,7 @@
 //! | `worker` | one accepted maintenance, from its start to its end |
 //! | `steps`, `stop` | how its node goes out of service, and comes back |
 //! | `report` | how a maintenance tells people how it is doing |
+//! | `call_back`, `courier` | what is told to other programs, and how it is delivered |
 //! | `order` | one drain order, from its start to its outcome |
 //! | `process` | one drain in somebody's own process |
 //! | `orphans` | records on nodes whose maintenance or order is gone |
@@ -18,7 +19,9 @@
 //! same cluster then gives the same history. None of them is always ready, so that each gets its turn.
 
 mod acting;
+mod call_back;
 mod context;
+mod courier;
 mod election;
 mod news;
 mod order;
@@ -33,12 +36,13 @@ mod stop;
 mod supervisor;
 mod worker;
 
+pub use call_back::{CallBack, Deliver, Delivery, Undelivered};
 pub use context::Settings;
 pub use election::Controller;
 pub use news::News;
 pub use process::{DrainHere, DrainReport, ProcessDrain};
 
-use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status};
+use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status, transition};
 
 #[cfg(test)]
 mod tests;

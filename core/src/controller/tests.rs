@@ -1,5 +1,6 @@
 //! The whole controller against an API server in memory, in paused time.
 
+mod call_backs;
 mod operations;
 mod orders;
 mod process;

@@ -8,6 +8,7 @@
 //! | `identity` | names and UIDs |
 //! | `node`, `pod`, `budget`, `scheduling`, `virtual_machine` | Kubernetes' and KubeVirt's objects, trimmed |
 //! | `maintenance` | the `NodeMaintenance` resource |
+//! | `notice` | what somebody is to be told about it, and what became of its node's VMs |
 //! | `drain_options` | what a drain may do |
 //! | `drain_order` | a drain that was ordered over the network |
 //! | `record`, `taint` | what was done to a node |
@@ -20,6 +21,7 @@ mod drain_order;
 mod identity;
 mod maintenance;
 mod node;
+mod notice;
 mod pod;
 mod record;
 mod scheduling;
@@ -42,6 +44,7 @@ pub use maintenance::{
     Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Phase, Ticket, custom_resource_definition,
 };
 pub use node::{Node, NodeCondition, Readiness};
+pub use notice::{Moved, Notice, NoticeEvent, Notices, Report, Stopped};
 pub use pod::{Deletion, Owner, Pod, PodPhase};
 pub use record::{Actor, ActorKind, Record, RecordFault, RecordReading, UnreadableRecord};
 pub use scheduling::{Resources, Scheduling};

@@ -9,6 +9,7 @@
 //! | `virtual_machine_instance` | a VM that runs |
 //! | `migration` | a live migration |
 //! | `maintenance` | a `NodeMaintenance` |
+//! | `report` | what has come of a maintenance |
 //! | `drain` | a drain |
 //! | `plan` | what would happen |
 //! | `verdict` | what becomes of a workload, and what is in its way |
@@ -23,6 +24,7 @@ mod maintenance;
 mod migration;
 mod node;
 mod plan;
+mod report;
 mod verdict;
 mod virtual_machine_instance;
 mod workload;
@@ -47,6 +49,7 @@ pub use maintenance::{MaintenancePhaseView, MaintenanceView};
 pub use migration::{MigrationView, WaitView, WaitsForKind};
 pub use node::{ActingView, ConditionStatus, ConditionView, DrainReference, MaintenanceReference, NodeView, TaintView};
 pub use plan::{PlanEntryView, PlanView, RefusalView};
+pub use report::ReportView;
 pub use verdict::{BlockView, VerdictKind, VerdictView};
 pub use virtual_machine_instance::{StrategyOrigin, VirtualMachineInstanceView};
 pub use workload::{OwnerView, WorkloadKindView, WorkloadStateKind, WorkloadView};

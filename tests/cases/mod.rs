@@ -11,6 +11,7 @@ mod maintenance;
 mod measured;
 mod node_lease;
 mod pods;
+mod python;
 mod record;
 mod requests;
 mod rest;
@@ -54,6 +55,9 @@ const WITHOUT_CAREEN: &[Named] = cases![
     command_line::a_missing_kubeconfig_is_one_sentence,
     command_line::a_kubeconfig_that_points_nowhere_is_one_sentence,
 ];
+
+/// Those of the Python package, whose controllers lead where no `careen serve` does.
+const PYTHON: &[Named] = cases![python::the_whole_life_blocking, python::the_whole_life_in_asyncio,];
 
 /// What can run side by side.
 const TOGETHER: &[Named] = cases![
@@ -134,8 +138,9 @@ pub fn run(kind: Kind) -> ExitCode {
     // To look back at a part of the run would blame Careen for what was left out.
     let is_whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
     // Which cases run together, whether they need `careen serve`, and whether they are left out.
-    let groups: [(&[Named], bool, bool, bool); 5] = [
+    let groups: [(&[Named], bool, bool, bool); 6] = [
         (WITHOUT_CAREEN, true, false, false),
+        (PYTHON, false, false, python::interpreter().is_none()),
         (TOGETHER, true, true, false),
         (ALONE, false, true, false),
         (MEASURED, false, true, true),

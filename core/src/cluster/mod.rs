@@ -31,7 +31,7 @@ use kube::Client;
 use tokio::{sync::broadcast, task::JoinSet};
 
 pub use apply::{Concerned, Kept, Part};
-pub use connect::{ConnectError, Connection, client_on};
+pub use connect::{Address, ConnectError, Connection, client_on};
 pub use shared::WatchState;
 use shared::{Shared, WatchStates};
 pub use snapshot::{Snapshot, View};

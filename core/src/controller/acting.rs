@@ -93,11 +93,13 @@ impl Acting {
         cached.map(|cached| cached.resource_version.clone()).unwrap_or_default()
     }
 
-    /// Takes up the answer to a write; if the watch has moved on meanwhile, what it shows counts.
+    /// Takes up the answer to a write; if the watch has moved on meanwhile, what it shows counts, unless that is an
+    /// earlier write of ours.
     pub(super) fn wrote_node(&mut self, from: &str, written: Node) {
-        if self.cached_node_version() == from {
+        let cached = self.cached_node_version();
+        if cached == from || self.own_node.has_been(&cached) {
             let version = written.resource_version.clone();
-            self.own_node.wrote(from, &version, written);
+            self.own_node.wrote(&cached, &version, written);
         }
     }
 
@@ -127,32 +129,35 @@ impl Acting {
                 Ok(())
             }
             Err(error) => {
-                let reason = match &error {
-                    NodeLeaseError::HeldBy { node, holder, .. } => {
-                        // It is looked at again and again; that is found once.
-                        if self.trouble.as_ref().is_none_or(|trouble| trouble.reason != TroubleReason::NodeLeaseHeld) {
-                            self.lease_errors = self.lease_errors.saturating_add(1);
-                        }
-                        // Not until when: that changes with each renewal, and the status with it.
-                        let message = format!("node {node} is held by {holder}: wait until it is done with the node");
-                        return Err(Trouble::new(TroubleReason::NodeLeaseHeld, message));
-                    }
-                    NodeLeaseError::NamespaceMissing { .. } => TroubleReason::NamespaceMissing,
-                    NodeLeaseError::Forbidden { .. } => TroubleReason::Forbidden,
-                    NodeLeaseError::Request { .. } => TroubleReason::ApiServerUnavailable,
-                };
-                Err(Trouble::new(reason, error.to_string()))
+                let trouble = trouble_with_lease(&error);
+                let is_held = |trouble: &Trouble| trouble.reason == TroubleReason::NodeLeaseHeld;
+                // It is looked at again and again; that is found once.
+                if is_held(&trouble) && !self.trouble.as_ref().is_some_and(is_held) {
+                    self.lease_errors = self.lease_errors.saturating_add(1);
+                }
+                Err(trouble)
             }
         }
     }
 
-    /// Lets the node Lease go; if that fails it lapses by itself.
-    pub(super) async fn release_node(&mut self) {
-        if let Some(held) = self.lease.take()
-            && let Err(error) = held.lease.release().await
-        {
+    /// Lets the node Lease go, also one from before a restart. On an error, try again: others wait for it, until it lapses
+    /// by itself.
+    pub(super) async fn release_node(&mut self) -> Result<(), Trouble> {
+        let (released, is_kept) = if let Some(held) = &mut self.lease {
+            (held.lease.release().await, held.lease.is_held())
+        } else {
+            let (client, clock) = (self.context.cluster.client().clone(), self.context.clock);
+            (NodeLease::release_left_behind(client, clock, &self.node, self.actor.lease_holder()).await, true)
+        };
+        if let Err(error) = released {
+            let trouble = trouble_with_lease(&error);
+            if is_kept && trouble.reason == TroubleReason::ApiServerUnavailable {
+                return Err(trouble);
+            }
             tracing::warn!(actor = self.actor.name, %error, "the node Lease was not released; it lapses by itself");
         }
+        self.lease = None;
+        Ok(())
     }
 
     /// The record that the node should carry for a drain.
@@ -224,7 +229,8 @@ impl Acting {
         {
             *left_behind = Some(take_back(&self.context.cluster, &self.node, &record, options).await);
         }
-        self.say(if is_done { DrainStage::Completed } else { DrainStage::Ended }).await?;
+        let said = self.say_of(&node, if is_done { DrainStage::Completed } else { DrainStage::Ended }).await?;
+        let node = said.unwrap_or(node);
         // The record goes last: what is not done before it goes would never be done.
         let from = self.cached_node_version();
         let forgotten =
@@ -245,14 +251,20 @@ impl Acting {
     /// The node conditions.
     pub(super) async fn say(&mut self, stage: DrainStage) -> Result<(), Trouble> {
         let Some(node) = self.snapshot().node(&self.node).cloned() else { return Ok(()) };
+        self.say_of(&node, stage).await.map(drop)
+    }
+
+    /// The same, of the node as it is known to be. Gives it as it is then, if that has changed something.
+    async fn say_of(&mut self, node: &Node, stage: DrainStage) -> Result<Option<Node>, Trouble> {
         let wanted = Lifecycle { actor: &self.actor, drain: stage };
         let from = self.cached_node_version();
         let client = self.context.cluster.client();
-        let written = node::set_conditions(client, &node, Some(&wanted), self.now()).await;
-        if let Some(written) = written.map_err(|error| trouble_with_node(&error))? {
-            self.wrote_node(&from, written);
+        let written = node::set_conditions(client, node, Some(&wanted), self.now()).await;
+        let written = written.map_err(|error| trouble_with_node(&error))?;
+        if let Some(written) = &written {
+            self.wrote_node(&from, written.clone());
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Nothing is asked to leave before every kind is known: one that came late (KubeVirt) and is not listed yet would
@@ -350,6 +362,21 @@ pub(super) async fn lease_changed(held: Option<&mut HeldNode>) {
         // Its task has ended, and said before what became of the Lease.
         std::future::pending::<()>().await;
     }
+}
+
+/// What went wrong with the node Lease, as a trouble of whoever acts on the node.
+fn trouble_with_lease(error: &NodeLeaseError) -> Trouble {
+    let reason = match error {
+        NodeLeaseError::HeldBy { node, holder, .. } => {
+            // Not until when: that changes with each renewal, and the status with it.
+            let message = format!("node {node} is held by {holder}: wait until it is done with the node");
+            return Trouble::new(TroubleReason::NodeLeaseHeld, message);
+        }
+        NodeLeaseError::NamespaceMissing { .. } => TroubleReason::NamespaceMissing,
+        NodeLeaseError::Forbidden { .. } => TroubleReason::Forbidden,
+        NodeLeaseError::Request { .. } => TroubleReason::ApiServerUnavailable,
+    };
+    Trouble::new(reason, error.to_string())
 }
 
 /// What went wrong with a node, as a trouble of whoever acts on it.

@@ -108,7 +108,7 @@ impl Worker {
             }
             self.restore(object, &record).await?;
         }
-        self.acting.release_node().await;
+        self.acting.release_node().await?;
         let left_behind = left_behind.as_deref().unwrap_or_default();
         if let Some(at) = self.note_the_end(object, snapshot, left_behind).await? {
             return Ok(Gone::OnceToldOrAt(at));

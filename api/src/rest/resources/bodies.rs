@@ -1,13 +1,24 @@
 //! Bodies that several operations give.
 
+use std::borrow::Cow;
+
 use careen_core::{
     model::{Actor, NodeName},
     operation::NodeChanged,
     view::{NodeView, Views},
 };
 use serde::Serialize;
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
-use crate::rest::{Api, problem::Problem, schema::untyped};
+use crate::rest::{
+    Api,
+    problem::Problem,
+    schema::{packed_value, untyped},
+};
 
 untyped! {
     /// A node, with the maintenance and the drain that it has.
@@ -26,6 +37,30 @@ untyped! {
     VirtualMachineInstanceBody = "VirtualMachineInstance";
     /// A live migration.
     MigrationBody = "Migration";
+}
+
+/// A maintenance; for a dry run a plan.
+pub(super) struct MaintenanceOrPlanBody;
+
+impl PartialSchema for MaintenanceOrPlanBody {
+    fn schema() -> RefOr<Schema> {
+        let one_of = [MaintenanceBody::name(), PlanBody::name()];
+        let one_of = one_of.map(|name| json!({ "$ref": format!("#/components/schemas/{name}") }));
+        packed_value(json!({ "oneOf": one_of }))
+    }
+}
+
+impl ToSchema for MaintenanceOrPlanBody {
+    fn name() -> Cow<'static, str> {
+        "MaintenanceOrPlan".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((MaintenanceBody::name().into_owned(), MaintenanceBody::schema()));
+        schemas.push((PlanBody::name().into_owned(), PlanBody::schema()));
+        MaintenanceBody::schemas(schemas);
+        PlanBody::schemas(schemas);
+    }
 }
 
 /// What became of a node.

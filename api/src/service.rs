@@ -53,7 +53,8 @@ impl Service {
         parts.start("controller", controller.run(shutdown.requested()));
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), Limits::default());
-        let api = Api::new(operations, auth, clock, own_pod);
+        let api = Api::new(operations, auth, clock, own_pod, http_metrics.clone(), shutdown);
+        parts.start_beside(api.tell_what_happens());
         let router = health::router(cluster.clone(), &http_metrics).merge(rest::router(api, &frame));
         parts.start("HTTP server", door.answer_in(frame, router, shutdown.clone(), ANSWER_WITHIN));
         parts.start_beside(prerequisites::tell_when_ready(cluster.clone()));

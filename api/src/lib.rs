@@ -10,6 +10,7 @@
 //! | `door`, `tls` | where HTTP is answered, and TLS |
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
 //! | `rest` | the REST service |
+//! | `graphql` | GraphQL |
 //! | `auth` | who calls, and what they may do |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
@@ -25,6 +26,7 @@ mod crd;
 mod demo;
 mod door;
 mod error;
+mod graphql;
 pub mod guard;
 pub mod health;
 mod identity;
@@ -69,6 +71,7 @@ fn run(command: Command) -> Result<(), Error> {
         }
         Command::Crd => crd::print(),
         Command::Openapi => rest::openapi::print(),
+        Command::Schema => graphql::schema::print(),
     }
 }
 

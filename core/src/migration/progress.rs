@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -64,7 +65,7 @@ pub enum WaitsFor {
 }
 
 /// A place in KubeVirt's queue of migrations. The order among equals is not that of creation, so it is an estimate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueuePlace {
     /// Migrations that were made earlier and wait too.

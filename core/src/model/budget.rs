@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::policy::v1;
 use kube::core::{Selector, SelectorExt};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ObjectKey, Pod, Uid};
@@ -40,7 +41,7 @@ pub struct Budget {
 }
 
 /// `spec.unhealthyPodEvictionPolicy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum UnhealthyPodEvictionPolicy {
     /// An unready pod may go only while enough others are healthy.
     #[default]

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, ActorKind, Blocking, DrainSpec, NodeName, Trouble, Uid};
@@ -49,7 +50,7 @@ pub struct DrainRequest {
 }
 
 /// That a drain is to end before it is done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelRequest {
     /// Who wants it, as far as the service knows.
@@ -87,7 +88,7 @@ pub struct DrainStatus {
 }
 
 /// How a drain ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainOutcome {
     /// In which way.
@@ -108,7 +109,7 @@ pub struct DrainOutcome {
 }
 
 /// The ways in which a drain ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum DrainEnd {
     /// Nothing is left on the node that had to leave.
     Drained,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{NodeName, ObjectKey, Scheduling, Uid};
@@ -59,7 +60,7 @@ pub struct Owner {
 }
 
 /// `status.phase` of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum PodPhase {
     /// Accepted, not running yet.
     Pending,

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use kube::api::DynamicObject;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub enum EvictionStrategy {
 }
 
 /// `status.phase` of a VMI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum VmiPhase {
     /// `Pending`, `Scheduling`, `Scheduled` or none yet: the VM is still starting.
     Starting,

@@ -1,5 +1,6 @@
 //! The order in which workloads leave: what others need to leave goes later.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// When a workload leaves: those of a tier start when the tiers before it have left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum Tier {
     /// VMs and ordinary pods.
     First,

@@ -1,5 +1,6 @@
 //! The plan of a node: what would happen to each of its workloads, in the order in which they would leave.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -42,7 +43,7 @@ pub struct Entry {
 }
 
 /// Something worth knowing that blocks nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Warning {
     /// Which kind.
@@ -52,7 +53,7 @@ pub struct Warning {
 }
 
 /// The kinds of warnings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum WarningReason {
     /// No other node seems to have room for the workload (an estimate).
     MayNotFit,
@@ -65,8 +66,9 @@ pub enum WarningReason {
 }
 
 /// How many workloads get which verdict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "PlanCounts")]
 pub struct Counts {
     /// Stay, and are no work.
     pub skip: usize,

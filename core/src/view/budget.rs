@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BlockView, Views};
@@ -11,7 +12,8 @@ use crate::{
 };
 
 /// A `PodDisruptionBudget`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Budget")]
 #[serde(rename_all = "camelCase")]
 pub struct BudgetView {
     /// Its namespace.

@@ -1,6 +1,7 @@
 //! A drain, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BlockView, Views};
@@ -14,7 +15,8 @@ use crate::{
 };
 
 /// A drain of a node: ordered over the network, or in somebody's process.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Drain")]
 #[serde(rename_all = "camelCase")]
 pub struct DrainView {
     /// Tells it from others.
@@ -48,7 +50,8 @@ pub struct DrainView {
 }
 
 /// How far a drain has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "DrainProgress")]
 #[serde(rename_all = "camelCase")]
 pub struct DrainProgressView {
     /// How many workloads had or have to leave.
@@ -62,7 +65,8 @@ pub struct DrainProgressView {
 }
 
 /// Where a drain stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "DrainPhase")]
 pub enum DrainPhaseView {
     /// No leader has taken it up yet.
     Ordered,

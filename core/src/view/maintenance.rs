@@ -1,6 +1,7 @@
 //! A `NodeMaintenance`, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ConditionView, Views};
@@ -10,7 +11,8 @@ use crate::{
 };
 
 /// A `NodeMaintenance`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Maintenance")]
 #[serde(rename_all = "camelCase")]
 pub struct MaintenanceView {
     /// Its name.
@@ -60,7 +62,8 @@ pub struct MaintenanceView {
 }
 
 /// Where a maintenance stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "MaintenancePhase")]
 pub enum MaintenancePhaseView {
     /// Nobody has decided yet: no controller has taken it up.
     Undecided,

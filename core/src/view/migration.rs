@@ -1,6 +1,7 @@
 //! A live migration, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Views;
@@ -13,7 +14,8 @@ use crate::{
 };
 
 /// A migration of a VM.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Migration")]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationView {
     /// Its namespace.
@@ -53,7 +55,8 @@ pub struct MigrationView {
 }
 
 /// What a migration waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MigrationWait")]
 #[serde(rename_all = "camelCase")]
 pub struct WaitView {
     /// In a word.
@@ -65,7 +68,8 @@ pub struct WaitView {
 }
 
 /// What a migration waits for, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "MigrationWaitsFor")]
 pub enum WaitsForKind {
     /// KubeVirt's back-off after a failure.
     Backoff,

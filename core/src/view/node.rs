@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{DrainPhaseView, MaintenancePhaseView, Views};
@@ -13,7 +14,8 @@ use crate::{
 };
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Node")]
 #[serde(rename_all = "camelCase")]
 pub struct NodeView {
     /// Its name.
@@ -59,7 +61,8 @@ pub struct NodeView {
 }
 
 /// A taint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Taint")]
 #[serde(rename_all = "camelCase")]
 pub struct TaintView {
     /// Its key.
@@ -73,7 +76,8 @@ pub struct TaintView {
 }
 
 /// A condition of a node or a maintenance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Condition")]
 #[serde(rename_all = "camelCase")]
 pub struct ConditionView {
     /// Its type.
@@ -90,7 +94,7 @@ pub struct ConditionView {
 }
 
 /// The status of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum ConditionStatus {
     /// It is so.
     True,
@@ -101,7 +105,8 @@ pub enum ConditionStatus {
 }
 
 /// Who of Careen acts on a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Acting")]
 #[serde(rename_all = "camelCase")]
 pub struct ActingView {
     /// What kind of operation.
@@ -115,7 +120,7 @@ pub struct ActingView {
 }
 
 /// The maintenance of a node, in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MaintenanceReference {
     /// Its name.
@@ -135,7 +140,7 @@ pub struct MaintenanceReference {
 }
 
 /// The drain of a node, in short.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainReference {
     /// Its id.

@@ -1,5 +1,6 @@
 //! What would happen to a node, as people see it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{VerdictView, WorkloadKindView};
@@ -9,7 +10,8 @@ use crate::{
 };
 
 /// What would happen if the node were drained now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Plan")]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
     /// The node.
@@ -25,7 +27,8 @@ pub struct PlanView {
 }
 
 /// Why a node may not go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Refusal")]
 #[serde(rename_all = "camelCase")]
 pub struct RefusalView {
     /// A reason of the vocabulary.
@@ -35,7 +38,8 @@ pub struct RefusalView {
 }
 
 /// What would become of one workload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "PlanEntry")]
 #[serde(rename_all = "camelCase")]
 pub struct PlanEntryView {
     /// What it is.

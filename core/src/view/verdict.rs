@@ -1,12 +1,14 @@
 //! What becomes of a workload, and what is in its way, as people see it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict};
 
 /// What becomes of a workload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Verdict")]
 #[serde(rename_all = "camelCase")]
 pub struct VerdictView {
     /// In a word.
@@ -26,7 +28,7 @@ pub struct VerdictView {
 }
 
 /// What becomes of a workload, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum VerdictKind {
     /// It stays, and is no work left.
     Skip,
@@ -43,7 +45,8 @@ pub enum VerdictKind {
 }
 
 /// What is in a workload's way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Block")]
 #[serde(rename_all = "camelCase")]
 pub struct BlockView {
     /// Whether time can help.

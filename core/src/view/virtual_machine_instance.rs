@@ -1,5 +1,6 @@
 //! A VM that runs, as people see it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MigrationView, OwnerView, Views};
@@ -12,7 +13,8 @@ use crate::{
 };
 
 /// A `VirtualMachineInstance`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "VirtualMachineInstance")]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualMachineInstanceView {
     /// Its namespace.
@@ -52,7 +54,7 @@ pub struct VirtualMachineInstanceView {
 }
 
 /// Where an eviction strategy comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub enum StrategyOrigin {
     /// The VMI itself.
     VirtualMachineInstance,

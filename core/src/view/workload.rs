@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BlockView, BudgetView, VerdictView, Views, VirtualMachineInstanceView, acting::ActingDrain};
@@ -13,7 +14,8 @@ use crate::{
 };
 
 /// A pod, or a VM with its launcher pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Workload")]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadView {
     /// UID of the pod.
@@ -51,7 +53,8 @@ pub struct WorkloadView {
 }
 
 /// What a workload is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "WorkloadKind")]
 pub enum WorkloadKindView {
     /// An ordinary pod.
     Pod,
@@ -60,7 +63,8 @@ pub enum WorkloadKindView {
 }
 
 /// How far a drain has got with a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[schemars(rename = "WorkloadState")]
 pub enum WorkloadStateKind {
     /// It stays.
     Skipped,
@@ -75,7 +79,8 @@ pub enum WorkloadStateKind {
 }
 
 /// Who made an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Owner")]
 #[serde(rename_all = "camelCase")]
 pub struct OwnerView {
     /// Its API version.

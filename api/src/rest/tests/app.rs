@@ -12,7 +12,9 @@ use tower::ServiceExt;
 use super::kubernetes::Kubernetes;
 use crate::{
     auth::Auth,
+    graphql::{self, GraphQl},
     rest::{Api, Frame, HttpMetrics, Limits, router},
+    shutdown::Shutdown,
 };
 
 /// The service, with an operator's token `admin`, who may do everything.
@@ -42,8 +44,15 @@ impl TestApp {
         let frame = Frame::new(auth.clone(), http_metrics.clone(), limits);
         let operations = Operations::new(cluster, Clock::system(), "careen", names::DRAIN_TAINT_KEY);
         let api = Api::new(operations, auth, Clock::system(), None);
-        let service = frame.around(router(api, &frame).merge(beside));
+        let graphql =
+            GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), Shutdown::default()).unwrap();
+        let service = frame.around(router(api, &frame).merge(graphql.router()).merge(beside));
         Self { kubernetes, http_metrics, service }
+    }
+
+    /// The service, for whoever brings a connection.
+    pub(crate) fn service(&self) -> Router {
+        self.service.clone()
     }
 
     /// The answer to a request.

@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod control_plane_nodes;
 mod definition;
+mod graphql;
 mod harness;
 mod maintenance;
 mod measured;
@@ -102,6 +103,8 @@ const TOGETHER: &[Named] = cases![
     rest::a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordoned,
     rest::a_cancelled_drain_leaves_the_node_cordoned,
     rest::the_roles_for_users_fit_the_operations,
+    graphql::what_is_stuck_and_why,
+    graphql::what_would_happen_if_a_node_were_drained,
 ];
 
 /// What counts all requests, or stops `careen serve`: one at a time, after the others.

@@ -10,6 +10,7 @@ use async_graphql::{
 };
 
 use super::{connection::FIRST, limits::Limits};
+use crate::rest::MAX_BODY;
 
 /// What a field costs, in objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,8 @@ impl Weight {
 /// Why a document is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TooMuch {
+    #[error("the document has more than {0} bytes")]
+    Bytes(usize),
     #[error("the document has more than {0} words and signs")]
     Tokens(usize),
     #[error("brackets are nested more than {0} deep")]
@@ -118,6 +121,9 @@ pub(super) enum TooMuch {
 pub(super) fn check_text(text: &str, limits: &Limits) -> Result<(), TooMuch> {
     let (mut tokens, mut depth, mut directives) = (0_usize, 0_usize, 0_u64);
     let bytes = text.as_bytes();
+    if bytes.len() > MAX_BODY {
+        return Err(TooMuch::Bytes(MAX_BODY));
+    }
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -155,7 +161,8 @@ fn is_of_word(byte: u8) -> bool {
 fn end_of_string(bytes: &[u8], begin: usize) -> usize {
     let rest = &bytes[begin..];
     if rest.starts_with(b"\"\"\"") {
-        let end = rest[3..].windows(3).position(|three| three == b"\"\"\"");
+        // In a block string only three quotes can be escaped.
+        let end = rest[2..].windows(4).position(|four| four[0] != b'\\' && four.ends_with(b"\"\"\""));
         return end.map_or(bytes.len(), |end| begin + end + 6);
     }
     let mut escaped = true;

@@ -85,7 +85,11 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result
 }
 
 fn too_expensive(too_much: &TooMuch) -> ServerError {
-    refused_at(&Problem::new(Reason::TOO_EXPENSIVE, too_much), None)
+    let reason = match too_much {
+        TooMuch::Cycle(_) | TooMuch::SeveralStreams => Reason::INVALID,
+        _ => Reason::TOO_EXPENSIVE,
+    };
+    refused_at(&Problem::new(reason, too_much), None)
 }
 
 /// The error of a request of which nothing ran.

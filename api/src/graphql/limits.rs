@@ -16,7 +16,7 @@ pub(crate) struct Limits {
     pub(super) aliases: u64,
     /// Directives.
     pub(super) directives: u64,
-    /// Objects of an answer: all of 100 nodes with 30 workloads each, their budgets and VMs. It takes a tenth of a second.
+    /// Objects of an answer: 100 nodes with 30 workloads each, and of each its budgets, its VM and its migration.
     pub(super) cost: u64,
     /// Whether the schema may be asked for.
     pub(super) introspection: bool,
@@ -31,7 +31,7 @@ impl Default for Limits {
             fields: 1000,
             aliases: 50,
             directives: 50,
-            cost: 10_000,
+            cost: 15_000,
             introspection: true,
         }
     }

@@ -10,10 +10,7 @@ use async_graphql::{
     Error,
     dynamic::{FieldValue, Subscription, SubscriptionField, SubscriptionFieldFuture, TypeRef},
 };
-use careen_core::{
-    cluster::{Changes, Concerned},
-    model::NodeName,
-};
+use careen_core::cluster::{Changes, Concerned};
 use futures::{Stream, StreamExt, stream};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -51,11 +48,6 @@ pub(super) struct Streams<'a> {
 /// What a stream shows of one object.
 #[derive(Debug)]
 struct Seen<T>(Option<T>);
-
-/// Whether a change concerns that node.
-pub(super) fn concerns(concerned: &Concerned, node: &NodeName) -> bool {
-    concerned.concerns(node)
-}
 
 impl<'a> Streams<'a> {
     /// None yet.

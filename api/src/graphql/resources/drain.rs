@@ -13,11 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     auth::operations::migrations,
-    graphql::{
-        arguments::Nothing,
-        scene::Scene,
-        stream::{self, Streams},
-    },
+    graphql::{arguments::Nothing, scene::Scene, stream::Streams},
     rest::{Problem, rights_of_options},
 };
 
@@ -136,6 +132,6 @@ pub(in crate::graphql) fn subscription(streams: Streams<'_>) -> Streams<'_> {
         "The drain of a node: as it is, and then whenever the answer to what is asked changes. Null while there is none.",
         |OfNode { node }| [rights::get_node(node.as_str()), rights::list_pods(node)].concat(),
         |scene, OfNode { node }| scene.views.drain(node),
-        |concerned, OfNode { node }| stream::concerns(concerned, node),
+        |concerned, OfNode { node }| concerned.concerns(node),
     )
 }

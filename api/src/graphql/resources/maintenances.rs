@@ -13,12 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
-    graphql::{
-        arguments::Nothing,
-        connection::Paging,
-        scene::Scene,
-        stream::{self, Streams},
-    },
+    graphql::{arguments::Nothing, connection::Paging, scene::Scene, stream::Streams},
     rest::Problem,
 };
 
@@ -225,6 +220,6 @@ pub(in crate::graphql) fn subscription(streams: Streams<'_>) -> Streams<'_> {
          none; after a stop that says that the node is restored.",
         rights::list_maintenances,
         |scene, OfNode { node }| scene.views.maintenance_on(node),
-        |concerned, OfNode { node }| stream::concerns(concerned, node),
+        |concerned, OfNode { node }| concerned.concerns(node),
     )
 }

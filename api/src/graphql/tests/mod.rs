@@ -6,6 +6,7 @@ mod changes;
 mod contract;
 mod hostile;
 mod http;
+mod measured;
 mod nodes;
 mod permissions;
 mod questions;

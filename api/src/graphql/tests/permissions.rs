@@ -17,8 +17,7 @@ async fn nobody_is_answered_without_a_token() {
 #[tokio::test]
 async fn what_somebody_may_not_see_is_null_with_an_error_at_its_path() {
     let app = Simulated::start().await;
-    let query =
-        "{ nodes { nodes { name workloads { nodes { name } } maintenance { name } } } migrations { nodes { name } } }";
+    let query = "{ nodes(first: 10) { nodes { name workloads { nodes { name } } maintenance { name } } } migrations { nodes { name } } }";
     let answer = app.ask_as("lister", query, json!({})).await;
     let node = |name: &str| json!({ "name": name, "workloads": null, "maintenance": null });
     assert_eq!(answer["data"], json!({ "nodes": { "nodes": [node("node01"), node("node02")] }, "migrations": null }));
@@ -46,7 +45,7 @@ async fn each_kind_is_asked_for_once_however_many_objects_there_are() {
     let reviews = || app.reviews();
     app.data("{ __typename }").await;
     let before = reviews();
-    app.data("{ nodes { nodes { workloads { nodes { name } } maintenance { name } drain { id } plan { counts { evict } } } } }").await;
+    app.data("{ nodes(first: 10) { nodes { workloads { nodes { name } } maintenance { name } drain { id } plan { counts { evict } } } } }").await;
     // List nodes, pods and maintenances.
     assert_eq!(reviews() - before, 3);
 }

@@ -13,8 +13,8 @@ use crate::{
 
 /// A `PodDisruptionBudget`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Budget")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Budget")]
 pub struct BudgetView {
     /// Its namespace.
     pub namespace: String,

@@ -16,8 +16,8 @@ use crate::{
 
 /// A drain of a node: ordered over the network, or in somebody's process.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[schemars(rename = "Drain")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Drain")]
 pub struct DrainView {
     /// Tells it from others.
     pub id: Uid,
@@ -51,8 +51,8 @@ pub struct DrainView {
 
 /// How far a drain has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "DrainProgress")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "DrainProgress")]
 pub struct DrainProgressView {
     /// How many workloads had or have to leave.
     pub had_to_leave: usize,

@@ -12,8 +12,8 @@ use crate::{
 
 /// A `NodeMaintenance`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[schemars(rename = "Maintenance")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Maintenance")]
 pub struct MaintenanceView {
     /// Its name.
     pub name: String,

@@ -15,8 +15,8 @@ use crate::{
 
 /// A migration of a VM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Migration")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Migration")]
 pub struct MigrationView {
     /// Its namespace.
     pub namespace: String,
@@ -56,8 +56,8 @@ pub struct MigrationView {
 
 /// What a migration waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "MigrationWait")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Wait")]
 pub struct WaitView {
     /// In a word.
     pub kind: WaitsForKind,
@@ -69,7 +69,6 @@ pub struct WaitView {
 
 /// What a migration waits for, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-#[schemars(rename = "MigrationWaitsFor")]
 pub enum WaitsForKind {
     /// KubeVirt's back-off after a failure.
     Backoff,

@@ -15,8 +15,8 @@ use crate::{
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[schemars(rename = "Node")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Node")]
 pub struct NodeView {
     /// Its name.
     pub name: NodeName,
@@ -62,8 +62,8 @@ pub struct NodeView {
 
 /// A taint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Taint")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "NodeTaint")]
 pub struct TaintView {
     /// Its key.
     pub key: String,
@@ -77,8 +77,8 @@ pub struct TaintView {
 
 /// A condition of a node or a maintenance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Condition")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Condition")]
 pub struct ConditionView {
     /// Its type.
     #[serde(rename = "type")]
@@ -106,8 +106,8 @@ pub enum ConditionStatus {
 
 /// Who of Careen acts on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Acting")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Acting")]
 pub struct ActingView {
     /// What kind of operation.
     pub kind: ActorKind,

@@ -11,8 +11,8 @@ use crate::{
 
 /// What would happen if the node were drained now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Plan")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Plan")]
 pub struct PlanView {
     /// The node.
     pub node: NodeName,
@@ -28,8 +28,8 @@ pub struct PlanView {
 
 /// Why a node may not go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Refusal")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Refusal")]
 pub struct RefusalView {
     /// A reason of the vocabulary.
     pub reason: &'static str,
@@ -39,8 +39,8 @@ pub struct RefusalView {
 
 /// What would become of one workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "PlanEntry")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "PlanEntry")]
 pub struct PlanEntryView {
     /// What it is.
     pub kind: WorkloadKindView,

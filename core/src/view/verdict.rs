@@ -8,8 +8,8 @@ use crate::model::{Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDown
 
 /// What becomes of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Verdict")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Verdict")]
 pub struct VerdictView {
     /// In a word.
     pub verdict: VerdictKind,
@@ -46,8 +46,8 @@ pub enum VerdictKind {
 
 /// What is in a workload's way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Block")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Block")]
 pub struct BlockView {
     /// Whether time can help.
     pub class: BlockClass,

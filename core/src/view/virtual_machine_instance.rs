@@ -14,8 +14,8 @@ use crate::{
 
 /// A `VirtualMachineInstance`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "VirtualMachineInstance")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "VirtualMachineInstance")]
 pub struct VirtualMachineInstanceView {
     /// Its namespace.
     pub namespace: String,

@@ -15,8 +15,8 @@ use crate::{
 
 /// A pod, or a VM with its launcher pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Workload")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Workload")]
 pub struct WorkloadView {
     /// UID of the pod.
     pub uid: Uid,
@@ -64,7 +64,6 @@ pub enum WorkloadKindView {
 
 /// How far a drain has got with a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-#[schemars(rename = "WorkloadState")]
 pub enum WorkloadStateKind {
     /// It stays.
     Skipped,
@@ -80,8 +79,8 @@ pub enum WorkloadStateKind {
 
 /// Who made an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "Owner")]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Owner")]
 pub struct OwnerView {
     /// Its API version.
     pub api_version: String,

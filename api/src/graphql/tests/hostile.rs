@@ -35,7 +35,7 @@ fn attacks() -> Vec<(&'static str, String, &'static str)> {
         ("fields 1,000 deep", nested("node(name:\"a\"){", "}", 1000), "brackets are nested"),
         ("lists 10,000 deep", format!("{{ nodes(first: {}{}) }}", "[".repeat(10_000), "]".repeat(10_000)), "brackets"),
         ("fields 19 deep", nested("node(name:\"a\"){", "}", 18), "nested 19 deep"),
-        ("10,000 aliases", format!("{{{}}}", repeated(10_000, |index| format!("a{index}:__typename "))), "words and signs"),
+        ("10,000 aliases", format!("{{{}}}", repeated(10_000, |index| format!("a{index}:__typename "))), "bytes"),
         ("200 aliases", format!("{{{}}}", repeated(200, |index| format!("a{index}:__typename "))), "200 aliases"),
         ("2,000 times the same field", format!("{{{}}}", "__typename ".repeat(2000)), "2000 fields"),
         ("a fragment in itself", fragments(1, "...F0"), "fragment F0 uses itself"),

@@ -200,6 +200,18 @@ impl FakeServer {
         self.store().watches.close(collection);
     }
 
+    /// From now on the watches of a collection tell nothing, until they are released.
+    pub(crate) fn hold_watches(&self, collection: &str) {
+        let mut store = self.store();
+        let version = store.version;
+        store.watches.hold(collection, version);
+    }
+
+    /// They tell what they have held back, and go on.
+    pub(crate) fn release_watches(&self) {
+        self.store().watches.release();
+    }
+
     /// Forgets what happened until now: a watch that wants to go on from there is told `410 Gone`.
     pub(crate) fn forget_history(&self) {
         let mut store = self.store();

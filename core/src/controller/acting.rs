@@ -127,32 +127,35 @@ impl Acting {
                 Ok(())
             }
             Err(error) => {
-                let reason = match &error {
-                    NodeLeaseError::HeldBy { node, holder, .. } => {
-                        // It is looked at again and again; that is found once.
-                        if self.trouble.as_ref().is_none_or(|trouble| trouble.reason != TroubleReason::NodeLeaseHeld) {
-                            self.lease_errors = self.lease_errors.saturating_add(1);
-                        }
-                        // Not until when: that changes with each renewal, and the status with it.
-                        let message = format!("node {node} is held by {holder}: wait until it is done with the node");
-                        return Err(Trouble::new(TroubleReason::NodeLeaseHeld, message));
-                    }
-                    NodeLeaseError::NamespaceMissing { .. } => TroubleReason::NamespaceMissing,
-                    NodeLeaseError::Forbidden { .. } => TroubleReason::Forbidden,
-                    NodeLeaseError::Request { .. } => TroubleReason::ApiServerUnavailable,
-                };
-                Err(Trouble::new(reason, error.to_string()))
+                let trouble = trouble_with_lease(&error);
+                let is_held = |trouble: &Trouble| trouble.reason == TroubleReason::NodeLeaseHeld;
+                // It is looked at again and again; that is found once.
+                if is_held(&trouble) && !self.trouble.as_ref().is_some_and(is_held) {
+                    self.lease_errors = self.lease_errors.saturating_add(1);
+                }
+                Err(trouble)
             }
         }
     }
 
-    /// Lets the node Lease go; if that fails it lapses by itself.
-    pub(super) async fn release_node(&mut self) {
-        if let Some(held) = self.lease.take()
-            && let Err(error) = held.lease.release().await
-        {
+    /// Lets the node Lease go, also one from before a restart. On an error, try again: others wait for it, until it lapses
+    /// by itself.
+    pub(super) async fn release_node(&mut self) -> Result<(), Trouble> {
+        let (released, is_kept) = if let Some(held) = &mut self.lease {
+            (held.lease.release().await, held.lease.is_held())
+        } else {
+            let (client, clock) = (self.context.cluster.client().clone(), self.context.clock);
+            (NodeLease::release_left_behind(client, clock, &self.node, self.actor.lease_holder()).await, true)
+        };
+        if let Err(error) = released {
+            let trouble = trouble_with_lease(&error);
+            if is_kept && trouble.reason == TroubleReason::ApiServerUnavailable {
+                return Err(trouble);
+            }
             tracing::warn!(actor = self.actor.name, %error, "the node Lease was not released; it lapses by itself");
         }
+        self.lease = None;
+        Ok(())
     }
 
     /// The record that the node should carry for a drain.
@@ -350,6 +353,21 @@ pub(super) async fn lease_changed(held: Option<&mut HeldNode>) {
         // Its task has ended, and said before what became of the Lease.
         std::future::pending::<()>().await;
     }
+}
+
+/// What went wrong with the node Lease, as a trouble of whoever acts on the node.
+fn trouble_with_lease(error: &NodeLeaseError) -> Trouble {
+    let reason = match error {
+        NodeLeaseError::HeldBy { node, holder, .. } => {
+            // Not until when: that changes with each renewal, and the status with it.
+            let message = format!("node {node} is held by {holder}: wait until it is done with the node");
+            return Trouble::new(TroubleReason::NodeLeaseHeld, message);
+        }
+        NodeLeaseError::NamespaceMissing { .. } => TroubleReason::NamespaceMissing,
+        NodeLeaseError::Forbidden { .. } => TroubleReason::Forbidden,
+        NodeLeaseError::Request { .. } => TroubleReason::ApiServerUnavailable,
+    };
+    Trouble::new(reason, error.to_string())
 }
 
 /// What went wrong with a node, as a trouble of whoever acts on it.

@@ -44,6 +44,19 @@ enum Round {
     Over(DrainEnd, &'static str),
 }
 
+/// What became of reading an order before anything is done because of it.
+enum FirstLook {
+    /// It is known as it is now.
+    There,
+    /// It was deleted, or another has taken its place.
+    Gone,
+    /// This replica stops.
+    Stopping,
+}
+
+/// What is said of an order that somebody deleted: nobody wants its drain any more, and nobody asks what became of it.
+const DELETED: &str = "its order was deleted";
+
 impl OrderWorker {
     pub(super) fn new(context: Context, order: &DrainOrder, options: Result<DrainOptions, Trouble>) -> Self {
         Self {
@@ -59,14 +72,18 @@ impl OrderWorker {
 
     /// Works until the order is over or this replica stops. `wake` tells of changes.
     pub(super) async fn run(mut self, wake: Arc<Notify>, mut stopping: watch::Receiver<bool>) -> Ended {
+        match self.first_look(&mut stopping).await {
+            FirstLook::There => {}
+            FirstLook::Gone => return self.end(DrainEnd::Cancelled, DELETED, &wake, &mut stopping).await,
+            FirstLook::Stopping => return Ended::Stopped,
+        }
         loop {
             if *stopping.borrow() {
                 self.acting.settle().await;
                 return Ended::Stopped;
             }
             let Some(order) = self.look().1 else {
-                // Deleted by force. Nobody wants this drain any more, and nobody asks what became of it.
-                return self.end(DrainEnd::Cancelled, "its order was deleted", &wake, &mut stopping).await;
+                return self.end(DrainEnd::Cancelled, DELETED, &wake, &mut stopping).await;
             };
             if order.is_finished() {
                 return Ended::Gone;
@@ -88,6 +105,30 @@ impl OrderWorker {
                 () = wake.notified() => {}
                 () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
                 _ = stopping.changed() => {}
+            }
+        }
+    }
+
+    /// Asks once for the order as it is now: the leader before this one may have ended it a moment ago.
+    async fn first_look(&mut self, stopping: &mut watch::Receiver<bool>) -> FirstLook {
+        loop {
+            let Some(cached) = self.look().1 else { return FirstLook::Gone };
+            let retry_at = match self.orders.get(&cached.name).await {
+                Ok(Some(current)) if *current.id() == self.id => {
+                    let version = current.resource_version.clone();
+                    if version != cached.resource_version {
+                        self.own_order.wrote(&cached.resource_version, &version, current);
+                    }
+                    return FirstLook::There;
+                }
+                Ok(_) => return FirstLook::Gone,
+                Err(error) => self.acting.failed(trouble_with_order(&error)),
+            };
+            let clock = self.acting.context.clock;
+            tokio::select! {
+                biased;
+                _ = stopping.changed() => return FirstLook::Stopping,
+                () = clock.sleep_until(retry_at) => {}
             }
         }
     }
@@ -225,10 +266,7 @@ impl OrderWorker {
         let mut left_behind = None;
         loop {
             let retry_at = match self.end_once(end, message, &mut left_behind).await {
-                Ok(()) => {
-                    self.acting.release_node().await;
-                    return Ended::Gone;
-                }
+                Ok(()) => return Ended::Gone,
                 Err(trouble) => self.acting.failed(trouble),
             };
             let status_at = self.write_status().await;
@@ -256,6 +294,7 @@ impl OrderWorker {
             let options = self.options.clone().or_else(|_| default_options())?;
             self.acting.let_go(&node, end == DrainEnd::Drained, &options, left_behind).await?;
         }
+        self.acting.release_node().await?;
         let Some(order) = self.look().1 else { return Ok(()) };
         let left = match (end, &self.acting.last) {
             (DrainEnd::Drained | DrainEnd::NodeGone, _) | (_, None) => 0,

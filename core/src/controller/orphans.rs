@@ -63,7 +63,7 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
     }
     let holder = record.actor.lease_holder();
     let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
-    let lease = lease.map_err(|error| error.to_string())?;
+    let mut lease = lease.map_err(|error| error.to_string())?;
     let key = &context.settings.drain_taint_key;
     let node = &node::read(client, node).await.map_err(|error| error.to_string())?;
     let record = match Record::read(node) {

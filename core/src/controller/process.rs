@@ -152,7 +152,10 @@ async fn run(
     acting.drain = None;
     acting.begin_anew();
     let left_behind = let_go(&mut acting, &node.uid, end, &options).await;
-    acting.release_node().await;
+    if let Err(trouble) = acting.release_node().await {
+        // Whoever called waits for the end.
+        tracing::warn!(message = trouble.message, "the node Lease was not released; it lapses by itself");
+    }
     report(&reporter, &acting);
     let left = acting.last.as_ref().map_or(0, |(_, progress)| progress.left().count());
     let left = if matches!(end, DrainEnd::Drained | DrainEnd::NodeGone) { 0 } else { left };

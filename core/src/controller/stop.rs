@@ -94,7 +94,7 @@ impl Worker {
             }
             self.restore(object, &record).await?;
         }
-        self.acting.release_node().await;
+        self.acting.release_node().await?;
         match requests::remove_finalizer(self.acting.context.cluster.client(), object).await {
             Ok(()) => {
                 self.acting.context.publisher.of_maintenance(object, News::RemovedMaintenance);

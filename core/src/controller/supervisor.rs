@@ -21,7 +21,7 @@ use super::{
     orphans::{self, Finding},
     requests::{self, WriteError, has_finalizer},
     status,
-    worker::Worker,
+    worker::{Ended, Worker},
 };
 use crate::{
     cluster::{Concerned, Snapshot},
@@ -42,6 +42,8 @@ pub(super) struct Supervisor {
     orders: BTreeMap<Uid, Member>,
     /// Orders that are being refused or forgotten, or were, by id: the cache may not show it yet.
     settled_orders: BTreeSet<(Uid, bool)>,
+    /// Orders that were carried out here, by id: the cache may not show that they have ended.
+    ended_orders: BTreeSet<Uid>,
     tasks: JoinSet<Done>,
     /// Refusals that are being written, or were, by UID and generation: the cache may not show them yet.
     refused: BTreeMap<Uid, Option<i64>>,
@@ -67,7 +69,7 @@ struct Member {
 /// A task that has ended.
 enum Done {
     Worker(Uid),
-    Order(Uid),
+    Order(Uid, Ended),
     SettledOrder((Uid, bool), Result<(), OrderWriteError>),
     Refusal(Uid, Result<(), WriteError>),
     Record(NodeName, Result<(), String>),
@@ -80,6 +82,7 @@ impl Supervisor {
             workers: BTreeMap::new(),
             orders: BTreeMap::new(),
             settled_orders: BTreeSet::new(),
+            ended_orders: BTreeSet::new(),
             tasks: JoinSet::new(),
             refused: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -189,11 +192,13 @@ impl Supervisor {
         let now = self.context.clock.now();
         let orders: Vec<_> = snapshot.drain_orders().cloned().collect();
         self.settled_orders.retain(|(id, _)| orders.iter().any(|order| order.id() == id));
+        self.ended_orders.retain(|id| orders.iter().any(|order| order.id() == id));
         for order in orders {
             if self.orders.contains_key(order.id()) {
                 continue;
             }
             match duty(&order, snapshot, now) {
+                Duty::CarryOut(_) if self.ended_orders.contains(order.id()) => {}
                 Duty::CarryOut(options) => self.carry_out(&order, options, stopping),
                 Duty::Keep(None) => {}
                 Duty::Keep(Some(at)) => self.retry_at = Some(self.retry_at.map_or(at, |retry| retry.min(at))),
@@ -220,7 +225,7 @@ impl Supervisor {
         let task = self.tasks.spawn(async move {
             let ended = worker.run(woken, stopping).await;
             tracing::debug!(drain = %id, ?ended, "a worker has ended");
-            Done::Order(id)
+            Done::Order(id, ended)
         });
         let member = Member { node: order.node().clone(), name: String::new(), wake, task: task.id() };
         self.orders.insert(order.id().clone(), member);
@@ -323,8 +328,11 @@ impl Supervisor {
                 self.workers.remove(&uid);
                 return Concerned::everything();
             }
-            Ok(Done::Order(id)) => {
+            Ok(Done::Order(id, ended)) => {
                 self.orders.remove(&id);
+                if ended == Ended::Gone {
+                    self.ended_orders.insert(id);
+                }
                 return Concerned::everything();
             }
             Ok(Done::Refusal(_, Ok(())) | Done::Record(_, Ok(())) | Done::SettledOrder(_, Ok(()))) => {}

@@ -145,8 +145,7 @@ impl NodeLease {
             ..OwnerReference::default()
         };
         let claimant = Claimant { holder: holder.into(), duration: DURATION, owner: Some(owner) };
-        let key = ObjectKey::new(NODE_LEASE_NAMESPACE, format!("node-{node}"));
-        let mut contender = Contender::new(client, clock, key, claimant);
+        let mut contender = Contender::new(client, clock, key_of(node), claimant);
         match contender.attempt(Expiry::ByWallClock).await {
             Ok(Outcome::Mine { sent }) => {
                 let (publisher, state) = watch::channel(NodeLeaseState::Held { until: sent + HELD_FOR });
@@ -180,18 +179,27 @@ impl NodeLease {
         self.state.borrow().is_held(Instant::now())
     }
 
-    /// Deletes the Lease if it is still ours, so that others can act on the node. On an error other than `HeldBy`, the
-    /// Lease lapses by itself.
-    pub async fn release(self) -> Result<(), NodeLeaseError> {
+    /// Deletes the Lease if it is still ours, so that others can act on the node; it is renewed no longer, whatever comes
+    /// of that. On an error other than `HeldBy`, try again; if nobody does, the Lease lapses by itself.
+    pub async fn release(&mut self) -> Result<(), NodeLeaseError> {
         self.task.abort();
         // The task lets go of it when it ends; a renewal of ours that is cut off is looked up before the Lease is deleted.
         let mut contender = self.contender.lock().await;
-        match contender.give_away(GiveAway::Delete).await {
-            Ok(None) => Ok(()),
-            Ok(Some(holder)) => {
-                Err(NodeLeaseError::HeldBy { node: self.node.clone(), holder, until: contender.expires_at() })
-            }
-            Err(error) => Err(failure(&self.node, error)),
+        give_away(&mut contender, &self.node).await
+    }
+
+    /// Deletes the Lease of a node that `holder` has from before a restart, and has no more use for. One request if it has
+    /// none.
+    pub async fn release_left_behind(
+        client: Client,
+        clock: Clock,
+        node: &NodeName,
+        holder: impl Into<String>,
+    ) -> Result<(), NodeLeaseError> {
+        let claimant = Claimant { holder: holder.into(), duration: DURATION, owner: None };
+        match give_away(&mut Contender::new(client, clock, key_of(node), claimant), node).await {
+            Err(NodeLeaseError::HeldBy { .. }) => Ok(()),
+            released => released,
         }
     }
 }
@@ -213,6 +221,18 @@ pub async fn ensure_namespace(client: Client) -> Result<(), LeaseError> {
             let object = format!("the namespace {NODE_LEASE_NAMESPACE}");
             Err(request::failure(failed, "create", "namespaces", object))
         }
+    }
+}
+
+fn key_of(node: &NodeName) -> ObjectKey {
+    ObjectKey::new(NODE_LEASE_NAMESPACE, format!("node-{node}"))
+}
+
+async fn give_away(contender: &mut Contender, node: &NodeName) -> Result<(), NodeLeaseError> {
+    match contender.give_away(GiveAway::Delete).await {
+        Ok(None) => Ok(()),
+        Ok(Some(holder)) => Err(NodeLeaseError::HeldBy { node: node.clone(), holder, until: contender.expires_at() }),
+        Err(error) => Err(failure(node, error)),
     }
 }
 

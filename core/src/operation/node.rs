@@ -162,7 +162,7 @@ impl Operations {
         if dry_run {
             return Ok(NodeChanged { restored_from, ..self.change(node, true, patch).await? });
         }
-        let lease = self.hold_left_behind(node, &record.actor).await?;
+        let mut lease = self.hold_left_behind(node, &record.actor).await?;
         let warnings = match DrainSpec::default().for_drain() {
             Ok(options) => take_back(&self.cluster, &node.name, &record, &options).await,
             Err(_) => Vec::new(),

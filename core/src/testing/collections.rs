@@ -81,6 +81,8 @@ impl Collection {
 pub(super) struct Watches {
     history: Vec<Change>,
     forgotten: u64,
+    /// A collection whose watches tell nothing for now, and since which version.
+    held: Option<(String, u64)>,
     open: Vec<(Collection, mpsc::UnboundedSender<Bytes>)>,
 }
 
@@ -117,11 +119,24 @@ fn line(type_: &str, object: &Value) -> Bytes {
 impl Watches {
     pub(super) fn changed(&mut self, version: u64, path: &str, old: Option<Value>, new: Option<Value>) {
         let change = Change { version, path: path.to_owned(), old, new };
-        self.open.retain(|(collection, lines)| match change.line(collection) {
+        let is_held = |collection: &Collection| self.held.as_ref().is_some_and(|held| held.0 == collection.plural);
+        self.open.retain(|(collection, lines)| match change.line(collection).filter(|_| !is_held(collection)) {
             Some(line) => lines.send(line).is_ok(),
             None => !lines.is_closed(),
         });
         self.history.push(change);
+    }
+
+    pub(super) fn hold(&mut self, plural: &str, since: u64) {
+        self.held = Some((plural.to_owned(), since));
+    }
+
+    pub(super) fn release(&mut self) {
+        let Some((plural, since)) = self.held.take() else { return };
+        for (collection, lines) in self.open.iter().filter(|(collection, _)| collection.plural == plural) {
+            let missed = self.history.iter().filter(|change| change.version > since);
+            missed.filter_map(|change| change.line(collection)).for_each(|line| drop(lines.send(line)));
+        }
     }
 
     pub(super) fn close(&mut self, plural: &str) {

@@ -69,8 +69,8 @@ impl Case {
         } else {
             None
         };
-        // The actor starts those that always run; others have been started by somebody.
-        if vm.run_strategy != Some("Always") {
+        // KubeVirt starts these; others have been started by somebody.
+        if !matches!(vm.run_strategy, Some("Always" | "RerunOnFailure")) {
             self.cluster().create(instance_of(&self.namespace, name, &annotations, &instance, owner.as_ref())).await;
         }
     }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::world::{
-    LEASE, MAINTENANCE, NODE, ORDER, World, cancel_order, has_record, order_status, put_budget, put_node, put_order,
-    put_pod, take_lease,
+    LEADER_LEASE, LEASE, MAINTENANCE, NODE, ORDER, World, cancel_order, has_record, hold_leadership, order_status,
+    put_budget, put_node, put_order, put_pod, take_lease,
 };
 use crate::names::RECORD_ANNOTATION;
 
@@ -17,6 +17,10 @@ fn end(world: &World) -> Value {
 
 fn is_cordoned(world: &World) -> bool {
     world.node()["spec"]["unschedulable"] == true
+}
+
+fn is_recorded(node: &Value) -> bool {
+    node["metadata"]["annotations"][RECORD_ANNOTATION].is_string()
 }
 
 async fn until_end(world: &World, expected: &str) {
@@ -142,6 +146,46 @@ async fn another_leader_goes_on_with_it_and_begins_nothing_twice() {
     put_pod(&world.server, "late", "node02");
     sleep(Duration::from_secs(600)).await;
     assert_eq!((world.server.evicted().len(), has_record(&world)), (3, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_ended_is_not_begun_again_while_the_watch_does_not_show_its_end() {
+    let world = World::new(2);
+    put_budget(&world.server, 0);
+    let world = world.start();
+    put_order(&world, "d1", &json!({}));
+    world.until("it is blocked", |world| order_status(world)["blocked"] == 2).await;
+    world.server.hold_watches("configmaps");
+    put_budget(&world.server, 100);
+    until_end(&world, "Drained").await;
+    sleep(Duration::from_secs(1)).await;
+    world.server.edit(NODE, |node| node["spec"] = json!({}));
+    put_pod(&world.server, "late", "node02");
+    sleep(Duration::from_secs(60)).await;
+    assert!(!is_cordoned(&world) && world.server.evicted().len() == 2);
+    let recorded: Vec<bool> = world.server.versions(NODE).iter().flatten().map(is_recorded).collect();
+    assert_eq!(recorded.windows(2).filter(|pair| !pair[0] && pair[1]).count(), 1, "taken up once");
+    world.server.release_watches();
+    world.until("it is forgotten", |world| world.server.get(ORDER).is_none()).await;
+    put_order(&world, "d2", &json!({}));
+    until_end(&world, "Drained").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_does_not_begin_what_has_ended_before_its_watch_shows_it() {
+    let world = World::new(1);
+    hold_leadership(&world);
+    let world = world.start();
+    put_order(&world, "d1", &json!({}));
+    sleep(Duration::from_secs(5)).await;
+    world.server.hold_watches("configmaps");
+    let outcome = json!({ "end": "Drained", "message": "", "at": world.clock.now().to_string() });
+    let status = json!({ "id": "d1", "startedAt": world.clock.now().to_string(), "outcome": outcome });
+    world.server.edit(ORDER, |order| order["data"]["status"] = json!(status.to_string()));
+    world.server.remove(LEADER_LEASE);
+    sleep(Duration::from_secs(60)).await;
+    assert!(world.server.get(LEADER_LEASE).is_some(), "it leads");
+    assert!(!is_cordoned(&world) && !has_record(&world) && world.server.evicted().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

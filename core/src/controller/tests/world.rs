@@ -205,6 +205,15 @@ pub(super) fn take_lease(world: &World) {
     );
 }
 
+/// Another replica leads, for an hour.
+pub(super) fn hold_leadership(world: &World) {
+    let now = world.clock.now().to_string();
+    let spec =
+        json!({ "holderIdentity": "another", "leaseDurationSeconds": 3600, "renewTime": now, "acquireTime": now });
+    let metadata = json!({ "name": "careen-controller", "namespace": "careen", "uid": "l" });
+    world.server.put(LEADER_LEASE, json!({ "metadata": metadata, "spec": spec }));
+}
+
 pub(super) fn is_out(node: &Value) -> bool {
     node["spec"]["unschedulable"] == true
         && node["spec"]["taints"].as_array().is_some_and(|taints| taints.iter().any(|t| t["key"] == DRAIN_TAINT_KEY))

@@ -48,7 +48,7 @@ async fn changes(state: &mut watch::Receiver<NodeLeaseState>) {
 #[tokio::test(start_paused = true)]
 async fn it_is_made_renewed_by_a_timer_and_deleted() {
     let scene = scene();
-    let lease = scene.acquire().await.unwrap();
+    let mut lease = scene.acquire().await.unwrap();
     assert_eq!(scene.server.methods(), "GET POST");
     let made = scene.lease().unwrap();
     assert_eq!(made["spec"]["holderIdentity"], OURS);
@@ -104,7 +104,7 @@ async fn whose_it_is_decides() {
 #[tokio::test(start_paused = true)]
 async fn losing_it_is_noticed_and_left_alone() {
     let scene = scene();
-    let lease = scene.acquire().await.unwrap();
+    let mut lease = scene.acquire().await.unwrap();
     scene.held_by("self-node-remediation", 0);
     let mut state = lease.state();
     changes(&mut state).await;
@@ -168,11 +168,34 @@ async fn what_others_write_into_it_is_kept() {
 #[tokio::test(start_paused = true)]
 async fn a_release_finds_what_a_lost_answer_left() {
     let scene = scene();
-    let lease = scene.acquire().await.unwrap();
+    let mut lease = scene.acquire().await.unwrap();
     scene.server.set_mood(Mood::LoseAnswers);
     sleep(Duration::from_secs(33)).await;
     scene.server.set_mood(Mood::Serve);
     lease.release().await.unwrap();
+    assert_eq!(scene.lease(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_failed_is_tried_again() {
+    let scene = scene();
+    let mut lease = scene.acquire().await.unwrap();
+    scene.server.set_mood(Mood::Refuse(503));
+    assert!(matches!(lease.release().await, Err(NodeLeaseError::Request { .. })));
+    scene.server.set_mood(Mood::Serve);
+    lease.release().await.unwrap();
+    assert_eq!(scene.lease(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_held_before_a_restart_is_released_and_what_another_holds_is_not() {
+    let scene = scene();
+    drop(scene.acquire().await.unwrap());
+    let node = "node02".parse().unwrap();
+    let release = |holder| NodeLease::release_left_behind(scene.server.client(), scene.clock, &node, holder);
+    release("careen/maintenance/another").await.unwrap();
+    assert!(scene.lease().is_some());
+    release(OURS).await.unwrap();
     assert_eq!(scene.lease(), None);
 }
 

@@ -29,6 +29,19 @@ pub(super) fn read_input<P: DeserializeOwned>(context: &ResolverContext<'_>) -> 
     parsed(context.args.get("input").map_or(Value::Null, |input| input.as_value().clone()))
 }
 
+/// The node that a change is about, as far as its input names it: for the audit log, whatever else is wrong.
+pub(super) fn node_of_input(context: &ResolverContext<'_>) -> String {
+    let input = context.args.get("input").map(|input| input.as_value().clone());
+    match input {
+        // As in any name of a node; what is longer is none.
+        Some(Value::Object(members)) => match members.get("node") {
+            Some(Value::String(name)) => name.chars().take(253).collect(),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    }
+}
+
 /// The argument `input`, of a type of its own.
 pub(super) fn input(types: &mut Types, shape: Shape) -> InputValue {
     let type_ = TypeRef::named_nn(&shape.name);

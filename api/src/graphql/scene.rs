@@ -84,9 +84,6 @@ impl Scene {
         let names = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let operation = Operation::named(operation);
         let operation = operation.ok_or_else(|| Problem::internal("a change is not in the table of operations"))?;
-        if let Some((_, node)) = parameters.iter().find(|(name, _)| *name == "node") {
-            self.asker.account.set_node(*node);
-        }
         self.demand_besides(&operation.rights(&names)).await
     }
 

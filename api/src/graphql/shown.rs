@@ -245,7 +245,7 @@ impl<'a, T: Send + Sync + 'static> Type<'a, T> {
                     Err(problem) => Err(problem),
                 };
                 let outcome = changed.as_ref().err().map(Problem::reason);
-                scene.asker.account.audit(&operation, outcome);
+                scene.asker.account.audit(&operation, &arguments::node_of_input(&context), outcome);
                 match changed {
                     Ok(shown) => Ok(Some(FieldValue::owned_any(shown))),
                     Err(problem) => Ok(null_with(&context, &problem)),

@@ -68,7 +68,6 @@ pub enum WarningReason {
 /// How many workloads get which verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(rename = "PlanCounts")]
 pub struct Counts {
     /// Stay, and are no work.
     pub skip: usize,

@@ -206,7 +206,6 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 }
                 let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
                 let stopped = scene.api.operations()?.stop_maintenance(&request).await?;
-                scene.asker.account.set_node(&stopped.object.spec.node_name);
                 Changed::shown(&scene, &stopped.object, false, !stopped.already)
             },
         )

@@ -2,9 +2,11 @@
 
 use std::{
     fmt::Write,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
@@ -114,4 +116,18 @@ async fn what_people_ask_is_within_the_limits() {
     let asked = json!({ "query": query, "extensions": { "cost": true } });
     let answer = app.post("admin", asked).await.ok();
     assert_eq!(answer["extensions"]["cost"], json!({ "cost": 12_100, "limit": 15_000 }), "{answer}");
+}
+
+static BUILT: LazyLock<schema::Built> = LazyLock::new(|| schema::build(&Limits::default()).unwrap());
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_check_fail_otherwise_than_with_an_error(
+        query in r#"(\{|\}|\(|\)|\[|\]|@|:|\$|!|\.\.\.|"|"""|\\|#|\n| |fragment|on|query|nodes|Node|name|first|é|1|-1|\PC){0,60}"#,
+    ) {
+        let limits = Limits::default();
+        if let Err(error) = (Asked { query, ..Asked::default() }).checked(&BUILT, &limits) {
+            prop_assert!(error.extensions.is_some_and(|extensions| extensions.get("code").is_some()));
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod control_plane_nodes;
 mod definition;
+mod graphql;
 mod harness;
 mod maintenance;
 mod measured;
@@ -109,6 +110,8 @@ const TOGETHER: &[Named] = cases![
     rest::the_roles_for_users_fit_the_operations,
     rest::a_maintenance_is_followed_to_its_end_and_waited_for,
     rest_access::a_viewer_changes_nothing_by_any_route,
+    graphql::what_is_stuck_and_why,
+    graphql::what_would_happen_if_a_node_were_drained,
 ];
 
 /// What counts all requests, or stops `careen serve`: one at a time, after the others.

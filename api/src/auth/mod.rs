@@ -14,7 +14,7 @@ mod access;
 mod caller;
 mod digest;
 mod fresh;
-mod operations;
+pub(crate) mod operations;
 mod permission;
 mod token;
 

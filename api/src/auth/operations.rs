@@ -37,23 +37,28 @@ pub(crate) enum Need {
 
 use Need::{All, InNamespace, Named};
 
-const fn nodes(verb: &'static str) -> Permission {
+/// To do that with nodes.
+pub(crate) const fn nodes(verb: &'static str) -> Permission {
     Permission::new(verb, "", "nodes")
 }
 
-const fn pods(verb: &'static str) -> Permission {
+/// To do that with pods.
+pub(crate) const fn pods(verb: &'static str) -> Permission {
     Permission::new(verb, "", "pods")
 }
 
-const fn maintenances(verb: &'static str) -> Permission {
+/// To do that with maintenances.
+pub(crate) const fn maintenances(verb: &'static str) -> Permission {
     Permission::new(verb, "nodemaintenance.kubevirt.io", "nodemaintenances")
 }
 
-const fn vmis(verb: &'static str) -> Permission {
+/// To do that with VMs.
+pub(crate) const fn vmis(verb: &'static str) -> Permission {
     Permission::new(verb, "kubevirt.io", "virtualmachineinstances")
 }
 
-const fn migrations(verb: &'static str) -> Permission {
+/// To do that with migrations.
+pub(crate) const fn migrations(verb: &'static str) -> Permission {
     Permission::new(verb, "kubevirt.io", "virtualmachineinstancemigrations")
 }
 
@@ -249,6 +254,11 @@ impl Operation {
     pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Self> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         OPERATIONS.iter().find(|operation| operation.method == *method && operation.path == path)
+    }
+
+    /// The operation of that id.
+    pub(crate) fn named(id: &str) -> Option<&'static Self> {
+        OPERATIONS.iter().find(|operation| operation.id == id)
     }
 
     /// The methods that a path takes.

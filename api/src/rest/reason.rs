@@ -101,6 +101,9 @@ reasons! {
          key for a new request.";
     INVALID_ARGUMENT: "InvalidArgument", 422, "A value is not allowed",
         "`field` names it, `detail` says what is allowed.";
+    TOO_EXPENSIVE: "TooExpensive", 422, "The question asks for too much",
+        "Answering or even checking it would take too long. `detail` says which limit it is beyond; a page of a GraphQL \
+         list is made smaller with `first`.";
     KUBEVIRT_DRAIN_TAINT: "KubeVirtDrainTaint", 422, "KubeVirt's own drain taint is never written",
         "It makes KubeVirt evacuate every VM without being asked, and defeats cancelling. Drain the node instead.";
     REJECTED: "Rejected", 422, "Kubernetes says no",

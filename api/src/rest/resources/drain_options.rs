@@ -103,7 +103,7 @@ fn spec(fields: Map<String, Value>) -> Result<DrainSpec, String> {
 }
 
 /// What some options need besides, wherever VMs are.
-pub(super) fn rights_of(options: &DrainSpec) -> Vec<Right> {
+pub(crate) fn rights_of(options: &DrainSpec) -> Vec<Right> {
     use careen_core::model::{ShutDownOrBlock, ShutDownOrMigrate};
 
     let mut rights = Vec::new();

@@ -12,6 +12,7 @@ use tower::{Layer, ServiceExt};
 use super::kubernetes::Kubernetes;
 use crate::{
     auth::Auth,
+    graphql::{self, GraphQl},
     guard::{Guard, Hosts},
     rest::{Api, Frame, HttpMetrics, Limits, router},
     shutdown::Shutdown,
@@ -59,9 +60,16 @@ impl TestApp {
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), limits);
         let operations = Operations::new(cluster, Clock::system(), "careen", names::DRAIN_TAINT_KEY);
-        let api = Api::new(operations, auth, Clock::system(), None, http_metrics.clone(), &Shutdown::default());
-        let service = frame.around(around(router(api, &frame).merge(beside)));
+        let shutdown = Shutdown::default();
+        let api = Api::new(operations, auth, Clock::system(), None, http_metrics.clone(), &shutdown);
+        let graphql = GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), shutdown).unwrap();
+        let service = frame.around(around(router(api, &frame).merge(graphql.router()).merge(beside)));
         Self { kubernetes, http_metrics, service }
+    }
+
+    /// The service, for whoever brings a connection.
+    pub(crate) fn service(&self) -> Router {
+        self.service.clone()
     }
 
     /// The answer to a request.

@@ -1,10 +1,10 @@
 //! The service as a client sees it, without a socket.
 
-mod app;
+pub(crate) mod app;
 mod audit;
 mod auth;
 mod breaking;
-mod contract;
+pub(crate) mod contract;
 mod events;
 mod frame;
 mod kubernetes;
@@ -12,6 +12,6 @@ mod maintenance;
 mod nodes;
 mod once;
 mod operations;
-mod simulated;
+pub(crate) mod simulated;
 
 use app::TestApp;

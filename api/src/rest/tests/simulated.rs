@@ -8,7 +8,12 @@ use axum::{
     http::{Method, Request, header},
 };
 use careen_core::{
-    clock, cluster::Cluster, maintenance::custom_resource_definition, metrics::Metrics, names, operation::Operations,
+    clock,
+    cluster::{Cluster, client_on},
+    maintenance::custom_resource_definition,
+    metrics::{ApiRequestLabels, Metrics},
+    names,
+    operation::Operations,
 };
 use careen_sim::api_server::{ApiServer, Options, User, authorization::Authorization};
 use futures::StreamExt;
@@ -19,6 +24,7 @@ use tower::ServiceExt;
 use super::app::Answer;
 use crate::{
     auth::Auth,
+    graphql::{self, GraphQl},
     rest::{Api, Frame, HttpMetrics, Limits, router},
     shutdown::Shutdown,
 };
@@ -27,12 +33,12 @@ const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
 const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings.rbac.authorization.k8s.io";
 
-/// The service on node01 and node02. The tokens `admin` and `second` may do everything, `viewer` may read everything, and `nothing` may
-/// nothing.
-pub(super) struct Simulated {
-    pub(super) kubernetes: ApiServer,
-    pub(super) shutdown: Shutdown,
-    cluster: Cluster,
+/// The service on node01 and node02. The tokens `admin` and `second` may do everything, `viewer` may read everything,
+/// `lister` may read nodes, `cordoner` may patch them, and `nothing` may nothing.
+pub(crate) struct Simulated {
+    pub(crate) kubernetes: ApiServer,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) cluster: Cluster,
     service: Router,
     follower: AbortHandle,
 }
@@ -44,12 +50,13 @@ impl Drop for Simulated {
 }
 
 impl Simulated {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let tokens = [
             ("admin", User::new("ann", &["system:masters"])),
             ("second", User::new("bob", &["system:masters"])),
             ("viewer", User::new("vic", &["viewers"])),
             ("cordoner", User::new("cora", &["cordoners"])),
+            ("lister", User::new("lina", &["listers"])),
             ("nothing", User::new("nemo", &[])),
         ];
         let tokens: BTreeMap<_, _> = tokens.into_iter().map(|(token, user)| (token.to_owned(), user)).collect();
@@ -63,13 +70,16 @@ impl Simulated {
         kubernetes.put("namespaces", json!({ "metadata": { "name": "careen" } })).unwrap();
         grant(&kubernetes, "viewers", &json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"] }]));
         grant(&kubernetes, "cordoners", &json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"] }]));
+        let listed = json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"] }]);
+        grant(&kubernetes, "listers", &listed);
         for name in ["node01", "node02"] {
             let status = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
             let metadata = json!({ "name": name, "labels": { "rack": &name[4..] } });
             kubernetes.put("nodes", json!({ "metadata": metadata, "spec": {}, "status": status })).unwrap();
         }
-        let client = kubernetes.as_user(User::administrator()).client();
-        let cluster = Cluster::with_orders(client.clone(), "careen", Metrics::default());
+        let metrics = Metrics::default();
+        let client = client_on(kubernetes.as_user(User::administrator()), &metrics);
+        let cluster = Cluster::with_orders(client.clone(), "careen", metrics);
         cluster.ready().await;
         let clock = clock::Clock::system();
         let auth = Auth::by_kubernetes(client, Vec::new(), clock);
@@ -78,16 +88,17 @@ impl Simulated {
         let operations = Operations::new(cluster.clone(), clock, "careen", names::DRAIN_TAINT_KEY);
         let api = Api::new(operations, auth, clock, None, http_metrics, &shutdown);
         let follower = tokio::spawn(api.tell_what_happens()).abort_handle();
-        let service = frame.around(router(api, &frame));
+        let graphql = GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), shutdown.clone()).unwrap();
+        let service = frame.around(router(api, &frame).merge(graphql.router()));
         Self { kubernetes, cluster, service, shutdown, follower }
     }
 
     /// The answer to a request: `PUT /nodes/node02/maintenance`.
-    pub(super) async fn send(&self, token: &str, what: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn send(&self, token: &str, what: &str, body: Option<Value>) -> Answer {
         self.send_with(token, what, body, &[]).await
     }
 
-    pub(super) async fn send_with(
+    pub(crate) async fn send_with(
         &self,
         token: &str,
         what: &str,
@@ -95,7 +106,8 @@ impl Simulated {
         headers: &[(&str, &str)],
     ) -> Answer {
         let (method, path) = what.split_once(' ').unwrap();
-        let mut request = Request::builder().method(method.parse::<Method>().unwrap()).uri(format!("/api/v1{path}"));
+        let path = if path.starts_with("/graphql") { path.to_owned() } else { format!("/api/v1{path}") };
+        let mut request = Request::builder().method(method.parse::<Method>().unwrap()).uri(path);
         if !token.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -127,19 +139,29 @@ impl Simulated {
     }
 
     /// The operator's request, and its answer.
-    pub(super) async fn admin(&self, what: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn admin(&self, what: &str, body: Option<Value>) -> Answer {
         self.send("admin", what, body).await
     }
 
+    /// The service, for whoever brings a connection.
+    pub(crate) fn service(&self) -> Router {
+        self.service.clone()
+    }
+
+    /// How many requests to Kubernetes were answered so far that create something: all reviews do.
+    pub(crate) fn reviews(&self) -> u64 {
+        self.cluster.metrics().api_requests.get_or_create(&ApiRequestLabels { verb: "POST", code: 201 }).get()
+    }
+
     /// Waits until the caches show it.
-    pub(super) async fn until(&self, is_so: impl Fn(&careen_core::cluster::Snapshot) -> bool) {
+    pub(crate) async fn until(&self, is_so: impl Fn(&careen_core::cluster::Snapshot) -> bool) {
         let mut changes = self.cluster.changes();
         while !is_so(&self.cluster.snapshot()) {
             changes.next().await;
         }
     }
 
-    pub(super) fn node(&self, name: &str) -> Value {
+    pub(crate) fn node(&self, name: &str) -> Value {
         (*self.kubernetes.get("nodes", "", name).unwrap()).clone()
     }
 }

@@ -1,4 +1,4 @@
-//! What is told: a CloudEvent (1.0), in structured JSON.
+//! What is told: a `CloudEvent` (1.0), in structured JSON.
 
 use careen_core::{
     controller::CallBack,
@@ -8,7 +8,7 @@ use careen_core::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// The media type of a CloudEvent.
+/// The media type of a `CloudEvent`.
 pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 #[derive(Serialize)]

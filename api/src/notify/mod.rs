@@ -5,7 +5,7 @@
 //! | `receiver` | where it is, and what of that may be said aloud |
 //! | `secret` | the secrets that are shared with it, from a file |
 //! | `signature` | the headers of the Standard Webhooks scheme |
-//! | `event` | the body: a CloudEvent, structured JSON |
+//! | `event` | the body: a `CloudEvent`, structured JSON |
 //!
 //! When, in which order and how often is the engine's business ([`careen_core::controller::Deliver`]).
 

@@ -72,6 +72,8 @@ pub(crate) struct ServeArgs {
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub(crate) token_audiences: Vec<String>,
+    #[command(flatten)]
+    pub(crate) notify: NotifyArgs,
     /// The namespace of Careen's own objects, such as the leader Lease.
     #[arg(long, value_name = "NAME", env = "CAREEN_NAMESPACE", default_value = "careen", value_parser = namespace)]
     pub(crate) namespace: String,
@@ -95,6 +97,25 @@ pub(crate) struct ServeArgs {
     pub(crate) identity: Option<String>,
 }
 
+/// Who is told what becomes of maintenances.
+#[derive(Debug, clap::Args)]
+pub(crate) struct NotifyArgs {
+    /// Where call-backs go: what becomes of each maintenance is posted to this URL. It begins with https://, or leads to
+    /// this machine.
+    // It is read later: an error would repeat it here, and at many receivers it is as good as a password.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CAREEN_NOTIFY_URL",
+        hide_env_values = true,
+        requires = "notify_secret_file"
+    )]
+    pub(crate) notify_url: Option<String>,
+    /// The file of the secret that call-backs are signed with: whsec_ and 24 to 64 bytes in base64; one a line.
+    #[arg(long, value_name = "FILE", env = "CAREEN_NOTIFY_SECRET_FILE", requires = "notify_url")]
+    pub(crate) notify_secret_file: Option<PathBuf>,
+}
+
 /// How the demo runs. The server's log is off while the story is told, unless `RUST_LOG` says what is in it.
 #[cfg(feature = "demo")]
 #[derive(Debug, clap::Args)]
@@ -108,6 +129,8 @@ pub(crate) struct DemoArgs {
     /// End when the story has been told: with status 0 only if node02 was drained and restored, and no VM was lost.
     #[arg(long, conflicts_with = "no_story")]
     pub(crate) exit_after_story: bool,
+    #[command(flatten)]
+    pub(crate) notify: NotifyArgs,
 }
 
 /// How the log is written.

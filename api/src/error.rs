@@ -8,7 +8,7 @@ use careen_core::cluster::ConnectError;
 
 #[cfg(feature = "demo")]
 use crate::demo::Unproven;
-use crate::tls::TlsError;
+use crate::{notify::NotifyError, tls::TlsError};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub(crate) enum Error {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Nobody can be told what becomes of maintenances.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     /// Tokens would go over the network as they are.
     #[error(
         "will not listen on {address} without TLS: name a certificate with --tls-certificate and --tls-key, \

@@ -11,6 +11,7 @@
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
 //! | `rest` | the REST service |
 //! | `graphql` | GraphQL |
+//! | `notify` | call-backs: what becomes of maintenances is told to a receiver |
 //! | `auth` | who calls, and what they may do |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
@@ -30,6 +31,7 @@ mod graphql;
 pub mod guard;
 pub mod health;
 mod identity;
+mod notify;
 mod parts;
 mod prerequisites;
 pub mod rest;

@@ -3,13 +3,14 @@
 use careen_core::{clock::Clock, cluster::Connection, controller::Settings, metrics::Metrics};
 
 use crate::{
-    args::ServeArgs, auth::Auth, door::Door, error::Error, graphql, identity, parts::Parts, service::Service,
+    args::ServeArgs, auth::Auth, door::Door, error::Error, graphql, identity, notify, parts::Parts, service::Service,
     shutdown::Shutdown, tls::Tls,
 };
 
 /// Runs until a signal ends it, or until it cannot go on.
 pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let tls = transport(&args)?;
+    let delivery = notify::open(&args.notify)?;
     let ServeArgs { kubeconfig, context, listen, allowed_hosts, token_audiences, namespace, .. } = args;
     let (drain_taint_key, identity) = (args.drain_taint_key, args.identity);
     let shutdown = Shutdown::on_signals()?;
@@ -29,7 +30,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     let mut parts = Parts::default();
     let auth = Auth::by_kubernetes(client.clone(), token_audiences, Clock::system());
     let graphql = graphql::Limits::with_introspection(!args.no_graphql_introspection);
-    Service { client, metrics, settings, auth, door, graphql }.start(&mut parts, &shutdown)?;
+    Service { client, metrics, settings, auth, delivery, door, graphql }.start(&mut parts, &shutdown)?;
     parts.run(shutdown).await
 }
 

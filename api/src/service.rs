@@ -5,7 +5,7 @@ use std::time::Duration;
 use careen_core::{
     clock::Clock,
     cluster::Cluster,
-    controller::{Controller, Settings},
+    controller::{Controller, Delivery, Settings},
     metrics::Metrics,
     operation::Operations,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Service {
     pub(crate) settings: Settings,
     /// Who calls, and what they may do.
     pub(crate) auth: Auth,
+    /// Who is told what becomes of maintenances.
+    pub(crate) delivery: Option<Delivery>,
     /// Where HTTP is answered.
     pub(crate) door: Door,
     /// How much one question of GraphQL may ask for.
@@ -45,19 +47,20 @@ pub(crate) struct Service {
 impl Service {
     /// Starts its parts, and gives what they see of the cluster.
     pub(crate) fn start(self, parts: &mut Parts, shutdown: &Shutdown) -> Result<Cluster, Error> {
-        let Self { client, metrics, settings, auth, door, graphql } = self;
+        let Self { client, metrics, settings, auth, delivery, door, graphql } = self;
         let cluster = Cluster::with_orders(client.clone(), &settings.namespace, metrics);
         let identity = &settings.identity;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, "listening on {}", door.url());
         let (clock, own_pod) = (Clock::system(), settings.own_pod.clone());
         let operations = Operations::new(cluster.clone(), clock, &*settings.namespace, &*settings.drain_taint_key);
-        let controller = Controller::new(cluster.clone(), settings, clock);
+        let controller = Controller::new(cluster.clone(), settings, clock).telling(delivery);
         parts.start("controller", controller.run(shutdown.requested()));
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), Limits::default());
-        let api = Api::new(operations, auth, clock, own_pod);
+        let api = Api::new(operations, auth, clock, own_pod, http_metrics.clone(), shutdown);
         let graphql = GraphQl::new(api.clone(), frame.clone(), graphql, shutdown.clone());
         let graphql = graphql.map_err(|error| Error::Schema(error.0))?;
+        parts.start_beside(api.tell_what_happens());
         let router =
             health::router(cluster.clone(), &http_metrics).merge(rest::router(api, &frame)).merge(graphql.router());
         parts.start("HTTP server", door.answer_in(frame, router, shutdown.clone(), ANSWER_WITHIN));

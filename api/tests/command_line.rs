@@ -121,6 +121,25 @@ fn tokens_do_not_go_over_a_network_in_the_clear() {
 }
 
 #[test]
+fn call_backs_go_where_nobody_listens_in_and_are_signed() {
+    let file = |name: &str, text: &str| kubeconfig(name, text).to_str().unwrap().to_owned();
+    let good = file("notify-good", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
+    let bad = file("notify-bad", "hunter2\n");
+    let refused = |url: &str, secret: &str| {
+        let line = failure(&["serve", "--listen=127.0.0.1:0", "--notify-url", url, "--notify-secret-file", secret], 1);
+        assert!(!line.contains("hunter2"), "{line}");
+        line
+    };
+    assert!(refused("http://tickets.example.com/hunter2", &good).contains("https://"));
+    assert!(refused("https://me:hunter2@tickets.example.com/", &good).contains("leave it out"));
+    assert!(refused("hunter2", &good).contains("not a URL such as"));
+    assert!(refused("http://localhost:1/", &bad).contains("whsec_"));
+    assert!(refused("http://localhost:1/", "/no/such/file").contains("cannot read the secret /no/such/file"));
+    let line = failure(&["serve", "--notify-url=https://tickets.example.com/hunter2"], 2);
+    assert!(line.contains("--notify-secret-file") && !line.contains("hunter2"), "{line}");
+}
+
+#[test]
 fn the_contract_is_printed() {
     let output = Command::new(env!("CARGO_BIN_EXE_careen")).arg("openapi").output().unwrap();
     assert!(output.status.success());

@@ -57,13 +57,17 @@ impl Drop for Demo {
 
 /// The status line of the answer.
 fn ask(address: &str, request: &str, headers: &[&str]) -> String {
+    answer(address, request, headers).lines().next().unwrap().to_owned()
+}
+
+fn answer(address: &str, request: &str, headers: &[&str]) -> String {
     let mut connection = TcpStream::connect(address).unwrap();
     let request = format!("{request} HTTP/1.0");
     let lines = [&[request.as_str()], headers, &["", ""]].concat();
     connection.write_all(lines.join("\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
-    answer.lines().next().unwrap().to_owned()
+    answer
 }
 
 fn mode(path: &Path) -> u32 {
@@ -87,7 +91,15 @@ fn it_obeys_no_foreign_page_and_leaves_nothing_behind() {
             assert_eq!(refused, "HTTP/1.0 403 Forbidden", "{address}");
         }
         assert_eq!(ask(address, "GET /livez", &[&host]), "HTTP/1.0 200 OK", "{address}");
+        // A link on another page works, and a frame does not.
+        let linked = [&host, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"];
+        assert_eq!(ask(address, "GET /readyz", &linked), "HTTP/1.0 200 OK", "{address}");
+        let framed = [&linked[..], &["Sec-Fetch-Dest: iframe"]].concat();
+        assert_eq!(ask(address, "GET /readyz", &framed), "HTTP/1.0 403 Forbidden", "{address}");
     }
+    let page = answer(&demo.service, "GET /docs/", &[&format!("Host: {}", demo.service)]).to_ascii_lowercase();
+    assert!(page.contains("content-type: text/html"), "{page}");
+    assert!(page.contains("frame-ancestors 'none'") && page.contains("x-frame-options: deny"), "{page}");
 
     assert!(Command::new("kill").arg(demo.process.id().to_string()).status().unwrap().success());
     assert!(demo.process.wait().unwrap().success());

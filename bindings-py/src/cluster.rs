@@ -3,11 +3,15 @@
 //! A call that is about one node looks at that node and what is around it (`Nodes`), and reads it anew: it costs the same
 //! in a cluster of any size. What is about the whole cluster keeps watches of everything, from the first such call on.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use careen_core::{
     clock::Clock,
-    cluster::{Cluster as Watched, Connection, WatchState},
+    cluster::{Address, Cluster as Watched, ConnectError, Connection, WatchState},
     metrics::Metrics,
     model::NodeName,
     names::DRAIN_TAINT_KEY,
@@ -43,7 +47,7 @@ pub(crate) struct Connected {
     looks_at_everything: bool,
     whole: OnceCell<Watched>,
     closed: watch::Sender<bool>,
-    pub(crate) drains: std::sync::Mutex<Vec<Arc<Running>>>,
+    drains: Mutex<Vec<Arc<Running>>>,
 }
 
 impl Cluster {
@@ -56,7 +60,7 @@ impl Cluster {
             looks_at_everything,
             whole: OnceCell::new(),
             closed: watch::Sender::new(false),
-            drains: std::sync::Mutex::default(),
+            drains: Mutex::default(),
         }))
     }
 
@@ -133,8 +137,15 @@ impl Connected {
         Operations::new(watched, self.clock, careen_core_namespace(), DRAIN_TAINT_KEY)
     }
 
+    /// A drain that goes on until it ends or this is closed.
+    pub(crate) fn keep(&self, drain: Arc<Running>) {
+        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        drains.retain(|drain| !drain.is_over());
+        drains.push(drain);
+    }
+
     async fn close(&self) -> Result<(), Error> {
-        let drains = std::mem::take(&mut *self.drains.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let drains = std::mem::take(&mut *self.drains.lock().unwrap_or_else(PoisonError::into_inner));
         for drain in &drains {
             drain.cancel();
         }
@@ -188,21 +199,30 @@ impl Cluster {
     }
 }
 
-async fn make(
-    kubeconfig: Option<PathBuf>,
-    context: Option<String>,
-    timeout: f64,
-    whole: bool,
-) -> Result<Cluster, Error> {
+/// Where a cluster is.
+enum Place {
+    Kubeconfig(Connection),
+    Address(Address),
+}
+
+impl Place {
+    async fn client(&self, metrics: &Metrics) -> Result<Client, ConnectError> {
+        match self {
+            Self::Kubeconfig(connection) => connection.client(metrics).await,
+            Self::Address(address) => address.client(metrics).await,
+        }
+    }
+}
+
+async fn make(place: Place, timeout: f64, whole: bool) -> Result<Cluster, Error> {
     let timeout = call_timeout(timeout)?;
     let metrics = Metrics::default();
-    let connection = Connection { kubeconfig, context };
-    let client = tokio::time::timeout(timeout, connection.client(&metrics)).await;
+    let client = tokio::time::timeout(timeout, place.client(&metrics)).await;
     let client = client.map_err(|_| Error::Timeout { what: "a connection".to_owned(), limit: timeout })??;
     Ok(Cluster::on(client, metrics, timeout, whole))
 }
 
-/// Connects to a cluster.
+/// Connects to the cluster of a kubeconfig, or to that of this pod.
 #[pyfunction]
 fn connect(
     py: Python<'_>,
@@ -211,7 +231,7 @@ fn connect(
     timeout: f64,
     whole: bool,
 ) -> PyResult<Cluster> {
-    block_on(py, make(kubeconfig, context, timeout, whole))
+    block_on(py, make(Place::Kubeconfig(Connection { kubeconfig, context }), timeout, whole))
 }
 
 #[pyfunction]
@@ -222,11 +242,38 @@ fn connect_async(
     timeout: f64,
     whole: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
-    awaitable(py, make(kubeconfig, context, timeout, whole))
+    awaitable(py, make(Place::Kubeconfig(Connection { kubeconfig, context }), timeout, whole))
+}
+
+/// Connects to the API server at that URL.
+#[pyfunction]
+fn connect_to(
+    py: Python<'_>,
+    url: String,
+    token: Option<String>,
+    certificate_authority: Option<PathBuf>,
+    timeout: f64,
+    whole: bool,
+) -> PyResult<Cluster> {
+    let place = Place::Address(Address { url, token, certificate_authority });
+    block_on(py, make(place, timeout, whole))
+}
+
+#[pyfunction]
+fn connect_to_async(
+    py: Python<'_>,
+    url: String,
+    token: Option<String>,
+    certificate_authority: Option<PathBuf>,
+    timeout: f64,
+    whole: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    let place = Place::Address(Address { url, token, certificate_authority });
+    awaitable(py, make(place, timeout, whole))
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Cluster>()?;
-    add_pairs!(module: connect, connect_async);
+    add_pairs!(module: connect, connect_async, connect_to, connect_to_async);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! It belongs to its `Cluster`, not to the handle that Python has: a handle that nobody keeps ends no drain.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use careen_core::{
     controller::{DrainHere, DrainReport, ProcessDrain},
@@ -64,7 +64,7 @@ impl Running {
         Ok(())
     }
 
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.result.borrow().is_some()
     }
 }
@@ -130,9 +130,17 @@ impl Drain {
     /// Waits for its end, for so many seconds.
     #[pyo3(signature = (timeout))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<String> {
-        let drain = self.0.clone();
-        block_on(py, within(timeout, "the end of the drain", async move { json(&drain.ended().await?) }))
+        block_on(py, within(timeout, "the end of the drain", end_of(self.0.clone())))
     }
+
+    #[pyo3(signature = (timeout))]
+    fn wait_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, within(timeout, "the end of the drain", end_of(self.0.clone())))
+    }
+}
+
+async fn end_of(drain: Arc<Running>) -> Result<String, Error> {
+    json(&drain.ended().await?)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Error> {
@@ -176,6 +184,17 @@ async fn next_event(
     Ok(None)
 }
 
+/// Cancels a drain that nobody waits for any more before it has begun: nobody has a handle of it.
+struct Beginning(Option<Arc<Running>>);
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if let Some(drain) = &self.0 {
+            drain.cancel();
+        }
+    }
+}
+
 async fn begin(connected: Arc<Connected>, node: String, options: String) -> Result<Drain, Error> {
     let node = node_name(&node)?;
     let options: DrainSpec = serde_json::from_str(&options)?;
@@ -184,10 +203,10 @@ async fn begin(connected: Arc<Connected>, node: String, options: String) -> Resu
     let id = new_drain_id();
     let request = DrainHere { id: id.clone(), node, options, own_pod: None };
     let running = Arc::new(Running::start(ProcessDrain::start(cluster, connected.clock, request), id.0));
+    connected.keep(running.clone());
+    let mut beginning = Beginning(Some(running.clone()));
     running.begun().await?;
-    let mut drains = connected.drains.lock().unwrap_or_else(PoisonError::into_inner);
-    drains.retain(|drain| !drain.is_over());
-    drains.push(running.clone());
+    beginning.0 = None;
     Ok(Drain(running))
 }
 

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `runtime` | waiting for the engine: blocking, and as an awaitable |
+//! | `log` | what the engine logs, for Python's `logging` |
 //! | `pair` | one function of the engine as two of Python |
 //! | `error` | what goes wrong, as Python's exceptions |
 //! | `cluster` | a connection, and how much of the cluster it looks at |
@@ -25,6 +26,7 @@ mod controller;
 mod drain;
 mod drain_event;
 mod error;
+mod log;
 mod maintenance;
 mod migration;
 mod node;
@@ -39,6 +41,7 @@ mod workload;
 #[pymodule(gil_used = false)]
 fn _careen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    log::add_to(module)?;
     cluster::add_to(module)?;
     node::add_to(module)?;
     workload::add_to(module)?;

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3_async_runtimes::tokio::{future_into_py, get_runtime};
 use tokio::runtime::Runtime;
 
-use crate::error::Error;
+use crate::{error::Error, log};
 
 /// Python runs signal handlers only when asked to: a tenth of a second is at once for a person, and costs nothing.
 const LISTEN_TO_SIGNALS_EVERY: Duration = Duration::from_millis(100);
@@ -16,7 +16,12 @@ static OWNER: OnceLock<u32> = OnceLock::new();
 
 /// The runtime of this process. A fork does not inherit its threads: nothing would ever answer there.
 pub(crate) fn runtime() -> Result<&'static Runtime, Error> {
-    if *OWNER.get_or_init(std::process::id) == std::process::id() { Ok(get_runtime()) } else { Err(Error::Forked) }
+    let owner = OWNER.get_or_init(|| {
+        // Not on import: a process that is to fork has no threads then.
+        log::start();
+        std::process::id()
+    });
+    if *owner == std::process::id() { Ok(get_runtime()) } else { Err(Error::Forked) }
 }
 
 /// Waits for it. Ctrl-C drops it and raises `KeyboardInterrupt`.

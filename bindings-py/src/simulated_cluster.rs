@@ -6,6 +6,7 @@ use careen_core::{cluster::client_on, maintenance::custom_resource_definition, m
 use careen_sim::{
     api_server::{
         Options, User,
+        authorization::Authorization,
         fault::Effect,
         http,
         refusal::Refusal,
@@ -37,6 +38,37 @@ fn named(target: &Target) -> String {
     }
 }
 
+/// Somebody whose rights are what the roles of the cluster say; nobody in particular may do everything.
+fn user(name: Option<String>) -> User {
+    let Some(name) = name else { return User::administrator() };
+    match name.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
+        Some((namespace, name)) => User::service_account(namespace, name),
+        None => User::new(name, &[]),
+    }
+}
+
+fn json(argument: &'static str, text: &str) -> Result<Value, Error> {
+    let invalid =
+        |error: serde_json::Error| Error::InvalidArgument { argument, message: format!("{argument}: {error}") };
+    serde_json::from_str(text).map_err(invalid)
+}
+
+/// What every object has. That much is checked even where nothing is.
+fn has_a_name(object: &Value) -> Result<(), Error> {
+    let metadata = &object["metadata"];
+    let is_text = |field: &str| metadata[field].is_null() || metadata[field].is_string();
+    let named = metadata["name"].as_str().is_some_and(|name| !name.is_empty());
+    if named && ["namespace", "uid", "resourceVersion"].into_iter().all(is_text) {
+        return Ok(());
+    }
+    let message = "an object has a metadata.name, and namespace, uid and resourceVersion are texts".to_owned();
+    Err(Error::InvalidArgument { argument: "found", message })
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    Error::InvalidArgument { argument: "resource", message: refusal.to_string() }
+}
+
 /// A cluster in memory. It ends when it is closed or collected.
 #[pyclass(frozen, module = "careen._careen")]
 struct SimulatedCluster {
@@ -57,10 +89,16 @@ impl SimulatedCluster {
     }
 }
 
-async fn start(kubevirt: bool, eviction_strategy: Option<String>, scale: f64, seed: u64) -> Result<Running, Error> {
+async fn start(
+    kubevirt: bool,
+    eviction_strategy: Option<String>,
+    scale: f64,
+    seed: u64,
+    still: bool,
+) -> Result<Running, Error> {
     let audit = Arc::new(Mutex::new(Vec::new()));
     let told = audit.clone();
-    let mut options = Options::new(Clock::system(), seed);
+    let mut options = Options { authorization: Authorization::Rbac, ..Options::new(Clock::system(), seed) };
     options.audit = Some(Arc::new(move |event: &Value| {
         told.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
     }));
@@ -72,27 +110,37 @@ async fn start(kubevirt: bool, eviction_strategy: Option<String>, scale: f64, se
     if kubevirt {
         builder = builder.kubevirt(eviction_strategy.as_deref());
     }
+    if still {
+        builder = builder.still();
+    }
     Ok(Running { cluster: builder.start().await?, audit, server: tokio::sync::Mutex::default() })
 }
 
 #[pymethods]
 impl SimulatedCluster {
     #[new]
-    fn new(py: Python<'_>, kubevirt: bool, eviction_strategy: Option<String>, scale: f64, seed: u64) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        kubevirt: bool,
+        eviction_strategy: Option<String>,
+        scale: f64,
+        seed: u64,
+        still: bool,
+    ) -> PyResult<Self> {
         if !(scale.is_finite() && scale > 0.0) {
             let message = format!("scale is {scale}: it has to be a positive number");
             return Err(Error::InvalidArgument { argument: "scale", message }.into());
         }
-        let running = block_on(py, start(kubevirt, eviction_strategy, scale, seed))?;
+        let running = block_on(py, start(kubevirt, eviction_strategy, scale, seed, still))?;
         Ok(Self { running: Mutex::new(Some(Arc::new(running))) })
     }
 
     /// A connection to it, without a socket.
-    fn connect(&self, timeout: f64, whole: bool) -> PyResult<Cluster> {
+    fn connect(&self, timeout: f64, whole: bool, user_name: Option<String>) -> PyResult<Cluster> {
         let running = self.running()?;
         let _context = runtime()?.enter();
         let metrics = Metrics::default();
-        let service = running.cluster.api_server().as_user(User::administrator());
+        let service = running.cluster.api_server().as_user(user(user_name));
         Ok(Cluster::on(client_on(service, &metrics), metrics, call_timeout(timeout)?, whole))
     }
 
@@ -115,13 +163,26 @@ impl SimulatedCluster {
 
     /// Changes an object past all checks: a JSON merge patch.
     fn patch(&self, resource: &str, namespace: &str, name: &str, patch: &str) -> PyResult<()> {
-        let patch: Value = serde_json::from_str(patch).map_err(Error::from)?;
+        let patch = json("patch", patch)?;
         let server = self.running()?.cluster.api_server().clone();
-        let edited = server.edit(resource, namespace, name, |object| *object = objects::with(object.take(), patch));
-        edited.map(drop).map_err(|refusal| {
-            let message = format!("{refusal:?}");
-            Error::InvalidArgument { argument: "resource", message }.into()
-        })
+        let mut checked = Ok(());
+        let edited = server.edit(resource, namespace, name, |object| {
+            let changed = objects::with(object.clone(), patch);
+            checked = has_a_name(&changed);
+            if checked.is_ok() {
+                *object = changed;
+            }
+        });
+        edited.map_err(|refusal| refused(&refusal))?;
+        Ok(checked?)
+    }
+
+    /// Writes an object past all checks, as it is.
+    fn put(&self, resource: &str, object: &str) -> PyResult<()> {
+        let object = json("found", object)?;
+        has_a_name(&object)?;
+        let written = self.running()?.cluster.api_server().put(resource, object);
+        Ok(written.map(drop).map_err(|refusal| refused(&refusal))?)
     }
 
     /// Removes an object past all checks. Says whether it was there.
@@ -217,7 +278,7 @@ fn simulated_object(
     text: Option<&str>,
     patch: &str,
 ) -> PyResult<String> {
-    let patch = serde_json::from_str(patch).map_err(Error::from)?;
+    let patch = json("settings", patch)?;
     let amount = || text.map_or_else(|| Value::from(number), Value::from);
     let object = match kind {
         "Node" => objects::node(name),

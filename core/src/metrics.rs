@@ -32,6 +32,8 @@ pub struct Metrics {
     pub undecodable_objects: Family<KindLabels, Counter>,
     /// Records on nodes that were reported and not obeyed.
     pub rejected_records: Counter,
+    /// Call-backs, by what became of them.
+    pub call_backs: Family<CallBackLabels, Counter>,
 }
 
 /// Verb and code of a request.
@@ -77,6 +79,24 @@ pub enum MaintenancePhase {
     Failed,
 }
 
+/// What became of a call-back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallBackLabels {
+    /// What became of it.
+    pub outcome: CallBackOutcome,
+}
+
+/// What can become of a call-back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum CallBackOutcome {
+    /// The receiver took it.
+    Delivered,
+    /// One attempt failed; it is repeated.
+    Failed,
+    /// It was never delivered, and is repeated no more.
+    GivenUp,
+}
+
 /// A kind of Kubernetes object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct KindLabels {
@@ -97,6 +117,7 @@ impl Default for Metrics {
             watch_failures: Family::default(),
             undecodable_objects: Family::default(),
             rejected_records: Counter::default(),
+            call_backs: Family::default(),
         }
     }
 }
@@ -127,5 +148,6 @@ impl Metrics {
             "Records on nodes that were reported and not obeyed",
             self.rejected_records.clone(),
         );
+        registry.register("call_backs", "Call-backs by what became of them", self.call_backs.clone());
     }
 }

@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub struct SimulatedCluster {
     server: ApiServer,
-    actors: JoinHandle<()>,
+    actors: Option<JoinHandle<()>>,
 }
 
 impl SimulatedCluster {
@@ -78,7 +78,9 @@ impl SimulatedCluster {
 
 impl Drop for SimulatedCluster {
     fn drop(&mut self) {
-        self.actors.abort();
+        if let Some(actors) = &self.actors {
+            actors.abort();
+        }
     }
 }
 
@@ -93,6 +95,7 @@ pub struct Builder {
     kubevirt: Option<(Timing, Option<String>)>,
     objects: Vec<Value>,
     record: Option<Record>,
+    is_still: bool,
 }
 
 impl Default for Builder {
@@ -105,6 +108,7 @@ impl Default for Builder {
             kubevirt: None,
             objects: Vec::new(),
             record: None,
+            is_still: false,
         }
     }
 }
@@ -201,6 +205,14 @@ impl Builder {
         self
     }
 
+    /// Nothing happens by itself: there is no scheduler, no kubelet and no controller, and objects stay as they were put.
+    /// For what is so large that they would take long.
+    #[must_use]
+    pub fn still(mut self) -> Self {
+        self.is_still = true;
+        self
+    }
+
     /// Starts it; it has the objects, and the actors begin.
     pub async fn start(self) -> Result<SimulatedCluster, ManifestError> {
         let options = self.options.unwrap_or_else(|| Options::new(Clock::system(), self.seed));
@@ -223,7 +235,8 @@ impl Builder {
         for object in self.objects {
             manifests::create(&client, object).await?;
         }
-        Ok(SimulatedCluster { server, actors: tokio::spawn(driver.run()) })
+        let actors = (!self.is_still).then(|| tokio::spawn(driver.run()));
+        Ok(SimulatedCluster { server, actors })
     }
 }
 

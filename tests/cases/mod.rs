@@ -12,9 +12,11 @@ mod maintenance;
 mod measured;
 mod node_lease;
 mod pods;
+mod python;
 mod record;
 mod requests;
 mod rest;
+mod rest_access;
 mod restart;
 mod rights;
 mod virtual_machines;
@@ -54,6 +56,9 @@ const WITHOUT_CAREEN: &[Named] = cases![
     command_line::a_missing_kubeconfig_is_one_sentence,
     command_line::a_kubeconfig_that_points_nowhere_is_one_sentence,
 ];
+
+/// Those of the Python package, whose controllers lead where no `careen serve` does.
+const PYTHON: &[Named] = cases![python::the_whole_life_blocking, python::the_whole_life_in_asyncio,];
 
 /// What can run side by side.
 const TOGETHER: &[Named] = cases![
@@ -103,6 +108,8 @@ const TOGETHER: &[Named] = cases![
     rest::a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordoned,
     rest::a_cancelled_drain_leaves_the_node_cordoned,
     rest::the_roles_for_users_fit_the_operations,
+    rest::a_maintenance_is_followed_to_its_end_and_waited_for,
+    rest_access::a_viewer_changes_nothing_by_any_route,
     graphql::what_is_stuck_and_why,
     graphql::what_would_happen_if_a_node_were_drained,
 ];
@@ -113,11 +120,13 @@ const ALONE: &[Named] = cases![
     requests::a_budget_of_one_is_asked_once_a_pod,
     requests::an_idle_careen_asks_for_nothing,
     requests::health_and_metrics_are_served,
+    rest_access::reading_costs_one_review_of_a_token_and_of_each_right_in_ten_seconds,
     restart::a_killed_careen_goes_on_where_it_was,
     restart::a_finalizer_removed_while_careen_was_down,
     restart::a_maintenance_deleted_while_careen_was_down,
     restart::a_stop_releases_the_leader_lease,
     definition::a_missing_definition_is_named_and_picked_up_when_installed,
+    rest::a_key_is_good_after_a_restart_and_after_the_end,
     rights::a_missing_right_is_named_and_waited_for,
 ];
 
@@ -134,8 +143,9 @@ pub fn run(kind: Kind) -> ExitCode {
     // To look back at a part of the run would blame Careen for what was left out.
     let is_whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
     // Which cases run together, whether they need `careen serve`, and whether they are left out.
-    let groups: [(&[Named], bool, bool, bool); 5] = [
+    let groups: [(&[Named], bool, bool, bool); 6] = [
         (WITHOUT_CAREEN, true, false, false),
+        (PYTHON, false, false, python::interpreter().is_none()),
         (TOGETHER, true, true, false),
         (ALONE, false, true, false),
         (MEASURED, false, true, true),

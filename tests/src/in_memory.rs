@@ -27,6 +27,8 @@ use careen_sim::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::kubectl::Kubectl;
+
 /// After so long without a word from it a node is not ready, as `controlplane/` has it.
 const NODE_GRACE: Duration = Duration::from_secs(8);
 
@@ -70,7 +72,7 @@ pub async fn start(folder: &Path) -> Result<(ApiServer, BTreeMap<String, String>
         ("NOBODY_KUBECONFIG", path("nobody.kubeconfig")),
         ("NODES_KUBECONFIG", path("nodes.kubeconfig")),
         ("AUDIT_LOG", audit_log.display().to_string()),
-        ("KUBECTL", concat!(env!("CARGO_MANIFEST_DIR"), "/controlplane/bin/kubectl").to_owned()),
+        ("KUBECTL", Kubectl::built().display().to_string()),
         ("KUBECACHEDIR", path("kube-cache")),
     ];
     Ok((server, env.map(|(name, value)| (name.to_owned(), value)).into()))

@@ -1,6 +1,6 @@
 //! kubectl, as a person uses it.
 
-use std::process::Stdio;
+use std::{path::PathBuf, process::Stdio};
 
 use tokio::{io::AsyncWriteExt, process::Command};
 
@@ -33,18 +33,48 @@ impl Output {
     }
 }
 
-/// Runs it as the cluster's administrator.
-pub async fn kubectl(control_plane: &ControlPlane, arguments: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(control_plane.variable("KUBECTL"))
-        .args(arguments)
-        .env("KUBECONFIG", control_plane.variable("KUBECONFIG"))
-        .env("KUBECACHEDIR", control_plane.variable("KUBECACHEDIR"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("kubectl starts");
+/// kubectl and where it leads.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    /// The program.
+    pub program: PathBuf,
+    /// Its kubeconfig.
+    pub kubeconfig: PathBuf,
+    /// Where it keeps what it has discovered.
+    pub cache: PathBuf,
+}
+
+impl Kubectl {
+    /// The one that `controlplane/build` makes.
+    #[must_use]
+    pub fn built() -> PathBuf {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/controlplane/bin/kubectl").into()
+    }
+
+    /// A command that is still to be run.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECACHEDIR", &self.cache)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs it.
+    pub async fn run(&self, arguments: &[&str], stdin: &str) -> Output {
+        finish(self.command(arguments), stdin).await
+    }
+}
+
+/// Runs a command with that on its stdin.
+pub async fn finish(mut command: Command, stdin: &str) -> Output {
+    let mut child = command.spawn().expect("kubectl starts");
     let mut input = child.stdin.take().unwrap();
     // kubectl may end without reading all of it.
     input.write_all(stdin.as_bytes()).await.ok();
@@ -55,4 +85,12 @@ pub async fn kubectl(control_plane: &ControlPlane, arguments: &[&str], stdin: &s
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Runs it as the cluster's administrator.
+pub async fn kubectl(control_plane: &ControlPlane, arguments: &[&str], stdin: &str) -> Output {
+    let variable = |name: &str| control_plane.variable(name).into();
+    let kubectl =
+        Kubectl { program: variable("KUBECTL"), kubeconfig: variable("KUBECONFIG"), cache: variable("KUBECACHEDIR") };
+    kubectl.run(arguments, stdin).await
 }

@@ -9,6 +9,7 @@
 //! | [`control_plane`] | the cluster: the real control plane that `controlplane/` starts, or one in memory |
 //! | [`in_memory`] | the one in memory |
 //! | [`careen`] | the binary, and `careen serve` as a process |
+//! | [`demo`] | `careen demo` as a process |
 //! | [`suite`] | what all cases share: one of each, and the clean-up |
 //! | [`case`] | what one case has: its nodes, its namespace, its maintenances |
 //! | [`objects`] | Kubernetes objects as JSON: read, write, delete |
@@ -23,6 +24,7 @@ pub mod audit;
 pub mod careen;
 pub mod case;
 pub mod control_plane;
+pub mod demo;
 pub mod in_memory;
 pub mod kubectl;
 pub mod kubevirt;

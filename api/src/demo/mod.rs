@@ -33,7 +33,7 @@ use crate::{
     auth::{Auth, Caller},
     door::Door,
     error::Error,
-    graphql, identity,
+    graphql, identity, notify,
     parts::Parts,
     service::Service,
     shutdown::Shutdown,
@@ -44,7 +44,8 @@ const NAMESPACE: &str = "careen";
 
 /// Runs until a signal ends it, until it cannot go on, or until the story has been told.
 pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
-    let DemoArgs { listen, no_story, exit_after_story } = args;
+    let DemoArgs { listen, no_story, exit_after_story, notify } = args;
+    let delivery = notify::open(&notify)?;
     let shutdown = Shutdown::on_signals()?;
     let door = Door::open(listen, []).await?;
     let kubernetes = Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), []).await?;
@@ -67,8 +68,8 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
         kubernetes.answer(kubernetes_api::router(simulated.api_server()), shutdown.clone(), Duration::ZERO),
     );
     let auth = Auth::everybody_is(Caller::named("demo"));
-    let cluster = Service { client, metrics, settings, auth, door, graphql: graphql::Limits::default() }
-        .start(&mut parts, &shutdown)?;
+    let graphql = graphql::Limits::default();
+    let cluster = Service { client, metrics, settings, auth, delivery, door, graphql }.start(&mut parts, &shutdown)?;
     let story = async {
         let told = tokio::select! {
             told = tell(&simulated, &cluster, no_story) => told,

@@ -7,12 +7,11 @@
 //! | `openapi`, `schema`, `docs` | the contract, made from the code |
 //! | `problem`, `reason`, `failure` | every answer that is no success |
 //! | `events` | streams of what happens |
+//! | `wait` | answers that are held until there is something to say |
 //! | `extract`, `reply`, `page` | what handlers take and give |
 //!
 //! A handler is thin: the frame has checked who calls and whether they may (`auth::operations`); it calls `core` and
 //! shapes the answer.
-
-#![allow(dead_code, reason = "operations that change something come next")]
 
 mod docs;
 mod events;
@@ -28,6 +27,7 @@ mod resources;
 mod schema;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wait;
 
 use axum::Router;
 use careen_core::{
@@ -39,8 +39,12 @@ use careen_core::{
 };
 use jiff::Timestamp;
 
-use crate::auth::{Auth, Caller, Right};
+use crate::{
+    auth::{Auth, Caller, Right},
+    shutdown::Shutdown,
+};
 
+use events::Events;
 pub(crate) use extract::{Body, MAX_BODY, Query};
 pub use frame::HttpMetrics;
 pub(crate) use frame::{Account, Frame, Limits};
@@ -49,6 +53,7 @@ pub(crate) use problem::Problem;
 pub(crate) use reason::Reason;
 pub(crate) use reply::Json;
 pub(crate) use resources::rights_of_options;
+use wait::Waits;
 
 /// What handlers work with. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -57,12 +62,27 @@ pub(crate) struct Api {
     auth: Auth,
     clock: Clock,
     own_pod: Option<ObjectKey>,
+    events: Events,
+    waits: Waits,
 }
 
 impl Api {
     /// On that cluster. `own_pod` leaves its node last.
-    pub(crate) fn new(operations: Operations, auth: Auth, clock: Clock, own_pod: Option<ObjectKey>) -> Self {
-        Self { operations, auth, clock, own_pod }
+    pub(crate) fn new(
+        operations: Operations,
+        auth: Auth,
+        clock: Clock,
+        own_pod: Option<ObjectKey>,
+        metrics: HttpMetrics,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let (events, waits) = (Events::new(metrics, shutdown.clone()), Waits::new(shutdown.clone()));
+        Self { operations, auth, clock, own_pod, events, waits }
+    }
+
+    /// Tells those who follow what happens, as long as this runs.
+    pub(crate) fn tell_what_happens(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.events.clone().follow(self.operations.cluster().clone(), self.clock)
     }
 
     /// What is known of the cluster. Until the caches are filled, what they lack would be taken for what is not there.

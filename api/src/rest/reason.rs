@@ -96,6 +96,9 @@ reasons! {
     INVALID: "Invalid", 422, "A value is not allowed",
         "The JSON can be read, but a field is unknown, is missing, or has a value of a wrong type or out of range. \
          `detail` and `field` name it.";
+    IDEMPOTENCY_KEY_REUSED: "IdempotencyKeyReused", 422, "The key is that of another request",
+        "An `Idempotency-Key` names one request, of one caller, for 24 hours after its maintenance has ended. Take a new \
+         key for a new request.";
     INVALID_ARGUMENT: "InvalidArgument", 422, "A value is not allowed",
         "`field` names it, `detail` says what is allowed.";
     TOO_EXPENSIVE: "TooExpensive", 422, "The question asks for too much",

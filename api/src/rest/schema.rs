@@ -3,7 +3,10 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use schemars::{
+    JsonSchema, Schema, SchemaGenerator,
+    generate::{Contract, SchemaSettings},
+};
 use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -13,14 +16,16 @@ use utoipa::{
 /// Carries a schema through utoipa, which would not keep all of it; [`unpack`] puts it in its place.
 const PACKED: &str = "x-packed-schema";
 
-/// A body, for `#[utoipa::path]`, under an alias: `type NodeAnswer = Of<NodeStatus>`. utoipa would give a generic type
-/// that it sees a name of its own.
+/// The body of a request, for `#[utoipa::path]`, under an alias: `type TaintRequest = Of<Taint>`. utoipa would give a
+/// generic type that it sees a name of its own.
 pub(crate) struct Of<T>(PhantomData<T>);
+
+/// The body of an answer, likewise: every field that is always there is required.
+pub(crate) struct Given<T>(PhantomData<T>);
 
 impl<T: JsonSchema> PartialSchema for Of<T> {
     fn schema() -> RefOr<schema::Schema> {
-        let mut generator = generator();
-        packed(&T::json_schema(&mut generator))
+        packed(&T::json_schema(&mut generator(Contract::Deserialize)))
     }
 }
 
@@ -30,17 +35,39 @@ impl<T: JsonSchema> ToSchema for Of<T> {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<schema::Schema>)>) {
-        let mut generator = generator();
-        T::json_schema(&mut generator);
-        let used = generator.take_definitions(true).into_iter();
-        schemas.extend(used.filter_map(|(name, value)| Some((name, packed(&Schema::try_from(value).ok()?)))));
+        schemas.extend(used_by::<T>(Contract::Deserialize));
     }
 }
 
-fn generator() -> SchemaGenerator {
+impl<T: JsonSchema> PartialSchema for Given<T> {
+    fn schema() -> RefOr<schema::Schema> {
+        packed(&T::json_schema(&mut generator(Contract::Serialize)))
+    }
+}
+
+impl<T: JsonSchema> ToSchema for Given<T> {
+    fn name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<schema::Schema>)>) {
+        schemas.extend(used_by::<T>(Contract::Serialize));
+    }
+}
+
+/// The schemas that the one of a type refers to.
+fn used_by<T: JsonSchema>(contract: Contract) -> impl Iterator<Item = (String, RefOr<schema::Schema>)> {
+    let mut generator = generator(contract);
+    T::json_schema(&mut generator);
+    let used = generator.take_definitions(true).into_iter();
+    used.filter_map(|(name, value)| Some((name, packed(&Schema::try_from(value).ok()?))))
+}
+
+fn generator(contract: Contract) -> SchemaGenerator {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
+    settings.contract = contract;
     settings.into_generator()
 }
 
@@ -78,28 +105,6 @@ impl<T: ToSchema> ToSchema for ListOf<T> {
         T::schemas(schemas);
     }
 }
-
-/// Defines bodies of `core` that have a name in the contract and no schema yet.
-macro_rules! untyped {
-    ($($(#[doc = $text:literal])* $body:ident = $name:literal;)*) => {$(
-        $(#[doc = $text])*
-        pub(super) struct $body;
-
-        impl utoipa::PartialSchema for $body {
-            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                let description = concat!($($text),*).trim();
-                crate::rest::schema::packed_value(serde_json::json!({ "type": "object", "description": description }))
-            }
-        }
-
-        impl utoipa::ToSchema for $body {
-            fn name() -> std::borrow::Cow<'static, str> {
-                $name.into()
-            }
-        }
-    )*};
-}
-pub(crate) use untyped;
 
 /// A schema, in the form in which utoipa carries it.
 pub(crate) fn packed_value(schema: Value) -> RefOr<schema::Schema> {

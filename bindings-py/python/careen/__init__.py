@@ -4,7 +4,7 @@
 the Careen service, in your process: they need no Careen server. :mod:`careen.testing` has a cluster in memory.
 """
 
-from careen import aio, models, testing
+from careen import _logging, aio, models, testing
 from careen._careen import __version__
 from careen._cluster import Cluster
 from careen._controller import Controller

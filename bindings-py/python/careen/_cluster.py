@@ -8,6 +8,7 @@ from types import TracebackType
 
 from careen import _careen, _read
 from careen._arguments import text
+from careen._connect import connecting
 from careen._drain import Drain
 from careen._maintenance import MaintenanceHandle
 from careen._migration import MigrationHandle
@@ -40,6 +41,9 @@ class Cluster:
 
     :param kubeconfig: a file; else ``$KUBECONFIG``, ``~/.kube/config``, or the service account of this pod.
     :param context: the context to take from it; else its current one.
+    :param url: the API server, ``https://10.0.0.1:6443``, for those who have no kubeconfig.
+    :param token: the bearer token that goes with it.
+    :param certificate_authority: a PEM file that vouches for it; else the system's certificates.
     :param timeout: longest time for one call; no limit for a drain, which is not one call.
     """
 
@@ -48,10 +52,14 @@ class Cluster:
         kubeconfig: str | os.PathLike[str] | None = None,
         context: str | None = None,
         *,
+        url: str | None = None,
+        token: str | None = None,
+        certificate_authority: str | os.PathLike[str] | None = None,
         timeout: timedelta | float = 30.0,
         scope: Scope = "nodes",
     ) -> None:
-        self._native = _careen.connect(*_read.connection(kubeconfig, context, timeout, scope))
+        place = kubeconfig, context, url, token, certificate_authority
+        self._native = connecting(*place, timeout, scope).blocking()
 
     @classmethod
     def _of(cls, native: _careen.Cluster) -> Cluster:

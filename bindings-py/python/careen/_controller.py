@@ -21,6 +21,8 @@ class Controller:
     """
 
     def __init__(self, cluster: Cluster, *, namespace: str = "careen") -> None:
+        if not isinstance(cluster, Cluster):
+            raise TypeError(f"cluster has to be a careen.Cluster, not {type(cluster).__name__}")
         self._native = _careen.start_controller(cluster._native, _read.object_name("namespace", namespace))
 
     def __enter__(self) -> Controller:

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
@@ -15,6 +16,8 @@ from careen.errors import BlockedError, CancelledError, CareenError, TimeoutErro
 from careen.models import BlockClass, DrainEnd, DrainEvent, DrainOutcome
 
 __all__ = ["Drain"]
+
+T = TypeVar("T")
 
 FAREWELL = 0.5
 """After Ctrl-C the drain gets so long to take its record and Lease away, in seconds. It starts nothing more anyway."""
@@ -87,16 +90,16 @@ class Drain:
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the drain goes on. Otherwise a drain waits for that change, for ever if it must.
         """
-        limit = seconds("timeout", timeout)
-        deadline = None if limit is None else time.monotonic() + limit
-        events = self._native.events()
+        limit, began = seconds("timeout", timeout), time.monotonic()
         with self._cancelled_by_ctrl_c(), Bar(self._node, progress) as bar:
+            if on_progress is None and not raise_if_stuck and not bar.is_shown:
+                # Nobody looks: then no events are made.
+                self._within(self._native.wait, limit)
+                return concluded(self._native, self._node)
+            events = self._native.events()
             while True:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                try:
-                    answer = events.next(left)
-                except TimeoutError as error:
-                    raise explained(error, self._native, self._node) from None
+                left = None if limit is None else max(0.0, began + limit - time.monotonic())
+                answer = self._within(events.next, left)
                 if answer is None:
                     return concluded(self._native, self._node)
                 event = one(DrainEvent, answer)
@@ -105,6 +108,12 @@ class Drain:
                     on_progress(event)
                 if raise_if_stuck:
                     raise_stuck(event, self._node)
+
+    def _within(self, wait: Callable[[float | None], T], timeout: float | None) -> T:
+        try:
+            return wait(timeout)
+        except TimeoutError as error:
+            raise explained(error, self._native, self._node) from None
 
     @contextlib.contextmanager
     def _cancelled_by_ctrl_c(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
+from careen._progress import Bar
 from careen._read import one
 from careen.errors import BlockedError, FailedError, NoControllerError, NotFoundError, TimeoutError
 from careen.models import BlockClass, Maintenance, MaintenancePhase
@@ -20,7 +21,8 @@ TAKEN_UP_WITHIN = 10.0
 
 
 class MaintenanceHandle:
-    """A maintenance that was started. Iterating over it gives what it says, until it is gone.
+    """A maintenance that was started. Iterating over it gives what it says, until it is gone; it raises
+    :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
 
     It is carried out by the controller, not by this process: dropping the handle ends nothing.
     """
@@ -71,14 +73,23 @@ class MaintenanceHandle:
 
     def __iter__(self) -> Iterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        while (answer := events.next(None)) is not None:
-            yield one(Maintenance, answer)
+        seen, began = None, time.monotonic()
+        while True:
+            try:
+                answer = events.next(patience(seen, None, began))
+            except TimeoutError as error:
+                raise late(error, seen, self._maintenance, None, began) from None
+            if answer is None:
+                return
+            seen = one(Maintenance, answer)
+            yield seen
 
     def wait(
         self,
         timeout: timedelta | float | None = None,
         *,
         on_progress: Callable[[Maintenance], object] | None = None,
+        progress: bool = False,
         raise_if_stuck: bool = False,
     ) -> Maintenance:
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
@@ -87,22 +98,26 @@ class MaintenanceHandle:
         :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
+        :param on_progress: is called with everything that it says, in this thread.
+        :param progress: shows a bar on standard error, if that is a terminal.
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the maintenance goes on.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
         seen = None
-        while True:
-            try:
-                answer = events.next(patience(seen, limit, began))
-            except TimeoutError as error:
-                raise late(error, seen, self._maintenance, limit, began) from None
-            seen = told(answer, self._maintenance)
-            if on_progress is not None:
-                on_progress(seen)
-            if is_drained(seen, raise_if_stuck):
-                return seen
+        with Bar(self.node, progress) as bar:
+            while True:
+                try:
+                    answer = events.next(patience(seen, limit, began))
+                except TimeoutError as error:
+                    raise late(error, seen, self._maintenance, limit, began) from None
+                seen = told(answer, self._maintenance)
+                bar.show(seen)
+                if on_progress is not None:
+                    on_progress(seen)
+                if is_drained(seen, raise_if_stuck):
+                    return seen
 
     def wait_gone(self, timeout: timedelta | float | None = None) -> None:
         """Waits until it is gone, after a stop: the node is restored then."""

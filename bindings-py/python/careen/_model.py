@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
+from careen._arguments import invalid
+from careen.errors import InvalidArgumentError
+
 T = TypeVar("T", bound="Model")
 
 
@@ -20,8 +23,13 @@ class Model:
 
     @classmethod
     def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
-        """The model of JSON as :meth:`to_dict` gives it."""
-        return cls(**{field: decode(data.get(key)) for field, key, decode in _decoders(cls)})
+        """The model of JSON as :meth:`to_dict` gives it; :class:`~careen.errors.InvalidArgumentError` if it is none."""
+        try:
+            return cls(**{field: decode(data.get(key)) for field, key, decode in _decoders(cls)})
+        except InvalidArgumentError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise invalid("data", f"is no {cls.__name__}: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON of every face of Careen: camelCase keys, times as text."""

@@ -6,17 +6,17 @@ import shutil
 import sys
 from types import TracebackType
 
-from careen.models import BlockClass, DrainEvent
+from careen.models import BlockClass, Blocking, DrainEvent, Maintenance
 
 WIDTH = 24
 
 
 class Bar:
-    """Shows how a drain is doing in one line of standard error, if that is a terminal and the bar is wanted."""
+    """Shows how a node is doing in one line of standard error, if that is a terminal and the bar is wanted."""
 
     def __init__(self, node: str, wanted: bool) -> None:
         self._node = node
-        self._shown = wanted and sys.stderr is not None and sys.stderr.isatty()
+        self.is_shown = wanted and sys.stderr is not None and sys.stderr.isatty()
 
     def __enter__(self) -> Bar:
         return self
@@ -24,27 +24,41 @@ class Bar:
     def __exit__(
         self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._shown:
+        if self.is_shown:
             print(file=sys.stderr, flush=True)
 
-    def show(self, event: DrainEvent) -> None:
-        """Shows the event in place of the one before."""
-        if self._shown:
+    def show(self, seen: DrainEvent | Maintenance) -> None:
+        """Shows it in place of what was seen before."""
+        if self.is_shown:
             columns = shutil.get_terminal_size().columns
-            print(f"\r{line(self._node, event)[: columns - 1]:<{columns - 1}}", end="", file=sys.stderr, flush=True)
+            print(f"\r{line(self._node, seen)[: columns - 1]:<{columns - 1}}", end="", file=sys.stderr, flush=True)
 
 
-def line(node: str, event: DrainEvent) -> str:
+def line(node: str, seen: DrainEvent | Maintenance) -> str:
     """The bar's line."""
-    progress = event.progress
-    done = WIDTH * progress.percent // 100
-    bar = "#" * done + "-" * (WIDTH - done)
-    gone = progress.had_to_leave - progress.left
-    said = f"{node} [{bar}] {gone}/{progress.had_to_leave} {event.phase}"
-    if event.trouble is not None:
-        return f"{said} ({event.trouble.message})"
-    if event.blocking:
-        first = event.blocking[0]
+    if isinstance(seen, DrainEvent):
+        progress = seen.progress
+        return drawn(
+            f"{node} [{bar(progress.percent)}] {progress.had_to_leave - progress.left}/{progress.had_to_leave} {seen.phase}",
+            None if seen.trouble is None else seen.trouble.message,
+            progress.blocked,
+            seen.blocking,
+        )
+    percent = seen.drain_progress or 0
+    return drawn(f"{node} [{bar(percent)}] {percent} % {seen.phase}", seen.last_error, seen.blocked or 0, seen.blocking)
+
+
+def bar(percent: int) -> str:
+    done = WIDTH * percent // 100
+    return "#" * done + "-" * (WIDTH - done)
+
+
+def drawn(said: str, trouble: str | None, blocked: int, blocking: tuple[Blocking, ...]) -> str:
+    """A bar, and what is to be known of the trouble."""
+    if trouble:
+        return f"{said} ({trouble})"
+    if blocking:
+        first = blocking[0]
         class_ = "stuck" if first.class_ is BlockClass.STUCK else "waits"
-        return f"{said}, {progress.blocked} blocked ({first.namespace}/{first.name} {class_}: {first.reason})"
+        return f"{said}, {blocked} blocked ({first.namespace}/{first.name} {class_}: {first.reason})"
     return said

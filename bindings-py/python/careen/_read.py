@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from typing import Literal, TypeVar
 
@@ -64,19 +63,6 @@ def maintenance(
         None if named is None else json.dumps(named),
         None if options is None else drain_options(options),
     )
-
-
-def connection(
-    kubeconfig: str | os.PathLike[str] | None,
-    context: str | None,
-    timeout: object,
-    scope: str,
-) -> tuple[str | None, str | None, float, bool]:
-    """The arguments of a connection, looked at."""
-    path = None if kubeconfig is None else name("kubeconfig", os.fspath(kubeconfig))
-    if path is not None and ("\0" in path or not path):
-        raise invalid("kubeconfig", f"{path!r} is no path of a file")
-    return path, text("context", context), call_timeout(timeout), is_whole(scope)
 
 
 def call_timeout(timeout: object) -> float:

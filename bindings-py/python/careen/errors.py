@@ -138,6 +138,7 @@ _CLASSES: dict[str, type[CareenError]] = {
     cls.__name__: cls for cls in globals().copy().values() if isinstance(cls, type) and issubclass(cls, CareenError)
 }
 
+_CAPITAL = re.compile(r"([A-Z])")
 _RIGHT = re.compile(r'cannot (\w+) resource "([^"]+)" in API group "[^"]*"(?: in the namespace "([^"]+)")?')
 
 
@@ -146,6 +147,9 @@ def _make(cls: str, reason: str, message: str, details: str) -> CareenError:
     error = _CLASSES[cls](message)
     error.reason = reason
     attributes: dict[str, Any] = json.loads(details)
+    if (argument := attributes.get("argument")) is not None:
+        # The engine has the names of JSON.
+        attributes["argument"] = _CAPITAL.sub(r"_\1", argument).lower()
     for name, value in attributes.items():
         setattr(error, name, value)
     if isinstance(error, ForbiddenError) and (right := _RIGHT.search(message)):

@@ -21,14 +21,18 @@ from types import TracebackType
 from typing import Any, Literal
 
 from careen import _careen, _read, aio
-from careen._arguments import invalid
+from careen._arguments import invalid, text
 from careen._cluster import Cluster
 from careen._read import Scope
+from careen._read import name as _text
 from careen.errors import TimeoutError
 
 __all__ = ["SimulatedCluster"]
 
 _LOOK_EVERY = 0.01
+# More than Kubernetes itself is made for.
+_MOST_NODES = 5_000
+_LARGEST_SCALE = 1_000
 
 
 class SimulatedCluster:
@@ -39,6 +43,8 @@ class SimulatedCluster:
     :param eviction_strategy: KubeVirt's cluster-wide one: ``"LiveMigrate"``.
     :param scale: everything takes that many times as long as in a real cluster.
     :param seed: decides everything that is random.
+    :param still: nothing happens by itself: there is no scheduler, no kubelet and no controller, and objects stay as you
+        :meth:`put` them. For clusters of thousands of pods.
     """
 
     def __init__(
@@ -49,11 +55,15 @@ class SimulatedCluster:
         eviction_strategy: str | None = None,
         scale: float = 0.05,
         seed: int = 0,
+        still: bool = False,
     ) -> None:
-        names = [f"node{number:02}" for number in range(1, nodes + 1)] if isinstance(nodes, int) else list(nodes)
+        names = _node_names(nodes)
         if not 0 <= seed < 2**64:
             raise invalid("seed", f"{seed} is not a number of 64 bits")
-        self._native = _careen.SimulatedCluster(kubevirt, eviction_strategy, scale, seed)
+        if not 0 < scale <= _LARGEST_SCALE:
+            raise invalid("scale", f"{scale} is not between 0 and {_LARGEST_SCALE}")
+        strategy = text("eviction_strategy", eviction_strategy)
+        self._native = _careen.SimulatedCluster(kubevirt, strategy, scale, seed, still)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         for each in names:
             self.add_node(each)
@@ -72,13 +82,24 @@ class SimulatedCluster:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def connect(self, *, timeout: timedelta | float = 30.0, scope: Scope = "nodes") -> Cluster:
-        """A connection to it, without a socket."""
-        return Cluster._of(self._native.connect(_read.call_timeout(timeout), _read.is_whole(scope)))
+    def connect(
+        self, *, timeout: timedelta | float = 30.0, scope: Scope = "nodes", user: str | None = None
+    ) -> Cluster:
+        """A connection to it, without a socket.
 
-    def connect_aio(self, *, timeout: timedelta | float = 30.0, scope: Scope = "nodes") -> aio.Cluster:
-        """A connection to it for asyncio, without a socket."""
-        return aio.Cluster._of(self._native.connect(_read.call_timeout(timeout), _read.is_whole(scope)))
+        :param user: somebody who may do what Roles and ClusterRoles say that you have created and bound to this name
+            (``system:serviceaccount:NAMESPACE:NAME`` is an account); else somebody who may do everything.
+        """
+        return Cluster._of(self._connected(timeout, scope, user))
+
+    def connect_aio(
+        self, *, timeout: timedelta | float = 30.0, scope: Scope = "nodes", user: str | None = None
+    ) -> aio.Cluster:
+        """A connection to it for asyncio, without a socket. See :meth:`connect`."""
+        return aio.Cluster._of(self._connected(timeout, scope, user))
+
+    def _connected(self, timeout: timedelta | float, scope: Scope, user: str | None) -> _careen.Cluster:
+        return self._native.connect(_read.call_timeout(timeout), _read.is_whole(scope), text("user", user))
 
     @property
     def kubeconfig(self) -> str:
@@ -105,7 +126,10 @@ class SimulatedCluster:
 
     def create(self, manifests: str | Mapping[str, Any]) -> None:
         """Creates the objects of YAML or JSON documents, or one object; missing namespaces as well."""
-        self._native.create(manifests if isinstance(manifests, str) else json.dumps(manifests))
+        if isinstance(manifests, str):
+            self._native.create(_text("manifests", manifests))
+        else:
+            self._native.create(_json("manifests", manifests))
 
     def add_node(
         self, name: str, *, control_plane: bool = False, settings: Mapping[str, str] | None = None
@@ -163,11 +187,12 @@ class SimulatedCluster:
         if (min_available is None) == (max_unavailable is None):
             raise invalid("min_available", "give either min_available or max_unavailable")
         kind = "MaxUnavailable" if min_available is None else "MinAvailable"
+        argument = "max_unavailable" if min_available is None else "min_available"
         amount = max_unavailable if min_available is None else min_available
         if isinstance(amount, int):
             self._add(kind, namespace, name, amount)
         else:
-            self._add(kind, namespace, name, text=amount)
+            self._add(kind, namespace, name, words=text(argument, amount))
 
     def add_virtual_machine(
         self,
@@ -184,26 +209,30 @@ class SimulatedCluster:
         :param eviction_strategy: ``None`` for the cluster's.
         """
         patch = _template(on, settings)
-        patch["spec"]["runStrategy"] = run_strategy
-        self._add("VirtualMachine", namespace, name, text=eviction_strategy, patch=patch)
+        patch["spec"]["runStrategy"] = _text("run_strategy", run_strategy)
+        self._add("VirtualMachine", namespace, name, words=text("eviction_strategy", eviction_strategy), patch=patch)
 
     def get(self, resource: str, namespace: str, name: str) -> dict[str, Any] | None:
         """An object as it is: ``get("pods", "shop", "web-1")``, ``get("nodes", "", "node01")``."""
-        found = self._native.get(resource, namespace, name)
+        found = self._native.get(*_key(resource, namespace, name))
         return None if found is None else json.loads(found)
 
     def objects(self, resource: str) -> list[dict[str, Any]]:
         """All objects of a resource as they are: ``pods``, ``deployments.apps``."""
-        found: list[dict[str, Any]] = json.loads(self._native.all(resource))
+        found: list[dict[str, Any]] = json.loads(self._native.all(_text("resource", resource)))
         return found
+
+    def put(self, resource: str, found: Mapping[str, Any]) -> None:
+        """Writes an object past all checks, as it is, status and all: what would otherwise take long to come about."""
+        self._native.put(_text("resource", resource), _json("found", found))
 
     def edit(self, resource: str, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
         """Changes an object by a merge patch, past all checks: to make it what your script has to cope with."""
-        self._native.patch(resource, namespace, name, json.dumps(patch))
+        self._native.patch(*_key(resource, namespace, name), _json("patch", patch))
 
     def remove(self, resource: str, namespace: str, name: str) -> bool:
         """Removes an object past all checks. Says whether it was there."""
-        return self._native.remove(resource, namespace, name)
+        return self._native.remove(*_key(resource, namespace, name))
 
     def audit(self) -> list[dict[str, Any]]:
         """One ``audit.k8s.io/v1`` Event for each finished request of anybody, in order."""
@@ -235,7 +264,7 @@ class SimulatedCluster:
         """
         if times is not None and not 0 <= times < 2**32:
             raise invalid("times", f"{times} is not a count")
-        self._native.fail(verb, resource, how, times)
+        self._native.fail(_text("verb", verb), _text("resource", resource), _text("how", how), times)
 
     def heal(self) -> None:
         """Nothing goes wrong any more."""
@@ -244,11 +273,14 @@ class SimulatedCluster:
     def settle(self, timeout: timedelta | float = 30.0) -> SimulatedCluster:
         """Waits until everything is there, runs and is ready; gives the cluster."""
         limit = _read.call_timeout(timeout)
-        deadline = time.monotonic() + limit
+        looked_at = time.monotonic()
+        deadline = looked_at + limit
         while missing := self._missing():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not settled within {limit:g} s: {missing}")
-            time.sleep(_LOOK_EVERY)
+            # A look at a large cluster takes its time: that is left to those who settle it.
+            time.sleep(max(_LOOK_EVERY, time.monotonic() - looked_at))
+            looked_at = time.monotonic()
         return self
 
     def _add(
@@ -257,12 +289,13 @@ class SimulatedCluster:
         namespace: str,
         name: str,
         number: int = 0,
-        text: str | None = None,
+        words: str | None = None,
         patch: Mapping[str, Any] | None = None,
     ) -> None:
         if not 0 <= number < 2**31:
             raise invalid("replicas", f"{number} is not a count that Kubernetes takes")
-        self._native.create(_careen.simulated_object(kind, namespace, name, number, text, json.dumps(patch or {})))
+        place = _text("namespace", namespace), _text("name", name)
+        self._native.create(_careen.simulated_object(kind, *place, number, words, _json("settings", patch or {})))
 
     def _missing(self) -> str | None:
         for node in self.objects("nodes"):
@@ -298,13 +331,41 @@ class SimulatedCluster:
         return None
 
 
+def _node_names(nodes: int | Iterable[str]) -> list[str]:
+    if isinstance(nodes, str):
+        raise TypeError("nodes has to be a count or names, not one str")
+    names = nodes if isinstance(nodes, int) else list(nodes)
+    count = names if isinstance(names, int) else len(names)
+    if not 0 <= count <= _MOST_NODES:
+        raise invalid("nodes", f"{count} is not a count between 0 and {_MOST_NODES}")
+    return [f"node{number:02}" for number in range(1, count + 1)] if isinstance(names, int) else names
+
+
+def _key(resource: str, namespace: str, name: str) -> tuple[str, str, str]:
+    return _text("resource", resource), _text("namespace", namespace), _text("name", name)
+
+
+def _json(argument: str, value: Mapping[str, Any]) -> str:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{argument} has to be a mapping, not {type(value).__name__}")
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise invalid(argument, f"is no JSON: {error}") from None
+
+
 def _annotations(settings: Mapping[str, str] | None) -> dict[str, Any]:
-    return {"annotations": {f"sim.careen.dev/{key}": value for key, value in (settings or {}).items()}}
+    if settings is None:
+        return {}
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"settings has to be a mapping, not {type(settings).__name__}")
+    return {"annotations": {f"sim.careen.dev/{key}": value for key, value in settings.items()}}
 
 
 def _prefers(node: str | None) -> dict[str, Any]:
     if node is None:
         return {}
+    _text("on", node)
     is_there = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     preferred = [{"weight": 100, "preference": {"matchExpressions": [is_there]}}]
     return {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}}

@@ -1,4 +1,6 @@
-//! How a client is made: kubeconfig, context, in-cluster, or any tower service.
+//! How a client is made: kubeconfig, context, in-cluster, an address and a token, or any tower service.
+
+mod address;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,6 +15,7 @@ use tower::{
     util::{MapErrLayer, MapRequestLayer},
 };
 
+pub use self::address::Address;
 use super::{
     answer_timeout::AnswerTimeout,
     count_requests::CountRequests,
@@ -44,6 +47,14 @@ pub enum ConnectError {
     #[error("found no cluster: {message}; name a kubeconfig with --kubeconfig, or set KUBECONFIG")]
     NotFound {
         /// What was tried.
+        message: String,
+    },
+    /// What was given instead of a kubeconfig makes no sense.
+    #[error("cannot use the API server's {field}: {message}")]
+    Address {
+        /// `url`, `token` or `certificate_authority`.
+        field: &'static str,
+        /// What is wrong with it.
         message: String,
     },
     /// The client could not be made from the configuration.
@@ -78,24 +89,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 impl Connection {
     /// Makes a client, and asks the API server once for its version, so that a wrong address or token is told at once.
     pub async fn client(&self, metrics: &Metrics) -> Result<Client, ConnectError> {
-        let mut config = self.config().await?;
-        let server = config.cluster_url.to_string();
-        // kube's own retry hides 429 (a budget that refuses) for minutes; who asks decides here when to ask again.
-        config.default_retry = false;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        let builder = ClientBuilder::try_from(config).map_err(|error| {
-            let message = without_secrets(&error).unwrap_or_else(|| error.to_string());
-            ConnectError::Client { server: server.clone(), message }
-        })?;
-        let client = client_of(builder, metrics);
-        match tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await {
-            Ok(Ok(_)) => Ok(client),
-            Ok(Err(kube::Error::Api(status))) if status.code == 401 || status.code == 403 => {
-                Err(ConnectError::Unauthorized { server, message: status.message })
-            }
-            Ok(Err(error)) => Err(ConnectError::Unreachable { server, message: innermost(&error) }),
-            Err(_) => Err(ConnectError::Unreachable { server, message: format!("no answer in {CONNECT_TIMEOUT:?}") }),
-        }
+        checked(self.config().await?, metrics).await
     }
 
     async fn config(&self) -> Result<Config, ConnectError> {
@@ -124,6 +118,27 @@ impl Connection {
             }
             error => ConnectError::NotFound { message: format!("{kubeconfig}, and in the pod {error}") },
         })
+    }
+}
+
+/// A client that has asked the API server once.
+async fn checked(mut config: Config, metrics: &Metrics) -> Result<Client, ConnectError> {
+    let server = config.cluster_url.to_string();
+    // kube's own retry hides 429 (a budget that refuses) for minutes; who asks decides here when to ask again.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    let builder = ClientBuilder::try_from(config).map_err(|error| {
+        let message = without_secrets(&error).unwrap_or_else(|| error.to_string());
+        ConnectError::Client { server: server.clone(), message }
+    })?;
+    let client = client_of(builder, metrics);
+    match tokio::time::timeout(CONNECT_TIMEOUT, client.apiserver_version()).await {
+        Ok(Ok(_)) => Ok(client),
+        Ok(Err(kube::Error::Api(status))) if status.code == 401 || status.code == 403 => {
+            Err(ConnectError::Unauthorized { server, message: status.message })
+        }
+        Ok(Err(error)) => Err(ConnectError::Unreachable { server, message: innermost(&error) }),
+        Err(_) => Err(ConnectError::Unreachable { server, message: format!("no answer in {CONNECT_TIMEOUT:?}") }),
     }
 }
 

@@ -93,11 +93,13 @@ impl Acting {
         cached.map(|cached| cached.resource_version.clone()).unwrap_or_default()
     }
 
-    /// Takes up the answer to a write; if the watch has moved on meanwhile, what it shows counts.
+    /// Takes up the answer to a write; if the watch has moved on meanwhile, what it shows counts, unless that is an
+    /// earlier write of ours.
     pub(super) fn wrote_node(&mut self, from: &str, written: Node) {
-        if self.cached_node_version() == from {
+        let cached = self.cached_node_version();
+        if cached == from || self.own_node.has_been(&cached) {
             let version = written.resource_version.clone();
-            self.own_node.wrote(from, &version, written);
+            self.own_node.wrote(&cached, &version, written);
         }
     }
 
@@ -227,7 +229,8 @@ impl Acting {
         {
             *left_behind = Some(take_back(&self.context.cluster, &self.node, &record, options).await);
         }
-        self.say(if is_done { DrainStage::Completed } else { DrainStage::Ended }).await?;
+        let said = self.say_of(&node, if is_done { DrainStage::Completed } else { DrainStage::Ended }).await?;
+        let node = said.unwrap_or(node);
         // The record goes last: what is not done before it goes would never be done.
         let from = self.cached_node_version();
         let forgotten =
@@ -248,14 +251,20 @@ impl Acting {
     /// The node conditions.
     pub(super) async fn say(&mut self, stage: DrainStage) -> Result<(), Trouble> {
         let Some(node) = self.snapshot().node(&self.node).cloned() else { return Ok(()) };
+        self.say_of(&node, stage).await.map(drop)
+    }
+
+    /// The same, of the node as it is known to be. Gives it as it is then, if that has changed something.
+    async fn say_of(&mut self, node: &Node, stage: DrainStage) -> Result<Option<Node>, Trouble> {
         let wanted = Lifecycle { actor: &self.actor, drain: stage };
         let from = self.cached_node_version();
         let client = self.context.cluster.client();
-        let written = node::set_conditions(client, &node, Some(&wanted), self.now()).await;
-        if let Some(written) = written.map_err(|error| trouble_with_node(&error))? {
-            self.wrote_node(&from, written);
+        let written = node::set_conditions(client, node, Some(&wanted), self.now()).await;
+        let written = written.map_err(|error| trouble_with_node(&error))?;
+        if let Some(written) = &written {
+            self.wrote_node(&from, written.clone());
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Nothing is asked to leave before every kind is known: one that came late (KubeVirt) and is not listed yet would

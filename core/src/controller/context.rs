@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::news::Publisher;
+use super::{NodeMaintenanceStatus, call_back::Delivery, news::Publisher, transition};
 use crate::{
     clock::Clock,
     cluster::{Cluster, Snapshot},
@@ -37,9 +37,18 @@ pub(super) struct Context {
     pub(super) publisher: Publisher,
     pub(super) blocked: Arc<BlockedGauges>,
     pub(super) hand_over: HandOver,
+    /// Who delivers what others are to be told, if anybody is.
+    pub(super) delivery: Option<Delivery>,
 }
 
 impl Context {
+    /// Notes in a new status what its change is news of, if somebody is to be told.
+    pub(super) fn note(&self, old: Option<&NodeMaintenanceStatus>, new: &mut NodeMaintenanceStatus) {
+        if self.delivery.is_some() {
+            transition::note(old, new, self.clock.now());
+        }
+    }
+
     /// What the leader counts, the next one counts.
     pub(super) fn leads_no_longer(&self) {
         let metrics = self.cluster.metrics();

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use futures::{FutureExt, future::join};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    call_back::Delivery,
     context::{BlockedGauges, Context, Settings, has_ready_replica},
     news::Publisher,
+    receipts,
     supervisor::Supervisor,
 };
 use crate::{
@@ -21,18 +24,30 @@ const LEADER_LEASE: &str = "careen-controller";
 const REST: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The controller of `NodeMaintenance` resources.
-#[derive(Debug)]
 pub struct Controller {
     cluster: Cluster,
     settings: Settings,
     clock: Clock,
+    delivery: Option<Delivery>,
+}
+
+impl std::fmt::Debug for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controller").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Controller {
     /// A controller on that connection.
     #[must_use]
     pub fn new(cluster: Cluster, settings: Settings, clock: Clock) -> Self {
-        Self { cluster, settings, clock }
+        Self { cluster, settings, clock, delivery: None }
+    }
+
+    /// Tells others through that what becomes of maintenances while this replica leads.
+    #[must_use]
+    pub fn telling(self, delivery: Option<Delivery>) -> Self {
+        Self { delivery, ..self }
     }
 
     /// Works until told to shut down; then finishes the requests that are on their way and releases the leader Lease.
@@ -61,7 +76,8 @@ impl Controller {
             let work = async {
                 self.cluster.ready().await;
                 let (stop, stopping) = watch::channel(false);
-                (stop, Supervisor::new(context.clone()).run(stopping))
+                let receipts = receipts::look_after(context.clone(), stopping.clone());
+                (stop, join(Supervisor::new(context.clone()).run(stopping), receipts).map(drop))
             };
             let (stop, work) = tokio::select! {
                 biased;
@@ -126,6 +142,7 @@ impl Controller {
             publisher: Publisher::new(self.cluster.client().clone(), self.settings.identity.clone()),
             blocked: Arc::new(BlockedGauges::default()),
             hand_over: Arc::new(hand_over),
+            delivery: self.delivery.clone(),
         }
     }
 }

@@ -8,9 +8,11 @@
 //! | `worker` | one accepted maintenance, from its start to its end |
 //! | `steps`, `stop` | how its node goes out of service, and comes back |
 //! | `report` | how a maintenance tells people how it is doing |
+//! | `call_back`, `courier` | what is told to other programs, and how it is delivered |
 //! | `order` | one drain order, from its start to its outcome |
 //! | `process` | one drain in somebody's own process |
 //! | `orphans` | records on nodes whose maintenance or order is gone |
+//! | `receipts` | receipts of requests that are sent once only |
 //! | `news` | Kubernetes Events |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
 //!
@@ -18,7 +20,9 @@
 //! same cluster then gives the same history. None of them is always ready, so that each gets its turn.
 
 mod acting;
+mod call_back;
 mod context;
+mod courier;
 mod election;
 mod news;
 mod order;
@@ -26,6 +30,7 @@ mod orphans;
 mod overlay;
 mod pace;
 mod process;
+mod receipts;
 mod report;
 mod requests;
 mod steps;
@@ -33,12 +38,13 @@ mod stop;
 mod supervisor;
 mod worker;
 
+pub use call_back::{CallBack, Deliver, Delivery, Undelivered};
 pub use context::Settings;
 pub use election::Controller;
 pub use news::News;
 pub use process::{DrainHere, DrainReport, ProcessDrain};
 
-use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status};
+use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status, transition};
 
 #[cfg(test)]
 mod tests;

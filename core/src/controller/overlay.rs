@@ -35,6 +35,11 @@ impl<T: Clone> Overlay<T> {
         self.written = Some(Written { older, version: version.to_owned(), object: Arc::new(object) });
     }
 
+    /// Whether that is our own last write, or what is known to be older.
+    pub(super) fn has_been(&self, version: &str) -> bool {
+        self.written.as_ref().is_some_and(|written| written.version == version || written.older.contains(version))
+    }
+
     /// The object as it is best known; `cached_version` is the resourceVersion of the cached one.
     pub(super) fn over(&mut self, cached_version: &str) -> Option<&Arc<T>> {
         self.written.take_if(|written| !written.older.contains(cached_version));
@@ -56,6 +61,15 @@ mod tests {
         assert_eq!(overlay.over("1"), None, "and it does not come back");
         overlay.wrote("2", "3", "ours");
         assert_eq!(overlay.over("4"), None, "somebody else has written since");
+    }
+
+    #[test]
+    fn a_watch_that_shows_the_first_of_two_writes_while_the_second_is_made_is_known_to_be_behind() {
+        let mut overlay = Overlay::default();
+        overlay.wrote("1", "2", "first");
+        assert!(overlay.has_been("1") && overlay.has_been("2") && !overlay.has_been("3"));
+        overlay.wrote("2", "3", "second");
+        assert_eq!(overlay.over("2").map(|object| **object), Some("second"));
     }
 
     #[test]

@@ -177,6 +177,7 @@ fn context(cluster: Cluster, clock: Clock, own_pod: Option<ObjectKey>) -> Contex
         settings,
         blocked: std::sync::Arc::new(BlockedGauges::default()),
         hand_over: std::sync::Arc::new(|| false),
+        delivery: None,
     }
 }
 

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use super::{
-    NodeMaintenance, NodeMaintenanceStatus, Phase,
+    NodeMaintenance, NodeMaintenanceStatus,
     accept::Refused,
     intent::to_restore,
     news::News,
     requests::{self, WriteError, has_finalizer},
     status::{self, Known},
+    transition::{self, Reached, Transition},
     worker::Worker,
 };
 
@@ -31,10 +32,12 @@ impl Worker {
             drained_at: self.drained_at,
             trouble: self.acting.trouble.as_ref(),
             lease_errors: self.acting.lease_errors,
+            report: Some(self.departures.report()),
             total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),
             stopping: object.metadata.deletion_timestamp.is_some(),
         };
-        let wanted = status::of_accepted(&object, &known, now);
+        let mut wanted = status::of_accepted(&object, &known, now);
+        self.acting.context.note(object.status.as_ref(), &mut wanted);
         let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else {
             self.pace.is_up_to_date();
             return None;
@@ -63,7 +66,8 @@ impl Worker {
     /// Takes the acceptance back; whether that is written.
     pub(super) async fn refuse(&mut self, object: &NodeMaintenance, refused: &Refused) -> bool {
         let now = self.acting.now();
-        let wanted = status::of_refused(object, refused, now);
+        let mut wanted = status::of_refused(object, refused, now);
+        self.acting.context.note(object.status.as_ref(), &mut wanted);
         let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else { return true };
         match requests::write_status(self.acting.context.cluster.client(), object, patch).await {
             Ok(_) => {
@@ -79,27 +83,23 @@ impl Worker {
 
     /// Tells of what has changed in the status.
     fn tell(&self, object: &NodeMaintenance, new: &NodeMaintenanceStatus) {
-        let old = object.status.clone().unwrap_or_default();
-        let publisher = &self.acting.context.publisher;
-        if new.phase == Some(Phase::Succeeded) && old.phase != Some(Phase::Succeeded) {
-            publisher.of_maintenance(object, News::SucceedMaintenance);
-            if let (None, Some(started), Some(drained)) = (old.drained_at, new.started_at, new.drained_at) {
-                let seconds = drained.duration_since(started).as_secs_f64();
-                self.acting.context.cluster.metrics().drain_duration.observe(seconds);
-            }
+        let old = object.status.as_ref();
+        for Transition { to, message, .. } in transition::between(old, new) {
+            let news = match to {
+                Reached::Drained => News::SucceedMaintenance,
+                Reached::Refused | Reached::TimedOut => News::FailedMaintenance(message),
+                Reached::Stuck => News::Stuck(message),
+                Reached::NoLongerStuck => News::NoLongerStuck,
+                // Told when the object was taken hold of.
+                Reached::Accepted => continue,
+            };
+            self.acting.context.publisher.of_maintenance(object, news);
         }
-        if new.phase == Some(Phase::Failed) && old.phase != Some(Phase::Failed) {
-            let why = new.last_error.clone().unwrap_or_else(|| "spec.drain.timeout is over".to_owned());
-            publisher.of_maintenance(object, News::FailedMaintenance(why));
-        }
-        let stuck = |status: &NodeMaintenanceStatus| {
-            let condition = status.conditions.iter().find(|condition| condition.type_ == status::condition::STUCK);
-            condition.filter(|condition| condition.status == "True").map(|condition| condition.message.clone())
-        };
-        match (stuck(&old), stuck(new)) {
-            (None, Some(what)) => publisher.of_maintenance(object, News::Stuck(what)),
-            (Some(_), None) => publisher.of_maintenance(object, News::NoLongerStuck),
-            _ => {}
+        if let (None, Some(started), Some(drained)) =
+            (old.and_then(|old| old.drained_at), new.started_at, new.drained_at)
+        {
+            let seconds = drained.duration_since(started).as_secs_f64();
+            self.acting.context.cluster.metrics().drain_duration.observe(seconds);
         }
     }
 }

@@ -77,14 +77,27 @@ async fn write_finalizers(
     write(client, object, patch, Part::Metadata).await
 }
 
+/// Marks up to which notice others were told. Guarded by the version it was read at: a leader that woke up too late must
+/// not take back what another has marked.
+pub(super) async fn mark_delivered(client: &Client, object: &NodeMaintenance, number: i64) -> Result<(), WriteError> {
+    let patch = json!({"metadata": version_of(object), "status": {"notices": {"delivered": number}}});
+    write(client, object, patch, Part::Status).await.map(drop)
+}
+
 /// Merges a patch into the status; the object as it is then.
 pub(super) async fn write_status(
     client: &Client,
     object: &NodeMaintenance,
     status: Value,
 ) -> Result<NodeMaintenance, WriteError> {
-    let patch = json!({"metadata": {"uid": object.metadata.uid}, "status": status});
+    // A list is replaced whole: what is noted there must be what was read.
+    let guard = if status.get("notices").is_some() { version_of(object) } else { json!({"uid": object.metadata.uid}) };
+    let patch = json!({"metadata": guard, "status": status});
     write(client, object, patch, Part::Status).await
+}
+
+fn version_of(object: &NodeMaintenance) -> Value {
+    json!({"uid": object.metadata.uid, "resourceVersion": object.metadata.resource_version})
 }
 
 enum Part {

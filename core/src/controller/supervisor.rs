@@ -16,6 +16,7 @@ use super::{
     NodeMaintenance, Phase,
     accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, understand},
     context::Context,
+    courier::Courier,
     news::News,
     order::{OrderWorker, forget, refuse},
     orphans::{self, Finding},
@@ -25,10 +26,11 @@ use super::{
 };
 use crate::{
     cluster::{Concerned, Snapshot},
+    config_map::ConfigMapError,
     metrics::{MaintenancePhase, Metrics, PhaseLabels},
     model::{DrainOptions, DrainOrder, NodeName, Trouble, Uid},
     node,
-    order::{self, Duty, OrderWriteError, duty},
+    order::{self, Duty, duty},
 };
 
 /// What failed is looked at again after this time.
@@ -38,6 +40,8 @@ const RETRY: Duration = Duration::from_secs(15);
 pub(super) struct Supervisor {
     context: Context,
     workers: BTreeMap<Uid, Member>,
+    /// Those that tell others of maintenances.
+    couriers: BTreeMap<Uid, Member>,
     /// Drain orders that are being carried out, by id.
     orders: BTreeMap<Uid, Member>,
     /// Orders that are being refused or forgotten, or were, by id: the cache may not show it yet.
@@ -60,7 +64,8 @@ enum RecordState {
 }
 
 struct Member {
-    node: NodeName,
+    /// The node it acts on; a courier acts on none.
+    node: Option<NodeName>,
     name: String,
     wake: Arc<Notify>,
     task: task::Id,
@@ -69,8 +74,9 @@ struct Member {
 /// A task that has ended.
 enum Done {
     Worker(Uid),
+    Courier(Uid),
     Order(Uid, Ended),
-    SettledOrder((Uid, bool), Result<(), OrderWriteError>),
+    SettledOrder((Uid, bool), Result<(), ConfigMapError>),
     Refusal(Uid, Result<(), WriteError>),
     Record(NodeName, Result<(), String>),
 }
@@ -80,6 +86,7 @@ impl Supervisor {
         Self {
             context,
             workers: BTreeMap::new(),
+            couriers: BTreeMap::new(),
             orders: BTreeMap::new(),
             settled_orders: BTreeSet::new(),
             ended_orders: BTreeSet::new(),
@@ -117,8 +124,10 @@ impl Supervisor {
 
     fn take_up(&mut self, concerned: &Concerned, stopping: &watch::Receiver<bool>) {
         let snapshot = self.context.cluster.snapshot();
-        for member in self.workers.values().chain(self.orders.values()) {
-            if concerned.concerns(&member.node) || concerned.maintenances.contains(&member.name) {
+        for member in self.workers.values().chain(self.couriers.values()).chain(self.orders.values()) {
+            if member.node.as_ref().is_some_and(|node| concerned.concerns(node))
+                || concerned.maintenances.contains(&member.name)
+            {
                 member.wake.notify_one();
             }
         }
@@ -145,6 +154,7 @@ impl Supervisor {
             snapshot.put(as_begun(&order, self.context.clock.now()));
         }
         self.refused.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
+        self.send_couriers(&objects, stopping);
         for object in objects {
             let uid = uid_of(&object);
             if self.workers.contains_key(&uid) {
@@ -227,7 +237,7 @@ impl Supervisor {
             tracing::debug!(drain = %id, ?ended, "a worker has ended");
             Done::Order(id, ended)
         });
-        let member = Member { node: order.node().clone(), name: String::new(), wake, task: task.id() };
+        let member = Member { node: Some(order.node().clone()), name: String::new(), wake, task: task.id() };
         self.orders.insert(order.id().clone(), member);
     }
 
@@ -258,7 +268,29 @@ impl Supervisor {
             tracing::debug!(uid = %done, ?ended, "a worker has ended");
             Done::Worker(done)
         });
-        self.workers.insert(uid, Member { node, name, wake, task: task.id() });
+        self.workers.insert(uid, Member { node: Some(node), name, wake, task: task.id() });
+    }
+
+    /// One for each maintenance of which others are still to be told something.
+    fn send_couriers(&mut self, objects: &[Arc<NodeMaintenance>], stopping: &watch::Receiver<bool>) {
+        let Some(delivery) = self.context.delivery.clone() else { return };
+        for object in objects {
+            let uid = uid_of(object);
+            let notices = object.status.as_ref().and_then(|status| status.notices.as_ref());
+            let waits = notices.is_some_and(|notices| notices.waiting(0).next().is_some());
+            if !waits || self.couriers.contains_key(&uid) {
+                continue;
+            }
+            let wake = Arc::new(Notify::new());
+            let courier = Courier::new(self.context.clone(), delivery.clone(), object);
+            let (woken, stopping, done) = (wake.clone(), stopping.clone(), uid.clone());
+            let task = self.tasks.spawn(async move {
+                courier.run(woken, stopping).await;
+                Done::Courier(done)
+            });
+            let name = object.name().to_owned();
+            self.couriers.insert(uid, Member { node: None, name, wake, task: task.id() });
+        }
     }
 
     fn refuse(&mut self, object: Arc<NodeMaintenance>, refused: Refused) {
@@ -268,7 +300,8 @@ impl Supervisor {
         let context = self.context.clone();
         self.tasks.spawn(async move {
             let now = context.clock.now();
-            let wanted = status::of_refused(&object, &refused, now);
+            let mut wanted = status::of_refused(&object, &refused, now);
+            context.note(object.status.as_ref(), &mut wanted);
             let written = match status::patch(object.status.as_ref(), &wanted, now) {
                 Some(patch) => requests::write_status(context.cluster.client(), &object, patch).await.map(drop),
                 None => Ok(()),
@@ -293,7 +326,7 @@ impl Supervisor {
                 *known == text && !matches!(state, RecordState::Failed(at) if *at <= now)
             });
             // A record that is obeyed stands in for a maintenance that this replica has a worker for no longer.
-            let acts = |member: &Member| member.node == node.name;
+            let acts = |member: &Member| member.node.as_ref() == Some(&node.name);
             let worked_on = self.workers.values().any(acts);
             if known || worked_on {
                 continue;
@@ -328,6 +361,9 @@ impl Supervisor {
                 self.workers.remove(&uid);
                 return Concerned::everything();
             }
+            Ok(Done::Courier(uid)) => {
+                self.couriers.remove(&uid);
+            }
             Ok(Done::Order(id, ended)) => {
                 self.orders.remove(&id);
                 if ended == Ended::Gone {
@@ -358,6 +394,7 @@ impl Supervisor {
                 // A fault of ours. If it was a worker, another takes its place, from what is in the cluster.
                 tracing::error!(%error, "a task of the controller failed");
                 self.workers.retain(|_, member| member.task != error.id());
+                self.couriers.retain(|_, member| member.task != error.id());
                 self.orders.retain(|_, member| member.task != error.id());
                 self.retry_later();
             }

@@ -1,8 +1,10 @@
 //! The whole controller against an API server in memory, in paused time.
 
+mod call_backs;
 mod operations;
 mod orders;
 mod process;
+mod receipts;
 mod world;
 
 use std::time::Duration;

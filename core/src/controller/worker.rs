@@ -19,6 +19,7 @@ use super::{
 use crate::{
     cluster::Snapshot,
     drain::{DrainPhase, Progress},
+    maintenance::departures::Departures,
     model::{Record, Trouble, TroubleReason},
 };
 
@@ -32,6 +33,8 @@ pub(super) struct Worker {
     /// Since when it has been drained, as this worker saw it.
     pub(super) drained_at: Option<Timestamp>,
     pub(super) pace: Pace,
+    /// What has become of the VMs that had to leave.
+    pub(super) departures: Departures,
     own_object: Overlay<NodeMaintenance>,
 }
 
@@ -48,7 +51,8 @@ impl Worker {
     pub(super) fn new(context: Context, object: &NodeMaintenance, accepted: Accepted) -> Self {
         let mut acting = Acting::new(context, accepted.node.clone(), actor(object));
         acting.lease_errors = object.status.as_ref().and_then(|status| status.error_on_lease_count).unwrap_or(0);
-        Self { acting, accepted, drained_at: None, pace: Pace::default(), own_object: Overlay::default() }
+        let departures = Departures::continue_from(object.status.as_ref().and_then(|status| status.report.as_ref()));
+        Self { acting, accepted, drained_at: None, pace: Pace::default(), departures, own_object: Overlay::default() }
     }
 
     /// Works until the maintenance is gone or this replica stops. `wake` tells of changes.
@@ -172,7 +176,9 @@ impl Worker {
     /// Drains, and goes on watching when that is done.
     fn drain_on(&mut self, object: &NodeMaintenance) -> Option<Timestamp> {
         let step = self.acting.drain_step(&self.accepted.options, |record, now| drain_began(object, record, now))?;
-        let now = self.acting.now();
+        let (now, snapshot) = (self.acting.now(), self.acting.snapshot());
+        self.departures.see(&step.progress, &self.accepted.node, &snapshot);
+        self.departures.resolve(&self.accepted.node, &snapshot);
         let finished = step.phase == DrainPhase::Drained && !matches!(self.acting.last, Some((DrainPhase::Drained, _)));
         if finished {
             self.drained_at = Some(now);

@@ -7,17 +7,21 @@
 //! | `intent` | which record its node should carry |
 //! | `existence` | whether the maintenance of a record is gone: the one question to the API server here |
 //! | `status` | what its status says |
+//! | `transition` | what has happened from one status to the next, and what is told of it |
+//! | `departures` | what has become of the VMs that had to leave |
 
 pub(crate) mod accept;
+pub(crate) mod departures;
 mod existence;
 pub(crate) mod intent;
 pub(crate) mod status;
+pub(crate) mod transition;
 
 pub use accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, managed_by_another, understand};
 pub use existence::{Unconfirmed, maintenance_is_gone};
 pub use status::condition;
 
 pub use crate::model::{
-    Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Phase, Ticket, Trouble, TroubleReason,
-    custom_resource_definition,
+    Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Notice, NoticeEvent, Notices, Phase, Report,
+    Ticket, Trouble, TroubleReason, custom_resource_definition,
 };

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase, accept::Refused};
 use crate::{
     drain::{DrainPhase, Progress},
-    model::{BlockClass, Record, Trouble},
+    model::{BlockClass, Record, Report, Trouble},
 };
 
 /// So many workloads are listed in `blocking`; the rest is counted.
@@ -46,6 +46,8 @@ pub struct Known<'a> {
     pub lease_errors: i32,
     /// Pods on the node in total.
     pub total_pods: i32,
+    /// What has become of the VMs that had to leave.
+    pub report: Option<&'a Report>,
     /// It is being stopped.
     pub stopping: bool,
 }
@@ -54,11 +56,13 @@ pub struct Known<'a> {
 #[must_use]
 pub fn of_refused(maintenance: &NodeMaintenance, refused: &Refused, now: Timestamp) -> NodeMaintenanceStatus {
     let now = to_the_second(now);
+    let notices = maintenance.status.as_ref().and_then(|status| status.notices.clone());
     let mut status = NodeMaintenanceStatus {
         phase: Some(Phase::Failed),
         last_error: Some(refused.message.clone()),
         observed_generation: maintenance.metadata.generation,
         conditions: maintenance.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default(),
+        notices,
         ..NodeMaintenanceStatus::default()
     };
     let mut conditions = Conditions::of(&mut status, maintenance, now);
@@ -90,6 +94,7 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
         started_at: Some(old.started_at.unwrap_or(now)),
         drained_at: old.drained_at.or_else(|| known.drained_at.filter(|_| drained).map(to_the_second)),
         record: known.record.cloned(),
+        report: known.report.filter(|report| **report != Report::default()).cloned().or(old.report),
         error_on_lease_count: Some(known.lease_errors),
         last_error: trouble.or_else(|| match known.drain {
             Some(_) => timed_out.then(|| message.clone()),

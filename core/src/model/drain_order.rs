@@ -57,6 +57,7 @@ pub struct CancelRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
     /// When it was asked for.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
 }
 
@@ -99,6 +100,7 @@ pub struct DrainOutcome {
     /// A sentence.
     pub message: String,
     /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// How many workloads were left that had to leave.
     #[serde(default)]

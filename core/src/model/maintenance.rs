@@ -12,7 +12,7 @@ use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockClass, BlockReason, DrainSpec, InvalidNodeName, NodeName, Record};
+use super::{BlockClass, BlockReason, DrainSpec, InvalidNodeName, NodeName, Notices, Record, Report};
 use crate::schema::without_description;
 
 /// What is wanted: a node out of service, for as long as this object exists.
@@ -118,6 +118,12 @@ pub struct NodeMaintenanceStatus {
     /// What was done to the node: a copy of the record that is kept on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
+    /// What has become of the VMs that had to leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+    /// What somebody is told about it, and how far that was delivered; absent where nobody wants to hear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notices: Option<Notices>,
 }
 
 /// The well-known phases.

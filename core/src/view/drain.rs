@@ -40,8 +40,10 @@ pub struct DrainView {
     /// What is wrong with the drain itself.
     pub trouble: Option<Trouble>,
     /// When it was ordered.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// When the node was cordoned for it.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// Who wants it to end, and since when.
     pub cancel: Option<CancelRequest>,

@@ -50,14 +50,19 @@ pub struct MaintenanceView {
     /// What is wrong.
     pub last_error: Option<String>,
     /// When it was made.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// When it was accepted.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// When the node was first drained.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub drained_at: Option<Timestamp>,
     /// When its end was asked for.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub stopping_since: Option<Timestamp>,
     /// When its status last changed.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub last_update: Option<Timestamp>,
 }
 
@@ -75,6 +80,16 @@ pub enum MaintenancePhaseView {
     Failed,
     /// It ends: the node is being restored.
     Stopping,
+    /// It has ended: the node is as it was, and the resource is gone.
+    Ended,
+}
+
+impl MaintenanceView {
+    /// One that has ended, as it was last seen.
+    #[must_use]
+    pub fn ended(object: &NodeMaintenance) -> Self {
+        Self { phase: MaintenancePhaseView::Ended, ..Self::from(object) }
+    }
 }
 
 impl From<&NodeMaintenance> for MaintenanceView {

@@ -35,10 +35,13 @@ pub struct MigrationView {
     /// `PreCopy`, `PostCopy` or `Paused`.
     pub mode: Option<String>,
     /// When it was asked for.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// When the transfer began.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// When it ended.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ended_at: Option<Timestamp>,
     /// Whether it is being aborted.
     pub aborting: bool,
@@ -62,6 +65,7 @@ pub struct WaitView {
     /// In a word.
     pub kind: WaitsForKind,
     /// When KubeVirt's back-off ends, where that is known.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub until: Option<Timestamp>,
     /// Its place in KubeVirt's queue, an estimate.
     pub place: Option<QueuePlace>,

@@ -9,20 +9,24 @@
 //! | `virtual_machine_instance` | a VM that runs |
 //! | `migration` | a live migration |
 //! | `maintenance` | a `NodeMaintenance` |
+//! | `report` | what has come of a maintenance |
 //! | `drain` | a drain |
 //! | `plan` | what would happen |
 //! | `verdict` | what becomes of a workload, and what is in its way |
+//! | `change` | what has changed between two moments |
 //! | `acting` | the drain that acts on a node, as it looks from any replica |
 //!
 //! What a viewer may not see is the business of the face; nodes can be shown without their workloads.
 
 mod acting;
 mod budget;
+mod change;
 mod drain;
 mod maintenance;
 mod migration;
 mod node;
 mod plan;
+mod report;
 mod verdict;
 mod virtual_machine_instance;
 mod workload;
@@ -42,11 +46,13 @@ use crate::{
 };
 
 pub use budget::BudgetView;
+pub use change::{ChangeView, NodeStateView};
 pub use drain::{DrainPhaseView, DrainProgressView, DrainView};
 pub use maintenance::{MaintenancePhaseView, MaintenanceView};
 pub use migration::{MigrationView, WaitView, WaitsForKind};
 pub use node::{ActingView, ConditionStatus, ConditionView, DrainReference, MaintenanceReference, NodeView, TaintView};
 pub use plan::{PlanEntryView, PlanView, RefusalView};
+pub use report::ReportView;
 pub use verdict::{BlockView, VerdictKind, VerdictView};
 pub use virtual_machine_instance::{StrategyOrigin, VirtualMachineInstanceView};
 pub use workload::{OwnerView, WorkloadKindView, WorkloadStateKind, WorkloadView};

@@ -25,10 +25,12 @@ pub struct NodeView {
     /// Its resourceVersion.
     pub resource_version: String,
     /// When it joined.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub created_at: Option<Timestamp>,
     /// Whether its kubelet says that it is ready.
     pub ready: bool,
     /// Since when it is, or is not.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub ready_since: Option<Timestamp>,
     /// Why it is not.
     pub not_ready_message: Option<String>,
@@ -72,6 +74,7 @@ pub struct TaintView {
     /// Its effect.
     pub effect: String,
     /// When it was added, where Kubernetes keeps that.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub time_added: Option<Timestamp>,
 }
 
@@ -90,6 +93,7 @@ pub struct ConditionView {
     /// Its message.
     pub message: String,
     /// Since when its status is so.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub since: Option<Timestamp>,
 }
 
@@ -132,6 +136,7 @@ pub struct MaintenanceReference {
     /// The ticket that it belongs to.
     pub ticket: Option<Ticket>,
     /// When it was accepted.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
     /// How many of a hundred workloads have left.
     pub drain_progress: Option<i32>,
@@ -152,6 +157,7 @@ pub struct DrainReference {
     /// Who ordered it.
     pub requested_by: Option<String>,
     /// When it began.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub started_at: Option<Timestamp>,
 }
 

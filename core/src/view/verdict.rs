@@ -56,6 +56,7 @@ pub struct BlockView {
     /// A sentence that names the object in the way.
     pub message: String,
     /// Since when, where that is known.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub since: Option<Timestamp>,
 }
 

@@ -39,6 +39,7 @@ pub struct WorkloadView {
     /// Its priority.
     pub priority: i32,
     /// While it terminates: when its grace ends.
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub terminating_until: Option<Timestamp>,
     /// The budgets that cover it.
     pub budgets: Vec<BudgetView>,

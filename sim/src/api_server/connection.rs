@@ -2,14 +2,14 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Response, header};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::{
@@ -28,6 +28,9 @@ use super::{
 
 /// As large as a body may be (`--max-request-body-bytes` of a real one): 3 MiB.
 const LARGEST_BODY: usize = 3 * 1024 * 1024;
+/// So much of a larger one is read and thrown away: a client hears nothing before it has sent everything, and only that
+/// the connection broke if nobody reads on.
+const MOST_READ: usize = 64 * 1024 * 1024;
 
 /// The connection broke, because a test wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,16 +76,8 @@ impl Connection {
             None => authentication::authenticate(&head.headers, &self.server),
         };
         let (user, login) = user.map_or_else(|refusal| (User::default(), Err(refusal)), |user| (user, Ok(())));
-        let body = match Limited::new(body, LARGEST_BODY).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::new(
-                413,
-                "RequestEntityTooLarge",
-                format!("Request entity too large: limit is {LARGEST_BODY}"),
-            )),
-            Err(error) => Err(Refusal::bad_request(error.to_string())),
-        };
-        let (body, is_whole) = body.map_or_else(|refusal| (Bytes::new(), Err(refusal)), |body| (body, Ok(())));
+        let (body, is_whole) =
+            read(body).await.map_or_else(|refusal| (Bytes::new(), Err(refusal)), |body| (body, Ok(())));
         let mut request = Request::new(head.method, &head.uri, head.headers, body, user);
         request.link = self.link;
         let mut record = Record::begin(&self.server, &request, received);
@@ -111,6 +106,31 @@ impl Connection {
             _ => Ok(response),
         }
     }
+}
+
+/// The whole body.
+async fn read<B>(body: B) -> Result<Bytes, Refusal>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut body = pin!(body);
+    let (mut whole, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::bad_request(error.into().to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        match length {
+            0..=LARGEST_BODY => whole.extend_from_slice(&data),
+            0..=MOST_READ => whole.clear(),
+            _ => break,
+        }
+    }
+    if length > LARGEST_BODY {
+        let why = format!("Request entity too large: limit is {LARGEST_BODY}");
+        return Err(Refusal::new(413, "RequestEntityTooLarge", why));
+    }
+    Ok(whole.freeze())
 }
 
 /// How the client wants it.

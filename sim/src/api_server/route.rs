@@ -22,6 +22,10 @@ pub(super) async fn answer(
     request: &Request,
     style: impl FnOnce() -> Result<Style, Refusal>,
 ) -> Result<Answer, Refusal> {
+    // To do it in one's own name instead would be another answer than was asked for.
+    if request.headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+        return Err(Refusal::not_implemented("impersonation (kubectl --as)"));
+    }
     authorization::check(server, request)?;
     if let Some(reply) = aggregation::answer(server, request).await {
         return Ok(reply?.into());

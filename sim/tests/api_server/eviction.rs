@@ -278,6 +278,29 @@ async fn a_webhooks_denial_is_passed_on_as_it_is() {
     assert_eq!(evict(&server, "web").await.0, 201);
 }
 
+/// So whoever has budgets on a VM's pod does not see them: not even that there are two.
+#[tokio::test(start_paused = true)]
+async fn a_webhook_answers_before_budgets_are_looked_at() {
+    for budgets in [&["one"][..], &["one", "two"]] {
+        let server = server();
+        intercept(&server);
+        running_pod(&server, "virt-launcher-vm", true).await;
+        for name in budgets {
+            budget(&server, name, 1, json!({}));
+        }
+        let denied = json!({ "response": { "allowed": false, "status": { "code": 429, "message": "no" } } });
+        let handler = move |_| {
+            let denied = denied.clone();
+            async move { denied }.boxed()
+        };
+        server.register_webhook("kubevirt/virt-api", Arc::new(handler));
+        let (code, refusal) = evict(&server, "virt-launcher-vm").await;
+        assert_eq!((code, &refusal["details"]), (429, &Value::Null), "{budgets:?}");
+        assert_eq!(refusal["message"], format!("admission webhook \"{WEBHOOK}\" denied the request: no"));
+        assert_eq!(budget_status(&server, "one")["disruptionsAllowed"], 1, "{budgets:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_webhook_that_is_away_fails_the_eviction() {
     let server = server();

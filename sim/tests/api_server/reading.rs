@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use careen_sim::api_server::{ApiServer, User};
 use futures::{StreamExt, TryStreamExt, pin_mut};
+use http_body_util::Full;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
-use crate::fixtures::{CONFIG_MAPS, config_map, in_short, merge, send, server, watch};
+use crate::fixtures::{CONFIG_MAPS, PODS, config_map, in_short, merge, running_pod, send, server, watch};
 
 async fn with_config_maps(names: &[&str]) -> ApiServer {
     let server = server();
@@ -172,5 +175,36 @@ async fn what_is_not_there_is_said_as_kubernetes_says_it() {
         let (answered, body) = send(&server, method, uri, Value::Null).await;
         let said = body["message"].as_str().or(body.as_str()).unwrap();
         assert_eq!((answered, said), (code, message), "{uri}");
+    }
+}
+
+/// A link that somebody follows is a GET.
+#[tokio::test(start_paused = true)]
+async fn a_get_changes_nothing() {
+    let server = with_config_maps(&["a"]).await;
+    running_pod(&server, "p", true).await;
+    let version = server.version();
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    for (uri, code) in [
+        (format!("{CONFIG_MAPS}/a?_method=DELETE&propagationPolicy=Background"), 200),
+        (format!("{CONFIG_MAPS}?dryRun=&fieldManager=x"), 200),
+        (format!("{PODS}/p/eviction"), 405),
+        (format!("{PODS}/p/binding"), 405),
+        (format!("{PODS}/p/status"), 200),
+        ("/api/v1/namespaces/default/serviceaccounts/default/token".to_owned(), 405),
+        (reviews.to_owned(), 405),
+    ] {
+        assert_eq!(send(&server, "GET", &uri, Value::Null).await.0, code, "{uri}");
+        assert_eq!(send(&server, "GET", &uri, config_map("b")).await.0, code, "{uri}, with a body");
+    }
+    assert_eq!(server.version(), version);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_to_be_somebody_else_is_told_that_this_is_not_implemented() {
+    let server = with_config_maps(&["a"]).await;
+    for header in ["Impersonate-User", "Impersonate-Group", "Impersonate-Extra-scopes"] {
+        let request = http::Request::get(CONFIG_MAPS).header(header, "alice").body(Full::<Bytes>::default()).unwrap();
+        assert_eq!(server.as_user(User::administrator()).oneshot(request).await.unwrap().status(), 501, "{header}");
     }
 }

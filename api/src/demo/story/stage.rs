@@ -47,7 +47,8 @@ impl Stage {
     /// Says something, once.
     pub(super) fn say(&self, text: &str) -> io::Result<()> {
         match self {
-            Self::Terminal(terminal) => terminal.all.println(text),
+            // Line by line: of several at once, an empty one at the end would be left out.
+            Self::Terminal(terminal) => text.split('\n').try_for_each(|line| terminal.all.println(line)),
             Self::Pipe => writeln!(io::stdout(), "{text}"),
         }
     }

@@ -110,7 +110,7 @@ async fn service(kubernetes: &ApiServer) -> (Cluster, Router) {
     let auth = Auth::everybody_is(Caller::named("ann"));
     let frame = Frame::new(auth.clone(), HttpMetrics::default(), HttpLimits::default());
     let operations = Operations::new(cluster.clone(), clock, "careen", names::DRAIN_TAINT_KEY);
-    let api = Api::new(operations, auth, clock, None);
+    let api = Api::new(operations, auth, clock, None, HttpMetrics::default(), &Shutdown::default());
     let graphql = GraphQl::new(api, frame.clone(), Limits::default(), Shutdown::default()).unwrap();
     (cluster, frame.around(graphql.router()))
 }

@@ -79,7 +79,7 @@ impl Operated {
         let auth = Auth::everybody_is(Caller::named("ann"));
         let frame = Frame::new(auth.clone(), HttpMetrics::default(), HttpLimits::default());
         let operations = Operations::new(cluster.clone(), clock, "careen", names::DRAIN_TAINT_KEY);
-        let api = Api::new(operations, auth, clock, None);
+        let api = Api::new(operations, auth, clock, None, HttpMetrics::default(), &Shutdown::default());
         let graphql = GraphQl::new(api, frame.clone(), Limits::default(), Shutdown::default()).unwrap();
         let service = frame.around(graphql.router());
         let operated = Self { cluster, service, _simulated: simulated };

@@ -1,35 +1,72 @@
 //! Bodies that several operations give.
 
+use std::borrow::Cow;
+
 use careen_core::{
     model::{Actor, NodeName},
     operation::NodeChanged,
-    view::{NodeView, Views},
+    view::{
+        DrainView, MaintenanceView, MigrationView, NodeView, PlanView, Views, VirtualMachineInstanceView, WorkloadView,
+    },
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
-use crate::rest::{Api, problem::Problem, schema::untyped};
+use crate::rest::{
+    Api,
+    problem::Problem,
+    schema::{Given, packed_value},
+};
 
-untyped! {
-    /// A node, with the maintenance and the drain that it has.
-    NodeBody = "Node";
-    /// A node after a change, and what was changed.
-    NodeChangedBody = "NodeChanged";
-    /// A `NodeMaintenance`.
-    MaintenanceBody = "Maintenance";
-    /// A drain.
-    DrainBody = "Drain";
-    /// A pod or a VM.
-    WorkloadBody = "Workload";
-    /// What would happen.
-    PlanBody = "Plan";
-    /// A `VirtualMachineInstance`.
-    VirtualMachineInstanceBody = "VirtualMachineInstance";
-    /// A live migration.
-    MigrationBody = "Migration";
+/// A node, with the maintenance and the drain that it has.
+pub(super) type NodeBody = Given<NodeView>;
+/// A node after a change, and what was changed.
+pub(super) type NodeChangedBody = Given<Changed>;
+/// A `NodeMaintenance`.
+pub(super) type MaintenanceBody = Given<MaintenanceView>;
+/// A drain.
+pub(super) type DrainBody = Given<DrainView>;
+/// A pod or a VM.
+pub(super) type WorkloadBody = Given<WorkloadView>;
+/// What would happen.
+pub(super) type PlanBody = Given<PlanView>;
+/// A `VirtualMachineInstance`.
+pub(super) type VirtualMachineInstanceBody = Given<VirtualMachineInstanceView>;
+/// A live migration.
+pub(super) type MigrationBody = Given<MigrationView>;
+
+/// A maintenance; for a dry run a plan.
+pub(super) struct MaintenanceOrPlanBody;
+
+impl PartialSchema for MaintenanceOrPlanBody {
+    fn schema() -> RefOr<Schema> {
+        let one_of = [MaintenanceBody::name(), PlanBody::name()];
+        let one_of = one_of.map(|name| json!({ "$ref": format!("#/components/schemas/{name}") }));
+        packed_value(json!({ "oneOf": one_of }))
+    }
+}
+
+impl ToSchema for MaintenanceOrPlanBody {
+    fn name() -> Cow<'static, str> {
+        "MaintenanceOrPlan".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((MaintenanceBody::name().into_owned(), MaintenanceBody::schema()));
+        schemas.push((PlanBody::name().into_owned(), PlanBody::schema()));
+        MaintenanceBody::schemas(schemas);
+        PlanBody::schemas(schemas);
+    }
 }
 
 /// What became of a node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "NodeChanged")]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "they are the fields of the answer")]
 pub(super) struct Changed {

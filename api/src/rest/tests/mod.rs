@@ -1,13 +1,16 @@
 //! The service as a client sees it, without a socket.
 
 pub(crate) mod app;
+mod audit;
 mod auth;
 mod breaking;
 pub(crate) mod contract;
+mod events;
 mod frame;
 mod kubernetes;
 mod maintenance;
 mod nodes;
+mod once;
 mod operations;
 pub(crate) mod simulated;
 

@@ -1,10 +1,10 @@
 //! The service on the API server in memory: with roles, and without controllers, so that nothing happens by itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, BodyDataStream, to_bytes},
     http::{Method, Request, header},
 };
 use careen_core::{
@@ -16,7 +16,9 @@ use careen_core::{
     operation::Operations,
 };
 use careen_sim::api_server::{ApiServer, Options, User, authorization::Authorization};
+use futures::StreamExt;
 use serde_json::{Value, json};
+use tokio::{task::AbortHandle, time::timeout};
 use tower::ServiceExt;
 
 use super::app::Answer;
@@ -31,18 +33,27 @@ const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
 const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings.rbac.authorization.k8s.io";
 
-/// The service on node01 and node02. The token `admin` may do everything, `viewer` may read everything, `lister` may read
-/// nodes, `cordoner` may patch them, and `nothing` may nothing.
+/// The service on node01 and node02. The tokens `admin` and `second` may do everything, `viewer` may read everything,
+/// `lister` may read nodes, `cordoner` may patch them, and `nothing` may nothing.
 pub(crate) struct Simulated {
     pub(crate) kubernetes: ApiServer,
+    pub(crate) shutdown: Shutdown,
     pub(crate) cluster: Cluster,
     service: Router,
+    follower: AbortHandle,
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
 }
 
 impl Simulated {
     pub(crate) async fn start() -> Self {
         let tokens = [
             ("admin", User::new("ann", &["system:masters"])),
+            ("second", User::new("bob", &["system:masters"])),
             ("viewer", User::new("vic", &["viewers"])),
             ("cordoner", User::new("cora", &["cordoners"])),
             ("lister", User::new("lina", &["listers"])),
@@ -72,13 +83,14 @@ impl Simulated {
         cluster.ready().await;
         let clock = clock::Clock::system();
         let auth = Auth::by_kubernetes(client, Vec::new(), clock);
-        let frame = Frame::new(auth.clone(), HttpMetrics::default(), Limits::default());
+        let (http_metrics, shutdown) = (HttpMetrics::default(), Shutdown::default());
+        let frame = Frame::new(auth.clone(), http_metrics.clone(), Limits::default());
         let operations = Operations::new(cluster.clone(), clock, "careen", names::DRAIN_TAINT_KEY);
-        let api = Api::new(operations, auth, clock, None);
-        let graphql =
-            GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), Shutdown::default()).unwrap();
+        let api = Api::new(operations, auth, clock, None, http_metrics, &shutdown);
+        let follower = tokio::spawn(api.tell_what_happens()).abort_handle();
+        let graphql = GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), shutdown.clone()).unwrap();
         let service = frame.around(router(api, &frame).merge(graphql.router()));
-        Self { kubernetes, cluster, service }
+        Self { kubernetes, cluster, service, shutdown, follower }
     }
 
     /// The answer to a request: `PUT /nodes/node02/maintenance`.
@@ -108,7 +120,22 @@ impl Simulated {
         };
         let response = self.service.clone().oneshot(request.unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
-        Answer { status: head.status, headers: head.headers, body: to_bytes(body, usize::MAX).await.unwrap().to_vec() }
+        // A stream of events has no end.
+        let is_stream = head.headers.get("content-type").is_some_and(|type_| type_ == "text/event-stream");
+        let body = if is_stream { Vec::new() } else { to_bytes(body, usize::MAX).await.unwrap().to_vec() };
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// The operator's stream of events.
+    pub(crate) async fn stream(&self, path: &str, last_event_id: Option<&str>) -> Events {
+        let mut request = Request::get(format!("/api/v1{path}")).header(header::AUTHORIZATION, "Bearer admin");
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = self.service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Events { body: response.into_body().into_data_stream() }
     }
 
     /// The operator's request, and its answer.
@@ -136,6 +163,41 @@ impl Simulated {
 
     pub(crate) fn node(&self, name: &str) -> Value {
         (*self.kubernetes.get("nodes", "", name).unwrap()).clone()
+    }
+}
+
+/// A stream of events, as a client reads it.
+pub(crate) struct Events {
+    body: BodyDataStream,
+}
+
+/// An event.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: Value,
+}
+
+impl Events {
+    /// The next event that is no heartbeat; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            let next = timeout(Duration::from_secs(30), self.body.next()).await.expect("an event within 30 s");
+            let text = String::from_utf8(next?.unwrap().to_vec()).unwrap();
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            if let Some(name) = field("event:") {
+                let data = serde_json::from_str(field("data:").unwrap()).unwrap();
+                return Some(Event { name: name.to_owned(), id: field("id:").unwrap().to_owned(), data });
+            }
+        }
+    }
+
+    /// The next event, which has that name.
+    pub(crate) async fn expect(&mut self, name: &str) -> Event {
+        let event = self.next().await.expect("the stream goes on");
+        assert_eq!(event.name, name, "{event:?}");
+        event
     }
 }
 

@@ -10,6 +10,7 @@ from types import TracebackType
 
 from careen import _careen, _read
 from careen._arguments import text
+from careen._connect import connecting
 from careen._read import Scope, many, name, one
 from careen.aio._drain import Drain
 from careen.aio._maintenance import MaintenanceHandle
@@ -42,10 +43,14 @@ class Cluster:
         kubeconfig: str | os.PathLike[str] | None = None,
         context: str | None = None,
         *,
+        url: str | None = None,
+        token: str | None = None,
+        certificate_authority: str | os.PathLike[str] | None = None,
         timeout: timedelta | float = 30.0,
         scope: Scope = "nodes",
     ) -> None:
-        self._arguments = _read.connection(kubeconfig, context, timeout, scope)
+        place = kubeconfig, context, url, token, certificate_authority
+        self._connect = connecting(*place, timeout, scope).awaitable
         self._native: _careen.Cluster | None = None
         self._connecting = asyncio.Lock()
         self._is_closed = False
@@ -61,7 +66,7 @@ class Cluster:
             if self._native is None:
                 if self._is_closed:
                     raise ClosedError("the connection is closed: make another Cluster")
-                self._native = await _careen.connect_async(*self._arguments)
+                self._native = await self._connect()
             return self._native
 
     async def _ready(self) -> Cluster:

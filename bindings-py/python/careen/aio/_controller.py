@@ -14,6 +14,8 @@ class Controller:
     """Carries maintenances out in this process, from ``async with`` on. See :class:`careen.Controller`."""
 
     def __init__(self, cluster: Cluster, *, namespace: str = "careen") -> None:
+        if not isinstance(cluster, Cluster):
+            raise TypeError(f"cluster has to be a careen.aio.Cluster, not {type(cluster).__name__}")
         self._cluster, self._namespace = cluster, _read.object_name("namespace", namespace)
         self._native: _careen.Controller | None = None
 

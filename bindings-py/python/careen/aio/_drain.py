@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
@@ -16,6 +17,8 @@ from careen.errors import TimeoutError
 from careen.models import DrainEvent, DrainOutcome
 
 __all__ = ["Drain"]
+
+T = TypeVar("T")
 
 
 class Drain:
@@ -84,19 +87,16 @@ class Drain:
 
         ``timeout`` leaves the drain running; ``asyncio.wait_for`` and ``asyncio.timeout`` cancel it.
         """
-        limit = seconds("timeout", timeout)
-        deadline = None if limit is None else time.monotonic() + limit
-        events = self._native.events()
+        limit, began = seconds("timeout", timeout), time.monotonic()
         with Bar(self._node, progress) as bar:
+            if on_progress is None and not raise_if_stuck and not bar.is_shown:
+                # Nobody looks: then no events are made.
+                await self._within(self._native.wait_async, limit)
+                return concluded(self._native, self._node)
+            events = self._native.events()
             while True:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                try:
-                    answer = await events.next_async(left)
-                except TimeoutError as error:
-                    raise explained(error, self._native, self._node) from None
-                except asyncio.CancelledError:
-                    self._native.cancel()
-                    raise
+                left = None if limit is None else max(0.0, began + limit - time.monotonic())
+                answer = await self._within(events.next_async, left)
                 if answer is None:
                     return concluded(self._native, self._node)
                 event = one(DrainEvent, answer)
@@ -105,3 +105,12 @@ class Drain:
                     on_progress(event)
                 if raise_if_stuck:
                     raise_stuck(event, self._node)
+
+    async def _within(self, wait: Callable[[float | None], Awaitable[T]], timeout: float | None) -> T:
+        try:
+            return await wait(timeout)
+        except TimeoutError as error:
+            raise explained(error, self._native, self._node) from None
+        except asyncio.CancelledError:
+            self._native.cancel()
+            raise

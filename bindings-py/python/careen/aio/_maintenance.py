@@ -10,6 +10,7 @@ from datetime import timedelta
 from careen import _careen
 from careen._arguments import seconds
 from careen._maintenance import is_drained, late, patience, told
+from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
 from careen.models import Maintenance
@@ -69,14 +70,23 @@ class MaintenanceHandle:
 
     async def __aiter__(self) -> AsyncIterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        while (answer := await events.next_async(None)) is not None:
-            yield one(Maintenance, answer)
+        seen, began = None, time.monotonic()
+        while True:
+            try:
+                answer = await events.next_async(patience(seen, None, began))
+            except TimeoutError as error:
+                raise late(error, seen, self._maintenance, None, began) from None
+            if answer is None:
+                return
+            seen = one(Maintenance, answer)
+            yield seen
 
     async def wait(
         self,
         timeout: timedelta | float | None = None,
         *,
         on_progress: Callable[[Maintenance], object] | None = None,
+        progress: bool = False,
         raise_if_stuck: bool = False,
     ) -> Maintenance:
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
@@ -85,22 +95,26 @@ class MaintenanceHandle:
         :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
+        :param on_progress: is called with everything that it says, in this thread.
+        :param progress: shows a bar on standard error, if that is a terminal.
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the maintenance goes on.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
         seen = None
-        while True:
-            try:
-                answer = await events.next_async(patience(seen, limit, began))
-            except TimeoutError as error:
-                raise late(error, seen, self._maintenance, limit, began) from None
-            seen = told(answer, self._maintenance)
-            if on_progress is not None:
-                on_progress(seen)
-            if is_drained(seen, raise_if_stuck):
-                return seen
+        with Bar(self.node, progress) as bar:
+            while True:
+                try:
+                    answer = await events.next_async(patience(seen, limit, began))
+                except TimeoutError as error:
+                    raise late(error, seen, self._maintenance, limit, began) from None
+                seen = told(answer, self._maintenance)
+                bar.show(seen)
+                if on_progress is not None:
+                    on_progress(seen)
+                if is_drained(seen, raise_if_stuck):
+                    return seen
 
     async def wait_gone(self, timeout: timedelta | float | None = None) -> None:
         """Waits until it is gone, after a stop: the node is restored then."""

@@ -156,3 +156,33 @@ async fn what_an_exec_plugin_prints_is_not_repeated() {
         assert!(error.ends_with(expected), "{error}");
     }
 }
+
+fn address(url: &str) -> Address {
+    Address { url: url.to_owned(), token: Some("top-secret".to_owned()), certificate_authority: None }
+}
+
+#[tokio::test]
+async fn an_address_that_makes_no_sense_is_named_and_its_token_is_not() {
+    let nowhere = || address("https://127.0.0.1:1");
+    for (address, field) in [
+        (address(""), "url"),
+        (address("not a url"), "url"),
+        (address("10.0.0.1:6443"), "url"),
+        (address("ftp://10.0.0.1"), "url"),
+        (address("https://somebody:top-secret@10.0.0.1"), "url"),
+        (Address { token: Some("top-secret\n".to_owned()), ..nowhere() }, "token"),
+        (Address { token: Some(String::new()), ..nowhere() }, "token"),
+        (Address { certificate_authority: Some("/nonexistent/ca.crt".into()), ..nowhere() }, "certificate_authority"),
+    ] {
+        let error = address.client(&Metrics::default()).await.err().expect("there is no cluster");
+        assert!(matches!(&error, ConnectError::Address { field: found, .. } if *found == field), "{error}");
+        assert!(!error.to_string().contains("top-secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_and_a_token_are_enough() {
+    let (server, requests) = serve(VERSION, "404 no");
+    address(&server).client(&Metrics::default()).await.unwrap();
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
+}

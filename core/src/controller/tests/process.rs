@@ -10,11 +10,16 @@ use crate::{
     controller::{DrainHere, ProcessDrain},
     metrics::Metrics,
     model::{DrainEnd, DrainSpec, testing::node_name},
+    testing::FakeServer,
 };
 
 fn start(world: &World) -> ProcessDrain {
+    start_on(world, &world.server.another_link())
+}
+
+fn start_on(world: &World, link: &FakeServer) -> ProcessDrain {
     let metrics = Metrics::default();
-    let client = client_on(world.server.another_link().service(), &metrics);
+    let client = client_on(link.service(), &metrics);
     let cluster = Cluster::nodes(client, [node_name("node02")], metrics);
     let request =
         DrainHere { id: "p1".into(), node: node_name("node02"), options: DrainSpec::default(), own_pod: None };
@@ -66,4 +71,19 @@ async fn what_is_in_the_way_is_told_at_once() {
     world.begin("m", "node02");
     world.until_phase("Succeeded").await;
     assert_eq!(start(&world).wait().await.unwrap_err().reason(), "UnderMaintenance");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_node_is_written_four_times_and_nothing_twice() {
+    let world = World::new(3);
+    let link = world.server.another_link();
+    let outcome = start_on(&world, &link).wait().await.unwrap();
+    assert_eq!(outcome.end, DrainEnd::Drained);
+    let log = link.log();
+    let asked: Vec<_> = log.iter().map(|logged| logged.what.as_str()).filter(|what| what.contains("/nodes/")).collect();
+    let node = "/api/v1/nodes/node02";
+    let status = format!("PATCH {node}/status");
+    // Cordon and record; conditions; a last look; conditions; the record goes.
+    let expected = [&format!("PATCH {node}"), &status, &format!("GET {node}"), &status, &format!("PATCH {node}")];
+    assert_eq!(asked, expected, "{log:?}");
 }

@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     clock::Clock,
     cluster::{Cluster, client_on},
-    controller::{Controller, Settings},
+    controller::{Controller, Delivery, Settings},
     metrics::Metrics,
     model::testing::at,
     names::{DRAIN_TAINT_KEY, RECORD_ANNOTATION},
@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) clock: Clock,
     /// A setting of the controllers that are started from now on.
     pub(super) drain_taint_key: String,
+    /// Whom they tell.
+    pub(super) delivery: Option<Delivery>,
     running: Option<Running>,
 }
 
@@ -56,7 +58,8 @@ impl World {
             put_pod(&server, &format!("web-{number}"), "node02");
         }
         put_budget(&server, 100);
-        Self { server, clock: Clock::starting_at(at(0)), drain_taint_key: DRAIN_TAINT_KEY.to_owned(), running: None }
+        let (clock, drain_taint_key) = (Clock::starting_at(at(0)), DRAIN_TAINT_KEY.to_owned());
+        Self { server, clock, drain_taint_key, delivery: None, running: None }
     }
 
     /// Starts a controller.
@@ -71,7 +74,7 @@ impl World {
             own_pod: None,
         };
         let (stop, stopped) = oneshot::channel();
-        let controller = Controller::new(cluster.clone(), settings, self.clock);
+        let controller = Controller::new(cluster.clone(), settings, self.clock).telling(self.delivery.clone());
         let task = tokio::spawn(controller.run(async { drop(stopped.await) }));
         self.running = Some(Running { server, cluster, stop, task });
         self

@@ -1,0 +1,209 @@
+//! Others are told what becomes of a maintenance.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::world::{MAINTENANCE, World, is_out};
+use crate::{
+    controller::{CallBack, Deliver, Undelivered},
+    metrics::{CallBackLabels, CallBackOutcome},
+};
+
+/// Takes what it is told, or does not.
+#[derive(Default)]
+struct Receiver {
+    mood: Mutex<Mood>,
+    /// Every attempt, with its time and whether it was taken.
+    attempts: Mutex<Vec<(Instant, CallBack, bool)>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Mood {
+    #[default]
+    Takes,
+    Refuses,
+    Hangs,
+}
+
+impl Deliver for Receiver {
+    fn deliver(&self, call_back: CallBack) -> BoxFuture<'_, Result<(), Undelivered>> {
+        let mood = *self.mood.lock().unwrap();
+        self.attempts.lock().unwrap().push((Instant::now(), call_back, mood == Mood::Takes));
+        Box::pin(async move {
+            match mood {
+                Mood::Takes => Ok(()),
+                Mood::Refuses => Err(Undelivered::Answered(500)),
+                Mood::Hangs => std::future::pending().await,
+            }
+        })
+    }
+}
+
+impl Receiver {
+    fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// What it has taken.
+    fn taken(&self) -> Vec<CallBack> {
+        let attempts = self.attempts.lock().unwrap();
+        attempts.iter().filter(|(_, _, taken)| *taken).map(|(_, call_back, _)| call_back.clone()).collect()
+    }
+
+    /// The events that it has taken, by name.
+    fn events(&self) -> Vec<&'static str> {
+        self.taken().iter().map(|call_back| call_back.notice.event.as_str()).collect()
+    }
+
+    /// Seconds between its attempts.
+    fn pauses(&self) -> Vec<u64> {
+        let attempts = self.attempts.lock().unwrap();
+        attempts.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_secs()).collect()
+    }
+}
+
+fn told_world(pods: usize) -> (World, Arc<Receiver>) {
+    let receiver = Arc::new(Receiver::default());
+    let mut world = World::new(pods);
+    world.delivery = Some(receiver.clone());
+    (world.start(), receiver)
+}
+
+fn counted(world: &World, outcome: CallBackOutcome) -> u64 {
+    world.cluster().metrics().call_backs.get_or_create(&CallBackLabels { outcome }).get()
+}
+
+async fn end(world: &World) {
+    world.server.delete(MAINTENANCE);
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_are_told_once_each_and_of_the_end_with_a_report_before_the_object_goes() {
+    let (world, receiver) = told_world(3);
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained"]);
+    assert_eq!(world.maintenance()["status"]["notices"]["delivered"], 2);
+    end(&world).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained", "Ended"]);
+    let taken = receiver.taken();
+    let ids: Vec<_> = taken.iter().map(|call_back| call_back.id.as_str()).collect();
+    assert_eq!(ids, ["uid-m.1", "uid-m.2", "uid-m.3"]);
+    let ended = &taken[2];
+    let report = ended.report.clone().unwrap();
+    assert_eq!((report.eviction_pods, report.ended_at), (Some(3), Some(ended.notice.time)));
+    assert!(report.ended_after.unwrap() > report.drained_after.unwrap());
+    assert!(ended.maintenance.stopping_since.is_some(), "it was there still");
+    assert_eq!(counted(&world, CallBackOutcome::Delivered), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_and_what_is_stuck_is_told() {
+    let (world, receiver) = told_world(2);
+    world.link().refuse("POST /api/v1/namespaces/shop/pods/web-0/eviction", 403);
+    world.begin("m", "node02");
+    world.until("it is stuck", |world| world.condition("Stuck")["status"] == "True").await;
+    world.begin("other", "node99");
+    // Its eviction is tried again and again, and comes to the same.
+    sleep(Duration::from_secs(600)).await;
+    world.link().refuse_nothing();
+    world.until_phase("Succeeded").await;
+    sleep(Duration::from_secs(1)).await;
+    let of = |name: &str| {
+        let taken = receiver.taken().into_iter().filter(|call_back| call_back.maintenance.name == name);
+        taken.map(|call_back| (call_back.notice.event.as_str(), call_back.notice.reason)).collect::<Vec<_>>()
+    };
+    let told = |event, reason: &str| (event, reason.to_owned());
+    assert_eq!(of("m"), [told("Accepted", "Accepted"), told("Stuck", "Forbidden"), told("Drained", "Drained")]);
+    assert_eq!(of("other"), [told("Failed", "NodeNotFound")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_taken_is_repeated_ever_more_slowly_and_what_comes_after_it_waits() {
+    let (world, receiver) = told_world(0);
+    receiver.set(Mood::Refuses);
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    sleep(Duration::from_secs(130)).await;
+    assert_eq!(receiver.pauses(), [1, 2, 4, 8, 16, 32, 64]);
+    assert!(receiver.attempts.lock().unwrap().iter().all(|(_, call_back, _)| call_back.id == "uid-m.1"));
+    receiver.set(Mood::Takes);
+    sleep(Duration::from_secs(130)).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained"]);
+    assert_eq!((counted(&world, CallBackOutcome::Failed), counted(&world, CallBackOutcome::Delivered)), (8, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_leader_repeats_nothing_that_was_taken_and_tells_what_was_not() {
+    let (mut world, receiver) = told_world(0);
+    world.begin("m", "node02");
+    world.until("it is marked", |world| world.maintenance()["status"]["notices"]["delivered"] == 2).await;
+    world.next_leader().await;
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(receiver.attempts.lock().unwrap().len(), 2);
+
+    receiver.set(Mood::Hangs);
+    world.server.edit(MAINTENANCE, |object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:10:00Z"));
+    world.until("it is tried", |_| receiver.attempts.lock().unwrap().len() == 3).await;
+    receiver.set(Mood::Takes);
+    let world = world.stop().await;
+    let world = world.start();
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained", "Ended"]);
+    assert!(receiver.taken().last().is_some_and(|ended| ended.report.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_thirty_seconds_for_a_receiver_and_no_longer() {
+    let (world, receiver) = told_world(1);
+    world.begin("m", "node02");
+    world.until("it is marked", |world| world.maintenance()["status"]["notices"]["delivered"] == 2).await;
+    receiver.set(Mood::Hangs);
+    let begun = Instant::now();
+    world.server.delete(MAINTENANCE);
+    world.until("it is restored", |world| !is_out(&world.node())).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "the node does not wait");
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    let took = begun.elapsed().as_secs_f64();
+    assert!((30.0..31.5).contains(&took), "{took}");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained"]);
+    assert!(receiver.pauses().into_iter().skip(2).all(|pause| pause <= 12), "{:?}", receiver.pauses());
+    assert_eq!(counted(&world, CallBackOutcome::GivenUp), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_hour_it_is_given_up_and_the_rest_is_told() {
+    let (world, receiver) = told_world(0);
+    receiver.set(Mood::Refuses);
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    sleep(Duration::from_secs(3600 + 300)).await;
+    assert_eq!(counted(&world, CallBackOutcome::GivenUp), 2);
+    let tried = receiver.attempts.lock().unwrap().len();
+    assert!((15..=25).contains(&tried), "{tried}");
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(receiver.attempts.lock().unwrap().len(), tried, "nothing is left to be told");
+    receiver.set(Mood::Takes);
+    end(&world).await;
+    assert_eq!(receiver.events(), ["Ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_is_to_be_told_nothing_is_noted_and_the_end_waits_for_nobody() {
+    let world = World::new(0).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    assert!(world.maintenance()["status"]["notices"].is_null());
+    let begun = Instant::now();
+    end(&world).await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}

@@ -81,7 +81,11 @@ fn careen(kubeconfig: &PathBuf, address: &str) -> (Process, String) {
         .spawn()
         .unwrap();
     let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-    let found = log.find_map(|line| Some(line.unwrap().split_once("listening on http://")?.1.to_owned()));
+    let found = log.find_map(|line| {
+        let line = line.unwrap();
+        let (_, behind) = line.split_once("listening on http://")?;
+        behind.split_whitespace().next().map(str::to_owned)
+    });
     // Somebody has to read the rest.
     std::thread::spawn(move || log.for_each(drop));
     (Process(process), found.unwrap())

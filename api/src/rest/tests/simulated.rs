@@ -127,7 +127,7 @@ impl Simulated {
     }
 
     /// The operator's stream of events.
-    pub(super) async fn stream(&self, path: &str, last_event_id: Option<&str>) -> Events {
+    pub(crate) async fn stream(&self, path: &str, last_event_id: Option<&str>) -> Events {
         let mut request = Request::get(format!("/api/v1{path}")).header(header::AUTHORIZATION, "Bearer admin");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
@@ -167,21 +167,21 @@ impl Simulated {
 }
 
 /// A stream of events, as a client reads it.
-pub(super) struct Events {
+pub(crate) struct Events {
     body: BodyDataStream,
 }
 
 /// An event.
 #[derive(Debug)]
-pub(super) struct Event {
-    pub(super) name: String,
-    pub(super) id: String,
-    pub(super) data: Value,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: Value,
 }
 
 impl Events {
     /// The next event that is no heartbeat; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             let next = timeout(Duration::from_secs(30), self.body.next()).await.expect("an event within 30 s");
             let text = String::from_utf8(next?.unwrap().to_vec()).unwrap();
@@ -194,7 +194,7 @@ impl Events {
     }
 
     /// The next event, which has that name.
-    pub(super) async fn expect(&mut self, name: &str) -> Event {
+    pub(crate) async fn expect(&mut self, name: &str) -> Event {
         let event = self.next().await.expect("the stream goes on");
         assert_eq!(event.name, name, "{event:?}");
         event

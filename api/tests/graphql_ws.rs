@@ -2,7 +2,7 @@
 //!
 //! Needs node, and `npm ci --prefix tests/graphql-ws`: `cargo test -p careen --test graphql_ws -- --ignored`.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use std::{
     collections::BTreeMap,

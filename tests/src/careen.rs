@@ -140,7 +140,7 @@ impl Address {
         fields: &[(&str, &str)],
         body: &Value,
     ) -> Result<Answer, String> {
-        let mut lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let mut lines = fields.iter().fold(String::new(), |lines, (name, value)| lines + name + ": " + value + "\r\n");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         if !body.is_empty() {
             lines.push_str("Content-Type: application/json\r\n");

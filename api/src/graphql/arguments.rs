@@ -44,9 +44,9 @@ pub(super) fn node_of_input(context: &ResolverContext<'_>) -> String {
 
 /// The argument `input`, of a type of its own.
 pub(super) fn input(types: &mut Types, shape: Shape) -> InputValue {
-    let type_ = TypeRef::named_nn(&shape.name);
+    let of_type = TypeRef::named_nn(&shape.name);
     types.inputs.push(shape::input_object(shape));
-    InputValue::new("input", type_).description("What is wanted.")
+    InputValue::new("input", of_type).description("What is wanted.")
 }
 
 fn parsed<P: DeserializeOwned>(value: Value) -> Result<P, Problem> {

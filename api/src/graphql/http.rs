@@ -44,8 +44,7 @@ async fn ask(
     account.set_route(PATH);
     let caller = graphql.0.frame.caller(&account, &headers).await?;
     let Body(asked) = body?;
-    let asker = Asker::new(account, caller);
-    Ok(Json(graphql.0.answer(asked, asker, Allowed::Everything).await?).into_response())
+    Ok(Json(graphql.0.answer(asked, Asker::new(account, caller), Allowed::Everything).await?).into_response())
 }
 
 async fn follow_or_ask(
@@ -101,8 +100,8 @@ enum Allowed {
 }
 
 impl Inner {
-    async fn answer(&self, asked: Asked, asker: Arc<Asker>, allowed: Allowed) -> Result<Answer, Problem> {
-        let checked = match asked.checked(&self.built, &self.limits) {
+    async fn answer(&self, request: Asked, asker: Arc<Asker>, allowed: Allowed) -> Result<Answer, Problem> {
+        let checked = match request.checked(&self.built, &self.limits) {
             Ok(checked) => checked,
             Err(error) => {
                 asker.account.set_audited();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use async_graphql::{
     SDLExportOptions, Value,
-    dynamic::{Scalar, Schema, SchemaError},
+    dynamic::{Scalar, Schema, SchemaBuilder, SchemaError},
 };
 
 use super::{
@@ -40,9 +40,9 @@ pub(super) fn build(limits: &Limits) -> Result<Built, SchemaError> {
     if !limits.introspection {
         builder = builder.disable_introspection();
     }
-    let builder = shapes.into_types().fold(builder, |builder, type_| builder.register(type_));
-    let builder = objects.into_values().fold(builder, |builder, object| builder.register(object));
-    let builder = inputs.into_iter().fold(builder, |builder, input| builder.register(input));
+    let builder = shapes.into_types().fold(builder, SchemaBuilder::register);
+    let builder = objects.into_values().fold(builder, SchemaBuilder::register);
+    let builder = inputs.into_iter().fold(builder, SchemaBuilder::register);
     Ok(Built { schema: builder.finish()?, prices })
 }
 

@@ -77,13 +77,13 @@ impl<'a, T: Serialize + JsonSchema + Send + Sync + 'static> Type<'a, T> {
     /// leads to the object.
     pub(super) fn of_view(types: &'a mut Types, without: &[&str], renamed: &[(&str, &'static str)]) -> Self {
         let shape = types.shapes.of::<T>(Way::Shown, &without.iter().copied().collect::<BTreeSet<_>>());
-        let mut type_ = Self::empty(types, &shape.name, &shape.description);
+        let mut shown = Self::empty(types, &shape.name, &shape.description);
         for member in shape.members {
             let key = member.name.clone();
             let new = renamed.iter().find(|(old, _)| *old == key).map_or(key.as_str(), |(_, new)| new).to_owned();
-            type_ = type_.plain(key, Member { name: new, ..member });
+            shown = shown.plain(key, Member { name: new, ..member });
         }
-        type_
+        shown
     }
 
     fn plain(self, key: String, Member { name, description, type_ }: Member) -> Self {

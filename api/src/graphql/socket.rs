@@ -221,13 +221,13 @@ impl Executor for Streams {
     }
 
     fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Answer> {
-        self.follow(request, session.unwrap_or_default()).unwrap_or_else(|refused| stream::iter([refused]).boxed())
+        self.follow(request, session.unwrap_or_default()).unwrap_or_else(|refused| stream::iter([*refused]).boxed())
     }
 }
 
 impl Streams {
-    fn follow(&self, request: Request, session: Arc<Data>) -> Result<BoxStream<'static, Answer>, Answer> {
-        let of = |problem: &Problem| refused(vec![refused_at(problem, None)]);
+    fn follow(&self, request: Request, session: Arc<Data>) -> Result<BoxStream<'static, Answer>, Box<Answer>> {
+        let of = |problem: &Problem| Box::new(refused(vec![refused_at(problem, None)]));
         let known = self.client.known.get();
         let Known { follower, streams, .. } = known.ok_or_else(|| of(&Problem::internal("a socket of nobody")))?;
         let Inner { frame, built, limits, .. } = &*self.client.graphql;
@@ -238,9 +238,9 @@ impl Streams {
         })?;
         let variables = serde_json::to_value(&request.variables).ok().and_then(|value| value.as_object().cloned());
         let asked = Asked { query: request.query, operation_name: request.operation_name, variables, extensions: None };
-        let checked = asked.checked(built, limits).map_err(|error| refused(vec![error]))?;
+        let checked = asked.checked(built, limits).map_err(|error| Box::new(refused(vec![error])))?;
         if checked.type_ != OperationType::Subscription {
-            return Err(only_subscriptions());
+            return Err(Box::new(only_subscriptions()));
         }
         let answers = built.schema.execute_stream_with_session_data(checked.request, session);
         Ok(changed_only(answers, permit).boxed())

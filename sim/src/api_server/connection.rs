@@ -120,10 +120,13 @@ where
         let frame = frame.map_err(|error| Refusal::bad_request(error.into().to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        match length {
-            0..=LARGEST_BODY => whole.extend_from_slice(&data),
-            0..=MOST_READ => whole.clear(),
-            _ => break,
+        if length > MOST_READ {
+            break;
+        }
+        if length > LARGEST_BODY {
+            whole.clear();
+        } else {
+            whole.extend_from_slice(&data);
         }
     }
     if length > LARGEST_BODY {

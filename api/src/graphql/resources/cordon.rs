@@ -32,6 +32,7 @@ struct NodeInput {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "NodeChanged")]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "they are the fields of the answer")]
 pub(super) struct Changed {
     /// The name of the node.
     node_name: NodeName,

@@ -90,6 +90,7 @@ struct StopMaintenanceInput {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "MaintenanceChanged")]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "they are the fields of the answer")]
 struct Changed {
     /// The name of the `NodeMaintenance`.
     name: String,

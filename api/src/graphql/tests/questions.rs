@@ -35,7 +35,7 @@ use crate::{
 struct Operated {
     cluster: Cluster,
     service: Router,
-    _simulated: SimulatedCluster,
+    simulated: SimulatedCluster,
 }
 
 fn at(node: &str, object: Value) -> Value {
@@ -83,10 +83,10 @@ impl Operated {
         let api = Api::new(operations, auth, clock, None, http_metrics, &shutdown);
         let graphql = GraphQl::new(api, frame.clone(), Limits::default(), shutdown).unwrap();
         let service = frame.around(graphql.router());
-        let operated = Self { cluster, service, _simulated: simulated };
+        let operated = Self { cluster, service, simulated };
         operated.until(|snapshot| snapshot.nodes().filter(|node| node.is_ready()).count() == 3).await;
         for object in workloads() {
-            operated._simulated.create(object).await.unwrap();
+            operated.simulated.create(object).await.unwrap();
         }
         operated.until(is_there).await;
         operated.ask(START).await;
@@ -152,7 +152,8 @@ async fn with_answers(operated: &Operated, document: &str) -> (String, usize) {
     while let Some((before, after)) = rest.split_once("```graphql\n") {
         let (query, after) = after.split_once("```\n").unwrap();
         let answer = serde_json::to_string_pretty(&comparable(operated.ask(query).await)).unwrap();
-        text += &format!("{before}```graphql\n{query}```\n\n```json\n{answer}\n```\n");
+        let parts = [before, "```graphql\n", query, "```\n\n```json\n", &answer, "\n```\n"];
+        text.extend(parts);
         let old = after.strip_prefix("\n```json\n").and_then(|after| after.split_once("```\n"));
         (rest, questions) = (old.map_or(after, |(_, after)| after), questions + 1);
     }

@@ -87,7 +87,7 @@ where
     Api::all(app.kubernetes.as_user(User::administrator()).client())
 }
 
-fn maintenance(status: Value) -> Value {
+fn maintenance(status: &Value) -> Value {
     json!({ "metadata": { "name": "m" }, "spec": { "nodeName": "node02", "reason": "Fan" }, "status": status })
 }
 
@@ -103,11 +103,11 @@ async fn a_maintenance_is_followed_from_nothing_to_its_end() {
         .await;
     let seen = |maintenance: Value| json!({ "maintenanceProgress": { "maintenance": maintenance } });
     assert_eq!(client.data().await, seen(Value::Null));
-    app.kubernetes.put(MAINTENANCES, maintenance(json!({}))).unwrap();
+    app.kubernetes.put(MAINTENANCES, maintenance(&json!({}))).unwrap();
     assert_eq!(client.data().await, seen(json!({ "phase": "Undecided", "drainProgress": null })));
     // Somebody else's node says nothing to this client.
     app.admin("POST /nodes/node01/cordon", None).await.ok();
-    app.kubernetes.put(MAINTENANCES, maintenance(json!({ "phase": "Running", "drainProgress": 50 }))).unwrap();
+    app.kubernetes.put(MAINTENANCES, maintenance(&json!({ "phase": "Running", "drainProgress": 50 }))).unwrap();
     assert_eq!(client.data().await, seen(json!({ "phase": "Running", "drainProgress": 50 })));
     let version = app.kubernetes.version();
     administered::<NodeMaintenance>(&app).delete("m", &DeleteParams::default()).await.unwrap();

@@ -90,7 +90,7 @@ impl Simulated {
         let follower = tokio::spawn(api.tell_what_happens()).abort_handle();
         let graphql = GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), shutdown.clone()).unwrap();
         let service = frame.around(router(api, &frame).merge(graphql.router()));
-        Self { kubernetes, cluster, service, shutdown, follower }
+        Self { kubernetes, shutdown, cluster, service, follower }
     }
 
     /// The answer to a request: `PUT /nodes/node02/maintenance`.

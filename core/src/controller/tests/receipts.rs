@@ -86,7 +86,7 @@ async fn a_repeat_is_told_what_became_of_it_on_any_replica_and_after_the_end() {
     assert_eq!((after.replayed, after.ended, &after.object.metadata.uid), (true, true, &first.object.metadata.uid));
     assert!(after.object.status.as_ref().unwrap().drained_at.is_some(), "as it was last seen");
 
-    ended_ago(&world, DAY - Duration::from_secs(60));
+    ended_ago(&world, DAY.saturating_sub(Duration::from_secs(60)));
     sleep(Duration::from_secs(50)).await;
     assert!(world.server.get(RECEIPT).is_some());
     sleep(Duration::from_secs(20)).await;
@@ -99,8 +99,8 @@ async fn two_replicas_that_are_asked_at_the_same_time_start_one() {
     let world = World::new(2).start();
     let (one, other) = (world.operations().await, world.operations().await);
     let (request, key) = (start(), key());
-    let (one, other) =
-        join(one.start_maintenance_once(&request, &key), other.start_maintenance_once(&request, &key)).await;
+    let both = join(one.start_maintenance_once(&request, &key), other.start_maintenance_once(&request, &key));
+    let (one, other) = Box::pin(both).await;
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!(one.object.metadata.uid, other.object.metadata.uid);
     assert!(one.replayed || other.replayed);

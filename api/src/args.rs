@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Crd,
     /// Print the contract of the REST service as JSON: OpenAPI 3.1.
     Openapi,
+    /// Print the GraphQL schema.
+    Schema,
 }
 
 /// How the server runs.
@@ -84,6 +86,9 @@ pub(crate) struct ServeArgs {
         value_parser = drain_taint_key
     )]
     pub(crate) drain_taint_key: String,
+    /// Nobody can ask GraphQL for its schema; `careen schema` prints it.
+    #[arg(long, env = "CAREEN_NO_GRAPHQL_INTROSPECTION")]
+    pub(crate) no_graphql_introspection: bool,
     /// How the log is written; else text on a terminal and JSON elsewhere. `RUST_LOG` says what is in it.
     #[arg(long, value_name = "FORMAT", env = "CAREEN_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,

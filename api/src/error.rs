@@ -52,6 +52,9 @@ pub(crate) enum Error {
     /// The CustomResourceDefinition could not be written as YAML.
     #[error("cannot write the CustomResourceDefinition as YAML: {0}; this is a fault of Careen")]
     Yaml(#[from] serde_saphyr::ser_error::Error),
+    /// The GraphQL schema does not fit together.
+    #[error("the GraphQL schema does not fit together: {0}; this is a fault of Careen")]
+    Schema(String),
     /// The kubeconfig of the demo cannot be written.
     #[cfg(feature = "demo")]
     #[error("cannot write the kubeconfig {}: {source}; TMPDIR names another folder", path.display())]

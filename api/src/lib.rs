@@ -11,6 +11,7 @@
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
 //! | `rest` | the REST service |
 //! | `notify` | call-backs: what becomes of maintenances is told to a receiver |
+//! | `graphql` | GraphQL |
 //! | `auth` | who calls, and what they may do |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
@@ -26,6 +27,7 @@ mod crd;
 mod demo;
 mod door;
 mod error;
+mod graphql;
 pub mod guard;
 pub mod health;
 mod identity;
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result<(), Error> {
         }
         Command::Crd => crd::print(),
         Command::Openapi => rest::openapi::print(),
+        Command::Schema => graphql::schema::print(),
     }
 }
 

@@ -3,7 +3,7 @@
 use careen_core::{clock::Clock, cluster::Connection, controller::Settings, metrics::Metrics};
 
 use crate::{
-    args::ServeArgs, auth::Auth, door::Door, error::Error, identity, notify, parts::Parts, service::Service,
+    args::ServeArgs, auth::Auth, door::Door, error::Error, graphql, identity, notify, parts::Parts, service::Service,
     shutdown::Shutdown, tls::Tls,
 };
 
@@ -29,7 +29,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<(), Error> {
     };
     let mut parts = Parts::default();
     let auth = Auth::by_kubernetes(client.clone(), token_audiences, Clock::system());
-    Service { client, metrics, settings, auth, delivery, door }.start(&mut parts, &shutdown);
+    let graphql = graphql::Limits::with_introspection(!args.no_graphql_introspection);
+    Service { client, metrics, settings, auth, delivery, door, graphql }.start(&mut parts, &shutdown)?;
     parts.run(shutdown).await
 }
 

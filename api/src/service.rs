@@ -14,6 +14,8 @@ use kube::Client;
 use crate::{
     auth::Auth,
     door::Door,
+    error::Error,
+    graphql::{self, GraphQl},
     health,
     parts::Parts,
     prerequisites,
@@ -38,12 +40,14 @@ pub(crate) struct Service {
     pub(crate) delivery: Option<Delivery>,
     /// Where HTTP is answered.
     pub(crate) door: Door,
+    /// How much one question of GraphQL may ask for.
+    pub(crate) graphql: graphql::Limits,
 }
 
 impl Service {
     /// Starts its parts, and gives what they see of the cluster.
-    pub(crate) fn start(self, parts: &mut Parts, shutdown: &Shutdown) -> Cluster {
-        let Self { client, metrics, settings, auth, delivery, door } = self;
+    pub(crate) fn start(self, parts: &mut Parts, shutdown: &Shutdown) -> Result<Cluster, Error> {
+        let Self { client, metrics, settings, auth, delivery, door, graphql } = self;
         let cluster = Cluster::with_orders(client.clone(), &settings.namespace, metrics);
         let identity = &settings.identity;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), identity, "listening on {}", door.url());
@@ -53,12 +57,16 @@ impl Service {
         parts.start("controller", controller.run(shutdown.requested()));
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), Limits::default());
-        let api = Api::new(operations, auth, clock, own_pod);
-        let router = health::router(cluster.clone(), &http_metrics).merge(rest::router(api, &frame));
+        let api = Api::new(operations, auth, clock, own_pod, http_metrics.clone(), shutdown);
+        parts.start_beside(api.tell_what_happens());
+        let graphql = GraphQl::new(api.clone(), frame.clone(), graphql, shutdown.clone());
+        let graphql = graphql.map_err(|error| Error::Schema(error.0))?;
+        let router =
+            health::router(cluster.clone(), &http_metrics).merge(rest::router(api, &frame)).merge(graphql.router());
         parts.start("HTTP server", door.answer_in(frame, router, shutdown.clone(), ANSWER_WITHIN));
         parts.start_beside(prerequisites::tell_when_ready(cluster.clone()));
         parts.start_beside(prerequisites::tell_of_missing_definition(cluster.clone()));
         parts.start_beside(prerequisites::tell_of_missing_lease_namespace(client));
-        cluster
+        Ok(cluster)
     }
 }

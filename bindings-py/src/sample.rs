@@ -59,7 +59,7 @@ fn words() -> BTreeMap<&'static str, Value> {
         }
         "EvictOrBlock" = EvictOrBlock { Evict, Block }
         "LeaveOrAbort" = LeaveOrAbort { Leave, Abort }
-        "MaintenancePhase" = MaintenancePhaseView { Undecided, Running, Succeeded, Failed, Stopping }
+        "MaintenancePhase" = MaintenancePhaseView { Undecided, Running, Succeeded, Failed, Stopping, Ended }
         "MigrateBy" = MigrateBy { Evacuation, OwnMigration }
         "PodPhase" = PodPhase { Pending, Running, Succeeded, Failed, Unknown }
         "ShutDownBy" = ShutDownBy { Eviction, DeletingTheInstance }

@@ -24,6 +24,7 @@
 mod answer;
 pub mod clock;
 pub mod cluster;
+mod config_map;
 pub mod controller;
 pub mod drain;
 pub mod duration;
@@ -37,6 +38,7 @@ pub mod node;
 pub mod operation;
 pub mod order;
 pub mod plan;
+mod receipt;
 mod schema;
 pub mod selector;
 pub mod view;

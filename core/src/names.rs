@@ -32,6 +32,12 @@ pub const REQUESTED_BY_ANNOTATION: &str = "careen.dev/requested-by";
 /// Label on the `ConfigMap`s in Careen's namespace that are drain orders; its value is `true`.
 pub const DRAIN_ORDER_LABEL: &str = "careen.dev/drain-order";
 
+/// Label on the `ConfigMap`s in Careen's namespace that are receipts; its value is `true`.
+pub const RECEIPT_LABEL: &str = "careen.dev/receipt";
+
+/// Annotation on a `NodeMaintenance` that was asked for under a key: the name of the receipt.
+pub const RECEIPT_ANNOTATION: &str = "careen.dev/receipt";
+
 /// The longest name of an object that is a DNS subdomain.
 const LONGEST_NAME: usize = 253;
 

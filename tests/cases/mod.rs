@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod control_plane_nodes;
 mod definition;
+mod graphql;
 mod harness;
 mod maintenance;
 mod measured;
@@ -107,7 +108,10 @@ const TOGETHER: &[Named] = cases![
     rest::a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordoned,
     rest::a_cancelled_drain_leaves_the_node_cordoned,
     rest::the_roles_for_users_fit_the_operations,
+    rest::a_maintenance_is_followed_to_its_end_and_waited_for,
     rest_access::a_viewer_changes_nothing_by_any_route,
+    graphql::what_is_stuck_and_why,
+    graphql::what_would_happen_if_a_node_were_drained,
 ];
 
 /// What counts all requests, or stops `careen serve`: one at a time, after the others.
@@ -122,6 +126,7 @@ const ALONE: &[Named] = cases![
     restart::a_maintenance_deleted_while_careen_was_down,
     restart::a_stop_releases_the_leader_lease,
     definition::a_missing_definition_is_named_and_picked_up_when_installed,
+    rest::a_key_is_good_after_a_restart_and_after_the_end,
     rights::a_missing_right_is_named_and_waited_for,
 ];
 

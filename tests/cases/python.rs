@@ -35,9 +35,11 @@ async fn live(case: &Case, way: &[&str]) {
     case.node("b").await;
 
     let script = repository().join("bindings-py/examples/life.py");
+    let vm = format!("{}/db", case.namespace);
+    let kubeconfig = case.suite.control_plane.variable("KUBECONFIG");
     let ran = Command::new(interpreter().expect("without one this is left out"))
         .arg(script)
-        .args([&a, &format!("{}/db", case.namespace), "--kubeconfig", case.suite.control_plane.variable("KUBECONFIG")])
+        .args([a.as_str(), vm.as_str(), "--kubeconfig", kubeconfig])
         .args(way)
         .stdin(Stdio::null())
         .kill_on_drop(true)

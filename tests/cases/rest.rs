@@ -205,3 +205,73 @@ pub async fn the_roles_for_users_fit_the_operations(case: Case) {
     let admin = case.account_with("admin", "careen-admin").await;
     let _ = case.caller(&admin).post(&path, drain).await.expect(200);
 }
+
+/// The names of the events of a stream, and the id of the last but one.
+fn events(stream: &Answer) -> (Vec<&str>, &str) {
+    let field = |name: &'static str| stream.text.lines().filter_map(move |line| line.strip_prefix(name)).map(str::trim);
+    (field("event:").collect(), field("id:").rev().nth(1).unwrap_or_default())
+}
+
+pub async fn a_maintenance_is_followed_to_its_end_and_waited_for(case: Case) {
+    let a = case.node("a").await;
+    case.pod("web", &a, json!({})).await;
+    case.ready_on(&a, 1).await;
+    let before = case.look_of(&a).await;
+    let token = case.account_with("operator", "careen-operator").await;
+    let operator = case.caller(&token);
+    let node = format!("/api/v1/nodes/{a}/maintenance");
+    let plan = operator.send("PUT", &format!("{node}?dryRun=true"), json!({})).await.expect(200);
+    assert_eq!((text(&plan, "/node"), &plan["counts"]["evict"]), (a.as_str(), &json!(1)));
+    case.stays_untouched(&a, &before).await;
+
+    let done = operator.send("PUT", &format!("{node}?wait=30s"), json!({"ticket": {"id": "CHG1"}})).await;
+    assert_eq!((done.code, text(&done.body, "/phase")), (201, "Succeeded"), "{}", done.body);
+    let follow = format!("{}/events", done.field("location"));
+    let (stream, ended) = tokio::join!(operator.get(&follow), async {
+        soon("it is followed", async || {
+            let (_, metrics) = case.suite.careen_page("/metrics").await?;
+            check(metrics.contains("careen_http_event_streams 1"), || "nobody follows".to_owned())
+        })
+        .await;
+        operator.delete(&format!("{node}?ticket=CHG1&wait=30s")).await
+    });
+    assert_eq!((ended.code, text(&ended.body, "/phase")), (200, "Ended"), "{}", ended.body);
+    let (names, last_but_one) = events(&stream);
+    assert_eq!((names.first(), names.last()), (Some(&"snapshot"), Some(&"MaintenanceEnded")), "{}", stream.text);
+    case.looks_again(&a, &before).await;
+    // Who was away at the end is told of it.
+    let resumed = operator.send_with("GET", &follow, Value::Null, &[("Last-Event-ID", last_but_one)]).await;
+    assert_eq!(events(&resumed).0, ["MaintenanceEnded"], "{}", resumed.text);
+    assert_eq!(operator.get(&follow).await.code, 404);
+}
+
+pub async fn a_key_is_good_after_a_restart_and_after_the_end(case: Case) {
+    let a = case.node("a").await;
+    let before = case.look_of(&a).await;
+    let token = case.account_with("operator", "careen-operator").await;
+    let operator = case.caller(&token);
+    let (key, wanted) = (case.name("start"), json!({"node": a, "ticket": {"id": "CHG1"}}));
+    let key = [("Idempotency-Key", key.as_str())];
+    let start = async || operator.send_with("POST", MAINTENANCES, wanted.clone(), &key).await;
+    let first = start().await;
+    assert_eq!(first.code, 201, "{}", first.body);
+    case.drained(text(&first.body, "/name")).await;
+    case.suite.kill_careen().await;
+    case.suite.start_careen().await.unwrap();
+    let again = start().await;
+    assert_eq!((again.code, again.field("idempotency-replayed")), (201, "true"), "{}", again.body);
+    assert_eq!((&again.body["uid"], text(&again.body, "/phase")), (&first.body["uid"], "Succeeded"));
+    let other = operator.send_with("POST", MAINTENANCES, json!({"node": case.name("b")}), &key).await;
+    assert_eq!((other.code, text(&other.body, "/reason")), (422, "IdempotencyKeyReused"));
+
+    let stopped = operator.delete(&format!("{}?wait=60s", again.field("location"))).await;
+    assert_eq!(stopped.code, 200, "{}", stopped.body);
+    case.looks_again(&a, &before).await;
+    soon("its end is known", async || {
+        let after = start().await;
+        assert_eq!((after.code, &after.body["uid"]), (201, &first.body["uid"]), "{}", after.body);
+        check(text(&after.body, "/phase") == "Ended", || after.body.to_string())
+    })
+    .await;
+    case.stays_untouched(&a, &before).await;
+}

@@ -132,13 +132,21 @@ pub struct Address {
 }
 
 impl Address {
-    /// A request to the REST service.
-    pub async fn rest(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Result<Answer, String> {
-        let token = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    /// A request to the REST service, with these header fields. (A stream of events is read to its end.)
+    pub async fn rest(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Answer, String> {
+        let mut lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let content = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-        let (code, header, body) = exchange(self.port, method, path, &format!("{token}{content}"), &body, REST).await?;
-        Ok(Answer { code, header, body: serde_json::from_str(&body).unwrap_or_default() })
+        if !body.is_empty() {
+            lines.push_str("Content-Type: application/json\r\n");
+        }
+        let (code, header, text) = exchange(self.port, method, path, &lines, &body, REST).await?;
+        Ok(Answer { code, header, body: serde_json::from_str(&text).unwrap_or_default(), text })
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Answer {
     pub header: String,
     /// The body; null if it is no JSON.
     pub body: Value,
+    /// The body as it is.
+    pub text: String,
 }
 
 impl Answer {
@@ -61,7 +63,15 @@ impl Caller<'_> {
 
     /// Any method.
     pub async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
-        self.case.suite.rest(method, path, self.token, &body).await.expect("careen serve answers")
+        self.send_with(method, path, body, &[]).await
+    }
+
+    /// With further header fields.
+    pub async fn send_with(&self, method: &str, path: &str, body: Value, fields: &[(&str, &str)]) -> Answer {
+        let token = self.token.map(|token| format!("Bearer {token}"));
+        let authorization = token.as_deref().map(|token| ("Authorization", token));
+        let fields: Vec<_> = authorization.into_iter().chain(fields.iter().copied()).collect();
+        self.case.suite.rest(method, path, &fields, &body).await.expect("careen serve answers")
     }
 }
 

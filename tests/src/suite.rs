@@ -176,13 +176,19 @@ impl Suite {
         }
     }
 
-    /// A request to the REST service of `careen serve`.
-    pub async fn rest(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Result<Answer, String> {
+    /// A request to the REST service of `careen serve`, with these header fields.
+    pub async fn rest(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Answer, String> {
         let answering = match &*self.serve.lock().await {
             ServeState::Running(serve) => serve.address(),
             ServeState::NotRunning | ServeState::Broken(_) => return Err("careen serve does not run".to_owned()),
         };
-        answering.rest(method, path, token, body).await
+        answering.rest(method, path, fields, body).await
     }
 
     fn end_of_log(&self) -> String {

@@ -45,7 +45,7 @@ impl Access {
 
     /// Whether the caller has that right; the answer may be seconds old. Who may read all objects of a kind may read
     /// each, so that is asked first: it is one question for many objects.
-    pub(super) async fn may_read(&self, caller: &Caller, right: &Right) -> Result<bool, Problem> {
+    async fn may_read(&self, caller: &Caller, right: &Right) -> Result<bool, Problem> {
         if right.name.is_some() {
             let all = Right { name: None, ..right.clone() };
             if self.kept(caller, &all).await? {

@@ -1,6 +1,6 @@
 //! SHA-256.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use ring::digest::{SHA256, digest};
 
@@ -14,6 +14,15 @@ impl Digest {
         let mut out = [0; 32];
         out.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Self(out)
+    }
+
+    /// In hexadecimal.
+    pub(crate) fn hex(&self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing into a String does not fail.
+            write!(text, "{byte:02x}").ok();
+            text
+        })
     }
 
     /// The bytes.

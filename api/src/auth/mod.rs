@@ -10,13 +10,11 @@
 //! | `fresh` | answers that are kept for seconds, and asked for once however many want them |
 //! | `digest` | SHA-256, under which secrets are kept |
 
-#![allow(dead_code, reason = "operations that change something come next")]
-
 mod access;
 mod caller;
 mod digest;
 mod fresh;
-mod operations;
+pub(crate) mod operations;
 mod permission;
 mod token;
 
@@ -83,15 +81,6 @@ impl Auth {
             How::Kubernetes { access, .. } => access.demand(caller, rights, is_read).await,
             #[cfg(any(test, feature = "demo"))]
             How::Everybody(_) => Ok(()),
-        }
-    }
-
-    /// Whether the caller has that right, for an answer that is only smaller without it.
-    pub(crate) async fn may(&self, caller: &Caller, right: Right) -> Result<bool, Problem> {
-        match &self.how {
-            How::Kubernetes { access, .. } => access.may_read(caller, &right).await,
-            #[cfg(any(test, feature = "demo"))]
-            How::Everybody(_) => Ok(true),
         }
     }
 }

@@ -37,23 +37,28 @@ pub(crate) enum Need {
 
 use Need::{All, InNamespace, Named};
 
-const fn nodes(verb: &'static str) -> Permission {
+/// To do that with nodes.
+pub(crate) const fn nodes(verb: &'static str) -> Permission {
     Permission::new(verb, "", "nodes")
 }
 
-const fn pods(verb: &'static str) -> Permission {
+/// To do that with pods.
+pub(crate) const fn pods(verb: &'static str) -> Permission {
     Permission::new(verb, "", "pods")
 }
 
-const fn maintenances(verb: &'static str) -> Permission {
+/// To do that with maintenances.
+pub(crate) const fn maintenances(verb: &'static str) -> Permission {
     Permission::new(verb, "nodemaintenance.kubevirt.io", "nodemaintenances")
 }
 
-const fn vmis(verb: &'static str) -> Permission {
+/// To do that with VMs.
+pub(crate) const fn vmis(verb: &'static str) -> Permission {
     Permission::new(verb, "kubevirt.io", "virtualmachineinstances")
 }
 
-const fn migrations(verb: &'static str) -> Permission {
+/// To do that with migrations.
+pub(crate) const fn migrations(verb: &'static str) -> Permission {
     Permission::new(verb, "kubevirt.io", "virtualmachineinstancemigrations")
 }
 
@@ -125,6 +130,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         path: "/api/v1/nodes/{node}/drain",
         needs: &[Named(nodes("patch"), "node"), All(pods("create").on("eviction")), All(pods("delete"))],
         also: &[
+            ("with `dryRun`", pods("list")),
             ("with `vmThatCannotMigrate: ShutDown`", vmis("delete")),
             ("with `vmWithoutStrategy: Migrate`", migrations("create")),
         ],
@@ -148,7 +154,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: Method::PUT,
         path: "/api/v1/nodes/{node}/maintenance",
         needs: &[All(maintenances("create")), All(maintenances("patch"))],
-        also: &[],
+        also: &[("with `dryRun`", pods("list"))],
     },
     Operation {
         id: "deleteNodeMaintenance",
@@ -169,7 +175,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: Method::POST,
         path: "/api/v1/maintenances",
         needs: &[All(maintenances("create"))],
-        also: &[],
+        also: &[("with `dryRun`", pods("list"))],
     },
     Operation {
         id: "getMaintenance",
@@ -220,6 +226,27 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         needs: &[InNamespace(migrations("delete"), Some("name"))],
         also: &[],
     },
+    Operation {
+        id: "followEvents",
+        method: Method::GET,
+        path: "/api/v1/events",
+        needs: &[All(nodes("list")), All(pods("list")), All(maintenances("list"))],
+        also: &[],
+    },
+    Operation {
+        id: "followMaintenance",
+        method: Method::GET,
+        path: "/api/v1/maintenances/{name}/events",
+        needs: &[Named(maintenances("get"), "name")],
+        also: &[],
+    },
+    Operation {
+        id: "followDrain",
+        method: Method::GET,
+        path: "/api/v1/nodes/{node}/drain/events",
+        needs: &[Named(nodes("get"), "node"), All(pods("list"))],
+        also: &[],
+    },
 ];
 
 impl Operation {
@@ -227,6 +254,11 @@ impl Operation {
     pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Self> {
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         OPERATIONS.iter().find(|operation| operation.method == *method && operation.path == path)
+    }
+
+    /// The operation of that id.
+    pub(crate) fn named(id: &str) -> Option<&'static Self> {
+        OPERATIONS.iter().find(|operation| operation.id == id)
     }
 
     /// The methods that a path takes.
@@ -240,14 +272,26 @@ impl Operation {
         self.method == Method::GET
     }
 
+    /// What it always needs, in a line.
+    pub(crate) fn needs_in_words(&self) -> String {
+        self.needs.iter().map(Need::sentence).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What it needs besides, and when, in a line; may be empty.
+    pub(crate) fn also_in_words(&self) -> String {
+        let also = self.also.iter().map(|(when, permission)| format!("{when}: `{permission}`"));
+        also.collect::<Vec<_>>().join("; ")
+    }
+
     /// What it needs for objects of these names, by parameter of the path.
     pub(crate) fn rights(&self, parameters: &BTreeMap<String, String>) -> Vec<Right> {
-        let value = |parameter: &str| parameters.get(parameter).cloned();
+        let value = |parameter: &str| parameters.get(parameter).cloned().unwrap_or_default();
         let right = |need: &Need| match need {
             Need::All(permission) => permission.everywhere(),
-            Need::Named(permission, name) => Right { name: value(name), ..permission.everywhere() },
-            Need::InNamespace(permission, name) => {
-                Right { namespace: value("namespace"), name: name.and_then(value), ..permission.everywhere() }
+            Need::Named(permission, name) => permission.everywhere().named(value(name)),
+            Need::InNamespace(permission, None) => permission.everywhere().in_namespace(value("namespace")),
+            Need::InNamespace(permission, Some(name)) => {
+                permission.everywhere().in_namespace(value("namespace")).named(value(name))
             }
         };
         self.needs.iter().map(right).collect()
@@ -255,7 +299,6 @@ impl Operation {
 }
 
 impl Need {
-    #[cfg(test)]
     fn sentence(&self) -> String {
         match self {
             Self::All(permission) => format!("`{permission}`"),
@@ -280,10 +323,9 @@ pub(crate) fn document() -> String {
          reads, and not at all for changes.\n\n\
          | operation | | needs | besides |\n|---|---|---|---|\n",
     );
-    for Operation { id, method, path, needs, also } in OPERATIONS {
-        let needs = needs.iter().map(Need::sentence).collect::<Vec<_>>().join(", ");
-        let also =
-            also.iter().map(|(when, permission)| format!("{when}: `{permission}`")).collect::<Vec<_>>().join("; ");
+    for operation in OPERATIONS {
+        let Operation { id, method, path, .. } = operation;
+        let (needs, also) = (operation.needs_in_words(), operation.also_in_words());
         // Writing into a String does not fail.
         writeln!(text, "| `{id}` | `{method} {path}` | {needs} | {also} |").ok();
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// A right of the table: what to do with which kind of object, wherever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) struct Permission {
     /// `get`, `list`, `create`, `update`, `patch`, `delete`.
     pub(crate) verb: &'static str,
@@ -46,7 +46,7 @@ impl fmt::Display for Permission {
 }
 
 /// A permission for certain objects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Right {
     /// What to do.
     pub(crate) permission: Permission,

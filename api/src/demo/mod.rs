@@ -33,7 +33,7 @@ use crate::{
     auth::{Auth, Caller},
     door::Door,
     error::Error,
-    identity, notify,
+    graphql, identity, notify,
     parts::Parts,
     service::Service,
     shutdown::Shutdown,
@@ -68,7 +68,8 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
         kubernetes.answer(kubernetes_api::router(simulated.api_server()), shutdown.clone(), Duration::ZERO),
     );
     let auth = Auth::everybody_is(Caller::named("demo"));
-    let cluster = Service { client, metrics, settings, auth, delivery, door }.start(&mut parts, &shutdown);
+    let graphql = graphql::Limits::default();
+    let cluster = Service { client, metrics, settings, auth, delivery, door, graphql }.start(&mut parts, &shutdown)?;
     let story = async {
         let told = tokio::select! {
             told = tell(&simulated, &cluster, no_story) => told,

@@ -16,6 +16,16 @@ impl Problem {
         }
     }
 
+    /// There is no maintenance of that name.
+    pub(crate) fn no_maintenance(name: &str) -> Self {
+        Self::named("MaintenanceNotFound", format!("there is no NodeMaintenance {name:?}"))
+    }
+
+    /// The node has no drain.
+    pub(crate) fn no_drain(node: &NodeName) -> Self {
+        Self::named("DrainNotFound", format!("node {node} has no drain"))
+    }
+
     /// There is no such node.
     pub(crate) fn no_node(node: &NodeName) -> Self {
         Self::named("NodeNotFound", format!("there is no node {:?}", node.as_str()))

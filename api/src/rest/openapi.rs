@@ -10,7 +10,7 @@ use utoipa::{
 };
 
 use super::{problem::ProblemBody, reason::Reason, resources::resources, schema};
-use crate::error::Error;
+use crate::{auth::Operation, error::Error};
 
 /// What is said of the service as a whole.
 #[derive(OpenApi)]
@@ -31,6 +31,7 @@ use crate::error::Error;
         (name = "nodes", description = "Nodes and what is on them"),
         (name = "maintenances", description = "Nodes out of service, and back"),
         (name = "drains", description = "Nodes emptied, and nothing more"),
+        (name = "events", description = "What happens, as it happens"),
         (name = "virtual machines", description = "VMs, and their live migrations"),
     ),
 )]
@@ -60,10 +61,25 @@ pub(super) fn contract_of(routes: utoipa::openapi::OpenApi) -> Value {
         for (path, item) in paths {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
                 add_problems(path, method, operation);
+                add_permissions(path, method, operation);
             }
         }
     }
     contract
+}
+
+/// What the operation needs, at the end of its description.
+fn add_permissions(path: &str, method: &str, operation: &mut Value) {
+    let Some(known) = method.to_uppercase().parse().ok().and_then(|method| Operation::find(&method, path)) else {
+        return;
+    };
+    let mut sentence = format!("Permissions: {}", known.needs_in_words());
+    let also = known.also_in_words();
+    if !also.is_empty() {
+        sentence = format!("{sentence}; {also}");
+    }
+    let before = operation["description"].as_str().unwrap_or_default();
+    operation["description"] = Value::from(format!("{before}\n\n{sentence}.").trim().to_owned());
 }
 
 /// The failures that the frame and the extractors answer with, whatever the operation.
@@ -88,7 +104,9 @@ fn add_problems(path: &str, method: &str, operation: &mut Value) {
         add_response(operation, "409", other_problem("Something that exists is in the way; `reason` says what"));
         add_response(operation, "412", other_problem("It is not as the request expects it; `reason` says what"));
         add_response(operation, "422", other_problem("A value is not allowed; `reason` and `field` say which"));
-    } else if let Some(answer) = operation["responses"]["200"].as_object_mut() {
+    } else if let Some(answer) = operation["responses"]["200"].as_object_mut()
+        && answer["content"].get("application/json").is_some()
+    {
         let tag =
             json!({ "schema": { "type": "string" }, "description": "The state that is shown, for If-None-Match" });
         answer.insert("headers".to_owned(), json!({ "ETag": tag }));

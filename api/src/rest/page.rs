@@ -52,6 +52,20 @@ struct Cursor {
     after: Vec<String>,
 }
 
+impl<T> List<T> {
+    /// The objects, and whether there are more behind them.
+    pub(crate) fn into_parts(self) -> (Vec<T>, bool) {
+        (self.items, self.r#continue.is_some())
+    }
+}
+
+/// The cursor that a page goes on from, behind the object of that key.
+pub(crate) fn cursor(list: &str, after: Vec<String>) -> String {
+    let cursor = Cursor { list: list.to_owned(), after };
+    // Strings: this does not fail.
+    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default())
+}
+
 impl Page {
     /// A page of that list.
     pub(crate) fn of(list: &'static str, limit: Option<Limit>, cursor: Option<&str>) -> Result<Self, Problem> {
@@ -67,10 +81,7 @@ impl Page {
         let items: Vec<T> = rest.by_ref().take(self.limit).collect();
         let more = rest.next().is_some();
         let last = items.last().filter(|_| more);
-        let cursor = last.map(|last| Cursor { list: self.list.to_owned(), after: key(last) });
-        // Strings: this does not fail.
-        let encode = |cursor: &Cursor| BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).unwrap_or_default());
-        List { r#continue: cursor.as_ref().map(encode), items }
+        List { r#continue: last.map(|last| cursor(self.list, key(last))), items }
     }
 }
 

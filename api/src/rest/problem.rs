@@ -153,7 +153,7 @@ impl Problem {
             kind: self.0.reason.uri(),
             title: self.0.reason.title,
             status: self.0.reason.status,
-            detail: &self.0.detail,
+            detail: self.detail(),
             reason: self.0.reason.name,
             field: self.0.field.as_deref(),
             missing: &self.0.missing,

@@ -96,8 +96,14 @@ reasons! {
     INVALID: "Invalid", 422, "A value is not allowed",
         "The JSON can be read, but a field is unknown, is missing, or has a value of a wrong type or out of range. \
          `detail` and `field` name it.";
+    IDEMPOTENCY_KEY_REUSED: "IdempotencyKeyReused", 422, "The key is that of another request",
+        "An `Idempotency-Key` names one request, of one caller, for 24 hours after its maintenance has ended. Take a new \
+         key for a new request.";
     INVALID_ARGUMENT: "InvalidArgument", 422, "A value is not allowed",
         "`field` names it, `detail` says what is allowed.";
+    TOO_EXPENSIVE: "TooExpensive", 422, "The question asks for too much",
+        "Answering or even checking it would take too long. `detail` says which limit it is beyond; a page of a GraphQL \
+         list is made smaller with `first`.";
     KUBEVIRT_DRAIN_TAINT: "KubeVirtDrainTaint", 422, "KubeVirt's own drain taint is never written",
         "It makes KubeVirt evacuate every VM without being asked, and defeats cancelling. Drain the node instead.";
     REJECTED: "Rejected", 422, "Kubernetes says no",

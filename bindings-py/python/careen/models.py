@@ -299,6 +299,8 @@ class MaintenancePhase(_Word):
     FAILED = "Failed"
     STOPPING = "Stopping"
     """It ends: the node is being restored."""
+    ENDED = "Ended"
+    """It has ended: the node is as it was, and the resource is gone."""
 
 
 class UnhealthyPodEvictionPolicy(_Word):

@@ -10,7 +10,7 @@ use super::{
     apply::{Concerned, Kept, Part},
 };
 use crate::model::{
-    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod, Uid,
+    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod, Receipt, Uid,
     virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
 };
 
@@ -217,6 +217,37 @@ impl Kept for DrainOrder {
 
     fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
         snapshot.orders.get(key).map(|order| order.uid.clone())
+    }
+}
+
+impl Kept for Receipt {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<String> {
+        metadata.name.clone()
+    }
+
+    fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
+        concerned.maintenances.insert(self.request.maintenance.clone());
+        snapshot.receipts.insert(self.name.clone(), self);
+    }
+
+    fn take(snapshot: &mut Snapshot, key: &String, concerned: &mut Concerned) {
+        if let Some(old) = snapshot.receipts.remove(key) {
+            concerned.maintenances.insert(old.request.maintenance.clone());
+        }
+    }
+
+    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
+        snapshot.receipts.keys().cloned().collect()
+    }
+
+    fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
+        snapshot.receipts.get(key).map(|receipt| receipt.uid.clone())
     }
 }
 

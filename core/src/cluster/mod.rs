@@ -56,7 +56,7 @@ impl Cluster {
         Self { client, shared, _watches: Arc::new(watches) }
     }
 
-    /// Starts to watch the whole cluster, and the drain orders in Careen's own namespace.
+    /// Starts to watch the whole cluster, and the drain orders and receipts in Careen's own namespace.
     #[must_use]
     pub fn with_orders(client: Client, namespace: &str, metrics: Metrics) -> Self {
         let shared = Arc::new(Shared::new(Snapshot::default(), metrics));

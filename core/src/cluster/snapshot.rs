@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::model::{
-    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod,
+    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod, Receipt,
     virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
 };
 
@@ -24,6 +24,7 @@ pub struct Snapshot {
     pub(super) budgets: OrdMap<String, OrdMap<String, Arc<Budget>>>,
     pub(super) maintenances: OrdMap<String, Arc<NodeMaintenance>>,
     pub(super) orders: OrdMap<String, Arc<DrainOrder>>,
+    pub(super) receipts: OrdMap<String, Arc<Receipt>>,
     pub(super) vms: OrdMap<ObjectKey, Arc<VirtualMachine>>,
     pub(super) vmis: OrdMap<ObjectKey, Arc<VirtualMachineInstance>>,
     pub(super) vmis_by_node: OrdMap<NodeName, OrdMap<ObjectKey, Arc<VirtualMachineInstance>>>,
@@ -126,6 +127,17 @@ impl Snapshot {
     /// All drain orders, by name.
     pub fn drain_orders(&self) -> impl Iterator<Item = &Arc<DrainOrder>> {
         self.orders.values()
+    }
+
+    /// The receipt of that name.
+    #[must_use]
+    pub fn receipt(&self, name: &str) -> Option<&Arc<Receipt>> {
+        self.receipts.get(name)
+    }
+
+    /// All receipts, by name.
+    pub fn receipts(&self) -> impl Iterator<Item = &Arc<Receipt>> {
+        self.receipts.values()
     }
 
     /// The VM of that namespace and name.

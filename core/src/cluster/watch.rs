@@ -1,6 +1,10 @@
 //! One watch: keeps one kind of object of one part of the cluster in the shared snapshot.
 
-use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::{Debug, Display},
+    sync::Arc,
+};
 
 use futures::StreamExt;
 use kube::{
@@ -17,7 +21,7 @@ use super::{
     failures::{Failures, code, sentence},
     shared::{Shared, WatchState},
 };
-use crate::metrics::KindLabels;
+use crate::{metrics::KindLabels, model::Receipt};
 
 /// A watch is renewed this often; a connection that was silently dropped is noticed five seconds later.
 const WATCH_TIMEOUT_SECONDS: u32 = 120;
@@ -184,17 +188,17 @@ impl FromWire for crate::model::NodeMaintenance {
     }
 }
 
-/// A KubeVirt object as it is on the wire: any JSON decodes.
+/// An object as it is on the wire: any JSON decodes.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(transparent)]
-pub(super) struct KubeVirtObject<K> {
+pub(super) struct Untyped<K> {
     object: DynamicObject,
     #[serde(skip)]
     kept: std::marker::PhantomData<fn() -> K>,
 }
 
 /// The API of a KubeVirt kind, in one namespace or in all.
-pub(super) fn kubevirt_api<K>(client: &Client, kind: &str, namespace: Option<&str>) -> Api<KubeVirtObject<K>> {
+pub(super) fn kubevirt_api<K>(client: &Client, kind: &str, namespace: Option<&str>) -> Api<Untyped<K>> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("kubevirt.io", "v1", kind));
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
@@ -202,7 +206,13 @@ pub(super) fn kubevirt_api<K>(client: &Client, kind: &str, namespace: Option<&st
     }
 }
 
-impl<K> Resource for KubeVirtObject<K> {
+/// The API of receipts, which are `ConfigMap`s, in Careen's namespace.
+pub(super) fn receipts_api(client: &Client, namespace: &str) -> Api<Untyped<Receipt>> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"));
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+impl<K> Resource for Untyped<K> {
     type DynamicType = <DynamicObject as Resource>::DynamicType;
     type Scope = <DynamicObject as Resource>::Scope;
 
@@ -231,13 +241,16 @@ impl<K> Resource for KubeVirtObject<K> {
     }
 }
 
-impl<K> Wire for KubeVirtObject<K>
+impl<K> Wire for Untyped<K>
 where
-    K: Kept + From<DynamicObject> + Debug,
+    K: Kept + TryFrom<DynamicObject, Error: Display> + Debug,
 {
     type Kept = K;
 
     fn keep(self) -> Result<K, Undecodable> {
-        Ok(self.object.into())
+        let ObjectMeta { name, namespace, uid, .. } = &self.object.metadata;
+        let (name, namespace, uid) = (name.clone(), namespace.clone(), uid.clone());
+        let metadata = Box::new(ObjectMeta { name, namespace, uid, ..ObjectMeta::default() });
+        self.object.try_into().map_err(|error: K::Error| Undecodable { metadata, error: error.to_string() })
     }
 }

@@ -25,14 +25,14 @@ use super::{
     apply::Part,
     failures::{Failures, code, sentence},
     shared::{Shared, WatchState},
-    watch::{Need, follow, kubevirt_api},
+    watch::{Need, follow, kubevirt_api, receipts_api},
 };
 use crate::{
     model::{
         NodeMaintenance,
         virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
     },
-    names::DRAIN_ORDER_LABEL,
+    names::{DRAIN_ORDER_LABEL, RECEIPT_LABEL},
 };
 
 /// Starts the watches of the kinds that every cluster has.
@@ -56,14 +56,21 @@ pub(super) fn start(client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<(
 /// The kind under which the state of the drain orders is told.
 const DRAIN_ORDERS: &str = "ConfigMap";
 
-/// Starts the watch of the drain orders, which are in that namespace.
+/// The kind under which the state of the receipts is told.
+const RECEIPTS: &str = "Receipt";
+
+/// Starts the watches of the drain orders and the receipts, which are in that namespace.
 pub(super) fn follow_orders(client: &Client, namespace: &str, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
     let part = Part::Namespace(namespace.to_owned());
     shared.set_state(DRAIN_ORDERS, &part, WatchState::Syncing);
     let orders = Api::<DeserializeGuard<ConfigMap>>::namespaced(client.clone(), namespace);
     let config = watcher::Config::default().labels(&format!("{DRAIN_ORDER_LABEL}=true"));
     // Without the right, no drain can be ordered; everything else works.
-    tasks.spawn(follow(orders, config, DRAIN_ORDERS, part, Need::IfAllowed, shared.clone()));
+    tasks.spawn(follow(orders, config, DRAIN_ORDERS, part.clone(), Need::IfAllowed, shared.clone()));
+    shared.set_state(RECEIPTS, &part, WatchState::Syncing);
+    let config = watcher::Config::default().labels(&format!("{RECEIPT_LABEL}=true"));
+    let receipts = receipts_api(client, namespace);
+    tasks.spawn(follow(receipts, config, RECEIPTS, part, Need::IfAllowed, shared.clone()));
 }
 
 /// A kind that a cluster has once its CustomResourceDefinition is installed.

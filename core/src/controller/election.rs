@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use futures::{FutureExt, future::join};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
     call_back::Delivery,
     context::{BlockedGauges, Context, Settings, has_ready_replica},
     news::Publisher,
+    receipts,
     supervisor::Supervisor,
 };
 use crate::{
@@ -74,7 +76,8 @@ impl Controller {
             let work = async {
                 self.cluster.ready().await;
                 let (stop, stopping) = watch::channel(false);
-                (stop, Supervisor::new(context.clone()).run(stopping))
+                let receipts = receipts::look_after(context.clone(), stopping.clone());
+                (stop, join(Supervisor::new(context.clone()).run(stopping), receipts).map(drop))
             };
             let (stop, work) = tokio::select! {
                 biased;

@@ -12,6 +12,7 @@
 //! | `order` | one drain order, from its start to its outcome |
 //! | `process` | one drain in somebody's own process |
 //! | `orphans` | records on nodes whose maintenance or order is gone |
+//! | `receipts` | receipts of requests that are sent once only |
 //! | `news` | Kubernetes Events |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
 //!
@@ -29,6 +30,7 @@ mod orphans;
 mod overlay;
 mod pace;
 mod process;
+mod receipts;
 mod report;
 mod requests;
 mod steps;

@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     cluster::Snapshot,
+    config_map::ConfigMapError,
     drain::DrainPhase,
     maintenance::status::{blocking, to_the_second},
     model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Trouble, TroubleReason, Uid},
     node::DrainStage,
-    order::{OrderWriteError, Orders, Refused},
+    order::{Orders, Refused},
 };
 
 /// Two looks that nothing but time has caused are at least so far apart.
@@ -193,7 +194,7 @@ impl OrderWorker {
         }
     }
 
-    async fn write(&mut self, order: &DrainOrder, status: &DrainStatus) -> Result<(), OrderWriteError> {
+    async fn write(&mut self, order: &DrainOrder, status: &DrainStatus) -> Result<(), ConfigMapError> {
         let cached = |this: &Self| {
             let snapshot = this.acting.context.cluster.snapshot();
             snapshot.drain_order(&this.acting.node).map(|order| order.resource_version.clone()).unwrap_or_default()
@@ -225,7 +226,7 @@ impl OrderWorker {
                 self.pace.wrote();
                 None
             }
-            Err(OrderWriteError::Changed(_)) => self.pace.again_at(),
+            Err(ConfigMapError::Changed(_)) => self.pace.again_at(),
             Err(error) => {
                 tracing::warn!(drain = %self.id, %error, "the status of the order could not be written");
                 self.pace.failed(now)
@@ -317,7 +318,7 @@ impl OrderWorker {
 }
 
 /// Says that an order is not carried out.
-pub(super) async fn refuse(context: &Context, order: &DrainOrder, refused: Refused) -> Result<(), OrderWriteError> {
+pub(super) async fn refuse(context: &Context, order: &DrainOrder, refused: Refused) -> Result<(), ConfigMapError> {
     let outcome = DrainOutcome {
         end: DrainEnd::Refused,
         reason: Some(refused.reason.to_owned()),
@@ -332,7 +333,7 @@ pub(super) async fn refuse(context: &Context, order: &DrainOrder, refused: Refus
 }
 
 /// Forgets an order whose outcome says nothing any more.
-pub(super) async fn forget(context: &Context, order: &DrainOrder) -> Result<(), OrderWriteError> {
+pub(super) async fn forget(context: &Context, order: &DrainOrder) -> Result<(), ConfigMapError> {
     Orders::new(context.cluster.client(), &context.settings.namespace).delete(order).await
 }
 
@@ -341,11 +342,11 @@ fn default_options() -> Result<DrainOptions, Trouble> {
     options.map_err(|error| Trouble::new(TroubleReason::InvalidSpec, error.to_string()))
 }
 
-fn trouble_with_order(error: &OrderWriteError) -> Trouble {
+fn trouble_with_order(error: &ConfigMapError) -> Trouble {
     let reason = match error {
-        OrderWriteError::Changed(_) => TroubleReason::Contended,
-        OrderWriteError::Forbidden { .. } => TroubleReason::Forbidden,
-        OrderWriteError::Rejected { .. } | OrderWriteError::Unavailable { .. } => TroubleReason::ApiServerUnavailable,
+        ConfigMapError::Changed(_) => TroubleReason::Contended,
+        ConfigMapError::Forbidden { .. } => TroubleReason::Forbidden,
+        ConfigMapError::Rejected { .. } | ConfigMapError::Unavailable { .. } => TroubleReason::ApiServerUnavailable,
     };
     Trouble::new(reason, error.to_string())
 }

@@ -26,10 +26,11 @@ use super::{
 };
 use crate::{
     cluster::{Concerned, Snapshot},
+    config_map::ConfigMapError,
     metrics::{MaintenancePhase, Metrics, PhaseLabels},
     model::{DrainOptions, DrainOrder, NodeName, Trouble, Uid},
     node,
-    order::{self, Duty, OrderWriteError, duty},
+    order::{self, Duty, duty},
 };
 
 /// What failed is looked at again after this time.
@@ -75,7 +76,7 @@ enum Done {
     Worker(Uid),
     Courier(Uid),
     Order(Uid, Ended),
-    SettledOrder((Uid, bool), Result<(), OrderWriteError>),
+    SettledOrder((Uid, bool), Result<(), ConfigMapError>),
     Refusal(Uid, Result<(), WriteError>),
     Record(NodeName, Result<(), String>),
 }

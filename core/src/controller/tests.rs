@@ -4,6 +4,7 @@ mod call_backs;
 mod operations;
 mod orders;
 mod process;
+mod receipts;
 mod world;
 
 use std::time::Duration;

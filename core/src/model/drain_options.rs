@@ -13,7 +13,7 @@ use crate::{duration::GoDuration, schema::without_description, selector::PodSele
 /// Its texts are not parsed here: an object with a bad one must still be read, refused with a sentence, and restored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, rename = "DrainOptions")]
 pub struct DrainSpec {
     /// Only pods with these labels leave, written as for `kubectl --pod-selector` (`app!=cache`). Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@
 //! | `notice` | what somebody is to be told about it, and what became of its node's VMs |
 //! | `drain_options` | what a drain may do |
 //! | `drain_order` | a drain that was ordered over the network |
+//! | `receipt` | what a request that is sent once only has led to |
 //! | `record`, `taint` | what was done to a node |
 //! | `trouble` | what is wrong with an operation itself |
 //! | `verdict` | what would become of a workload, and what is in its way |
@@ -23,6 +24,7 @@ mod maintenance;
 mod node;
 mod notice;
 mod pod;
+mod receipt;
 mod record;
 mod scheduling;
 mod taint;
@@ -46,6 +48,7 @@ pub use maintenance::{
 pub use node::{Node, NodeCondition, Readiness};
 pub use notice::{Moved, Notice, NoticeEvent, Notices, Report, Stopped};
 pub use pod::{Deletion, Owner, Pod, PodPhase};
+pub use receipt::{InvalidReceipt, Receipt, ReceiptRequest, ReceiptResult};
 pub use record::{Actor, ActorKind, Record, RecordFault, RecordReading, UnreadableRecord};
 pub use scheduling::{Resources, Scheduling};
 pub use taint::{InvalidTaint, TaintEffect, TaintKey, TaintValue};

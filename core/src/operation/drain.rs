@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::{ATTEMPTS, OperationError, Operations};
 use crate::{
     cluster::Snapshot,
+    config_map::ConfigMapError,
     maintenance::status::to_the_second,
     model::{CancelRequest, DrainOrder, DrainRequest, DrainSpec, NodeName, Uid},
-    order::{OrderWriteError, Orders},
+    order::Orders,
     plan::may_go,
 };
 
@@ -81,7 +82,7 @@ impl Operations {
             };
             match written {
                 Ok(order) => return Ok(Ordered { order: Arc::new(order), created: true }),
-                Err(OrderWriteError::Changed(_)) => {}
+                Err(ConfigMapError::Changed(_)) => {}
                 Err(error) => return Err(error.into()),
             }
             refresh(&orders, &mut snapshot, &request.node).await?;
@@ -104,7 +105,7 @@ impl Operations {
             let wanted = DrainRequest { cancel, ..order.request.clone() };
             match orders.replace_request(&order, &wanted).await {
                 Ok(order) => return Ok(Cancelled { order: Arc::new(order), already: false }),
-                Err(OrderWriteError::Changed(_)) => {}
+                Err(ConfigMapError::Changed(_)) => {}
                 Err(error) => return Err(error.into()),
             }
             refresh(&orders, &mut snapshot, &request.node).await?;

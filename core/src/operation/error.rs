@@ -2,11 +2,11 @@
 //! `extensions.code`, Python's exceptions, audit lines and metrics.
 
 use crate::{
+    config_map::ConfigMapError,
     maintenance::Unconfirmed,
     migration::RequestError,
     model::{ActorKind, InvalidDrainSpec, InvalidNodeName, InvalidTaint, NodeName, ObjectKey},
     node::{NodeError, Refused},
-    order::OrderWriteError,
     plan::Refusal,
 };
 
@@ -333,14 +333,14 @@ impl From<NodeError> for OperationError {
     }
 }
 
-impl From<OrderWriteError> for OperationError {
-    fn from(error: OrderWriteError) -> Self {
+impl From<ConfigMapError> for OperationError {
+    fn from(error: ConfigMapError) -> Self {
         let message = error.to_string();
         match error {
-            OrderWriteError::Changed(_) => Self::Contended { message },
-            OrderWriteError::Forbidden { .. } => Self::Forbidden { message },
-            OrderWriteError::Rejected { .. } => Self::Rejected { message },
-            OrderWriteError::Unavailable { .. } => Self::ApiServerUnavailable { message },
+            ConfigMapError::Changed(_) => Self::Contended { message },
+            ConfigMapError::Forbidden { .. } => Self::Forbidden { message },
+            ConfigMapError::Rejected { .. } => Self::Rejected { message },
+            ConfigMapError::Unavailable { .. } => Self::ApiServerUnavailable { message },
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
     model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket},
-    names::{FIELD_MANAGER, REQUESTED_BY_ANNOTATION, shortened},
+    names::{FIELD_MANAGER, RECEIPT_ANNOTATION, REQUESTED_BY_ANNOTATION, shortened},
     plan::{may_go, precedence},
 };
 
@@ -36,6 +36,13 @@ pub struct StartMaintenance {
     pub if_exists: IfExists,
     /// Whether nothing is to be written.
     pub dry_run: bool,
+}
+
+impl StartMaintenance {
+    /// The name of the `NodeMaintenance` if one has to be made.
+    pub(super) fn name_of_new(&self) -> String {
+        self.name.clone().unwrap_or_else(|| shortened(self.node.as_str(), "-maintenance"))
+    }
 }
 
 /// What to do where the node has a maintenance already.
@@ -67,7 +74,7 @@ pub struct StopMaintenance {
     pub ticket: Option<String>,
     /// Only if it is still at that version.
     pub resource_version: Option<String>,
-    /// Whatever ticket it belongs to.
+    /// Whatever ticket it belongs to, and whatever its version.
     pub force: bool,
     /// Whether nothing is to be written.
     pub dry_run: bool,
@@ -103,9 +110,18 @@ enum Start {
 impl Operations {
     /// Starts a maintenance, or changes the one that the node has. Races are settled by the name.
     pub async fn start_maintenance(&self, request: &StartMaintenance) -> Result<Started, OperationError> {
+        self.start_in_name_of(request, None).await
+    }
+
+    /// The same; one that is made says for which receipt.
+    pub(super) async fn start_in_name_of(
+        &self,
+        request: &StartMaintenance,
+        receipt: Option<&str>,
+    ) -> Result<Started, OperationError> {
         let mut snapshot = self.cluster.snapshot();
         for _ in 0..ATTEMPTS {
-            let (name, version) = match decide_start(request, &snapshot)? {
+            let (name, version) = match decide_start(request, receipt, &snapshot)? {
                 Start::Unchanged(object) => return Ok(Started { object, created: false, changed: false }),
                 Start::Create(object) if request.dry_run => {
                     return Ok(Started { object: Arc::from(object), created: true, changed: true });
@@ -176,7 +192,7 @@ impl Operations {
     }
 
     /// Reads one as it is now, in place of what the caches show.
-    async fn refresh(&self, snapshot: &mut Snapshot, name: &str) -> Result<(), OperationError> {
+    pub(super) async fn refresh(&self, snapshot: &mut Snapshot, name: &str) -> Result<(), OperationError> {
         let api = Api::<NodeMaintenance>::all(self.cluster.client().clone());
         match Answer::within(REQUEST_TIMEOUT, api.get(name)).await {
             Answer::Done(object) => drop(snapshot.put(object)),
@@ -197,14 +213,23 @@ pub(super) fn maintenance_of<'a>(node: &NodeName, snapshot: &'a Snapshot) -> Opt
     ranked.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, object)| object)
 }
 
-fn decide_start(request: &StartMaintenance, snapshot: &Snapshot) -> Result<Start, OperationError> {
+/// Why a start would be refused, as far as the caches show.
+pub(super) fn refusal_of_start(request: &StartMaintenance, snapshot: &Snapshot) -> Option<OperationError> {
+    decide_start(request, None, snapshot).err()
+}
+
+fn decide_start(
+    request: &StartMaintenance,
+    receipt: Option<&str>,
+    snapshot: &Snapshot,
+) -> Result<Start, OperationError> {
     check(request)?;
-    let name = request.name.clone().unwrap_or_else(|| shortened(request.node.as_str(), "-maintenance"));
+    let name = request.name_of_new();
     let found = maintenance_of(&request.node, snapshot);
     let Some(object) = found.or_else(|| snapshot.maintenance(&name)) else {
         let options = request.drain.clone().unwrap_or_default().for_maintenance()?;
         may_go(&request.node, None, snapshot, &options)?;
-        return Ok(Start::Create(Box::new(new_object(request, name))));
+        return Ok(Start::Create(Box::new(new_object(request, receipt, name))));
     };
     if object.spec.node_name != request.node.as_str() {
         return Err(OperationError::NameTaken { name, node: object.spec.node_name.clone() });
@@ -254,9 +279,10 @@ fn spec_patch(request: &StartMaintenance, spec: &NodeMaintenanceSpec) -> Value {
     patch
 }
 
-fn new_object(request: &StartMaintenance, name: String) -> NodeMaintenance {
+fn new_object(request: &StartMaintenance, receipt: Option<&str>, name: String) -> NodeMaintenance {
     let who = request.requested_by.iter().map(|who| (REQUESTED_BY_ANNOTATION.to_owned(), who.clone()));
-    let annotations: BTreeMap<String, String> = who.collect();
+    let receipt = receipt.iter().map(|name| (RECEIPT_ANNOTATION.to_owned(), (*name).to_owned()));
+    let annotations: BTreeMap<String, String> = who.chain(receipt).collect();
     NodeMaintenance {
         metadata: ObjectMeta {
             name: Some(name),
@@ -321,7 +347,7 @@ fn decide_stop(request: &StopMaintenance, snapshot: &Snapshot) -> Result<Arc<Nod
     }
     let found = object.metadata.resource_version.clone().unwrap_or_default();
     match &request.resource_version {
-        Some(expected) if *expected != found => {
+        Some(expected) if *expected != found && !request.force => {
             let what = format!("NodeMaintenance {}", object.name());
             Err(OperationError::PreconditionFailed { what, expected: expected.clone(), found })
         }
@@ -387,13 +413,13 @@ mod tests {
     }
 
     fn reason(request: &StartMaintenance, snapshot: &Snapshot) -> &'static str {
-        decide_start(request, snapshot).map_err(|error| error.reason()).err().unwrap_or("goes")
+        decide_start(request, None, snapshot).map_err(|error| error.reason()).err().unwrap_or("goes")
     }
 
     #[test]
     fn a_node_without_one_gets_one_that_says_who_asked() {
         let asked = StartMaintenance { ticket: Some(ticket("CHG1")), requested_by: Some("alice".into()), ..request() };
-        let Start::Create(object) = decide_start(&asked, &cluster()).unwrap() else { panic!() };
+        let Start::Create(object) = decide_start(&asked, None, &cluster()).unwrap() else { panic!() };
         assert_eq!((object.name(), object.spec.ticket.clone()), ("node02-maintenance", Some(ticket("CHG1"))));
         assert_eq!(object.metadata.annotations.unwrap()[REQUESTED_BY_ANNOTATION], "alice");
         assert_eq!(reason(&request(), &Snapshot::default()), "NodeNotFound");
@@ -404,15 +430,17 @@ mod tests {
     fn a_repeat_acts_on_the_maintenance_that_the_node_has_whatever_its_name() {
         let others = maintenance("by-kubectl", "node02").decided(true);
         let snapshot = cluster().with(others.clone()).with(maintenance("later", "node02"));
-        assert_eq!(decide_start(&request(), &snapshot).unwrap(), Start::Unchanged(Arc::new(others.clone())));
+        assert_eq!(decide_start(&request(), None, &snapshot).unwrap(), Start::Unchanged(Arc::new(others.clone())));
         let changed = StartMaintenance { reason: Some("new".into()), ticket: Some(ticket("CHG1")), ..request() };
         let patch = json!({ "reason": "new", "ticket": { "id": "CHG1" } });
-        assert_eq!(decide_start(&changed, &snapshot).unwrap(), Start::Update(Arc::new(others), patch));
+        assert_eq!(decide_start(&changed, None, &snapshot).unwrap(), Start::Update(Arc::new(others), patch));
         // Nobody has decided yet: the oldest will win.
         let open = cluster()
             .with(maintenance("b", "node02").created_at(at(2)))
             .with(maintenance("a", "node02").created_at(at(3)));
-        assert!(matches!(decide_start(&request(), &open).unwrap(), Start::Unchanged(object) if object.name() == "b"));
+        assert!(
+            matches!(decide_start(&request(), None, &open).unwrap(), Start::Unchanged(object) if object.name() == "b")
+        );
     }
 
     #[test]
@@ -420,7 +448,7 @@ mod tests {
         let running = with_ticket(maintenance("m", "node02").decided(true), "CHG1");
         let snapshot = cluster().with(running.clone());
         let other = StartMaintenance { ticket: Some(ticket("CHG2")), ..request() };
-        let error = decide_start(&other, &snapshot).unwrap_err();
+        let error = decide_start(&other, None, &snapshot).unwrap_err();
         assert_eq!(
             error,
             OperationError::AlreadyUnderMaintenance {
@@ -447,9 +475,9 @@ mod tests {
         assert_eq!(reason(&request(), &snapshot), "NameTaken");
         // One that was refused for this node is shown, and considered again when something changes.
         let refused = cluster().with(maintenance("node02-maintenance", "node02").decided(false));
-        assert!(matches!(decide_start(&request(), &refused), Ok(Start::Unchanged(_))));
+        assert!(matches!(decide_start(&request(), None, &refused), Ok(Start::Unchanged(_))));
         let changed = StartMaintenance { reason: Some("again".into()), ..request() };
-        assert!(matches!(decide_start(&changed, &refused), Ok(Start::Update(..))));
+        assert!(matches!(decide_start(&changed, None, &refused), Ok(Start::Update(..))));
     }
 
     #[test]
@@ -458,7 +486,7 @@ mod tests {
         object.spec.drain = Some(DrainSpec { timeout: Some("1h".into()), ..DrainSpec::default() });
         let drain = DrainSpec { delete_after: Some("5m".into()), ..DrainSpec::default() };
         let Start::Update(_, patch) =
-            decide_start(&StartMaintenance { drain: Some(drain), ..request() }, &cluster().with(object)).unwrap()
+            decide_start(&StartMaintenance { drain: Some(drain), ..request() }, None, &cluster().with(object)).unwrap()
         else {
             panic!()
         };
@@ -478,7 +506,7 @@ mod tests {
         ];
         let fields: Vec<_> = bad
             .iter()
-            .map(|bad| match decide_start(bad, &cluster()) {
+            .map(|bad| match decide_start(bad, None, &cluster()) {
                 Err(OperationError::InvalidArgument { field, .. }) => field,
                 other => panic!("{other:?}"),
             })
@@ -505,7 +533,9 @@ mod tests {
         assert_eq!(reason(StopMaintenance { ticket: Some("CHG1".into()), ..stop() }), "goes");
         assert_eq!(reason(StopMaintenance { ticket: Some("CHG2".into()), ..stop() }), "TicketMismatch");
         assert_eq!(reason(StopMaintenance { ticket: Some("CHG2".into()), force: true, ..stop() }), "goes");
-        assert_eq!(reason(StopMaintenance { resource_version: Some("6".into()), ..stop() }), "PreconditionFailed");
+        let old = || StopMaintenance { resource_version: Some("6".into()), ..stop() };
+        assert_eq!(reason(old()), "PreconditionFailed");
+        assert_eq!(reason(StopMaintenance { force: true, ..old() }), "goes");
         assert_eq!(reason(StopMaintenance { target: StopTarget::Named("x".into()), ..stop() }), "MaintenanceNotFound");
         let elsewhere = StopTarget::OfNode(node_name("node03"));
         assert_eq!(reason(StopMaintenance { target: elsewhere, ..stop() }), "MaintenanceNotFound");

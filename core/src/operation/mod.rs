@@ -7,8 +7,10 @@
 //! | `holder` | who acts on a node |
 //! | `node` | cordon, uncordon, taint, untaint |
 //! | `maintenance` | start (or change) and stop a maintenance |
+//! | `once` | start a maintenance once, under a key |
 //! | `drain` | order a drain, and cancel it |
 //! | `migration` | migrate a VM, and cancel a migration |
+//! | `settle` | when an operation is done, or stuck |
 //!
 //! Who may ask is the business of the face; what is done is done with Careen's own rights.
 
@@ -18,6 +20,8 @@ mod holder;
 mod maintenance;
 mod migration;
 mod node;
+mod once;
+mod settle;
 
 use crate::{clock::Clock, cluster::Cluster, model::Uid};
 
@@ -28,6 +32,8 @@ pub(crate) use holder::{holder_with, is_accepted};
 pub use maintenance::{IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped};
 pub use migration::{CancelMigration, MigrateInstance, MigrationCancelled, MigrationRequested};
 pub use node::{NodeChanged, Taint, Untaint};
+pub use once::{OnceError, OnceKey, StartedOnce};
+pub use settle::{drain_is_over, drain_is_settled, maintenance_has_ended, maintenance_is_settled};
 
 /// An object that keeps changing is read anew so many times.
 const ATTEMPTS: u32 = 5;
@@ -37,7 +43,7 @@ const ATTEMPTS: u32 = 5;
 pub struct Operations {
     cluster: Cluster,
     clock: Clock,
-    /// Careen's own namespace: of the drain orders.
+    /// Careen's own namespace: of the drain orders and the receipts.
     namespace: String,
     /// Key of the taint that a maintenance adds.
     drain_taint_key: String,

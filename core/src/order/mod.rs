@@ -8,8 +8,8 @@
 mod duty;
 mod requests;
 
+pub use crate::config_map::ConfigMapError;
 pub use duty::{Duty, Refused, duty, obsolete_at};
-pub use requests::OrderWriteError;
 pub(crate) use requests::Orders;
 
 pub use crate::model::{CancelRequest, DrainEnd, DrainOrder, DrainOutcome, DrainRequest, DrainStatus};

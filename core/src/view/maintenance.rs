@@ -80,6 +80,16 @@ pub enum MaintenancePhaseView {
     Failed,
     /// It ends: the node is being restored.
     Stopping,
+    /// It has ended: the node is as it was, and the resource is gone.
+    Ended,
+}
+
+impl MaintenanceView {
+    /// One that has ended, as it was last seen.
+    #[must_use]
+    pub fn ended(object: &NodeMaintenance) -> Self {
+        Self { phase: MaintenancePhaseView::Ended, ..Self::from(object) }
+    }
 }
 
 impl From<&NodeMaintenance> for MaintenanceView {

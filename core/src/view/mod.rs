@@ -13,12 +13,14 @@
 //! | `drain` | a drain |
 //! | `plan` | what would happen |
 //! | `verdict` | what becomes of a workload, and what is in its way |
+//! | `change` | what has changed between two moments |
 //! | `acting` | the drain that acts on a node, as it looks from any replica |
 //!
 //! What a viewer may not see is the business of the face; nodes can be shown without their workloads.
 
 mod acting;
 mod budget;
+mod change;
 mod drain;
 mod maintenance;
 mod migration;
@@ -44,6 +46,7 @@ use crate::{
 };
 
 pub use budget::BudgetView;
+pub use change::{ChangeView, NodeStateView};
 pub use drain::{DrainPhaseView, DrainProgressView, DrainView};
 pub use maintenance::{MaintenancePhaseView, MaintenanceView};
 pub use migration::{MigrationView, WaitView, WaitsForKind};

@@ -2,15 +2,61 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `happening` | what happens, as clients get it; the cluster's snapshots become a log of it |
+//! | `source` | what the stream of one resource shows |
 //! | `log` | the latest events, shared by all readers |
 //! | `stream` | one client's stream: resume, resync, heartbeat, end |
 
+mod happening;
 mod log;
+mod source;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the resources with events come next")]
-pub(crate) use log::EventLog;
-#[allow(unused_imports, reason = "the resources with events come next")]
-pub(crate) use stream::{Source, Streams};
+use axum::{http::HeaderMap, response::Response};
+use careen_core::{clock::Clock, cluster::Cluster};
+
+use self::{
+    happening::{Happening, follow},
+    log::EventLog,
+    stream::{Shown, Source, Streams, resumed},
+};
+use super::{HttpMetrics, problem::Problem};
+use crate::shutdown::Shutdown;
+
+pub(super) use source::{Everything, OfDrain, OfMaintenance};
+
+/// What happens, and who follows it. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct Events {
+    log: EventLog<Happening>,
+    streams: Streams,
+}
+
+impl Events {
+    /// Nothing has happened yet.
+    pub(crate) fn new(metrics: HttpMetrics, shutdown: Shutdown) -> Self {
+        Self { log: EventLog::new(), streams: Streams::new(metrics, shutdown) }
+    }
+
+    /// Tells what happens in that cluster, as long as this runs.
+    pub(crate) async fn follow(self, cluster: Cluster, clock: Clock) {
+        follow(cluster, clock, self.log).await;
+    }
+
+    /// The stream of a client with these headers.
+    pub(super) fn open(
+        &self,
+        source: impl Source<Payload = Happening>,
+        headers: &HeaderMap,
+    ) -> Result<Response, Problem> {
+        self.streams.open(&self.log, source, headers)
+    }
+
+    /// Whether something has happened since the client with these headers was here that its stream is about.
+    pub(super) fn has_news(&self, source: &impl Source<Payload = Happening>, headers: &HeaderMap) -> bool {
+        let is_wanted = |happening: &Happening| !matches!(source.show(happening), Shown::Nothing);
+        resumed(&self.log, headers).is_some_and(|position| self.log.has_after(&position, is_wanted))
+    }
+}

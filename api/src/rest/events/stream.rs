@@ -45,10 +45,22 @@ pub(crate) trait Source: Send + 'static {
     /// What is in the log.
     type Payload: Send + Sync + 'static;
 
-    /// The event as the client gets it, without its id; `None` if this stream is not about it.
-    fn show(&self, payload: &Self::Payload) -> Option<Event>;
-    /// All that this stream is about, as it is now: for a client that has just come, or has missed something.
-    fn snapshot(&self) -> Event;
+    /// The event as the client gets it, without its id.
+    fn show(&self, payload: &Self::Payload) -> Shown;
+    /// All that this stream is about, as it is now, without a name: for a client that has just come, or has missed
+    /// something.
+    fn snapshot(&self) -> Shown;
+}
+
+/// What a stream makes of something that has happened.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// Nothing: it is not about that.
+    Nothing,
+    /// An event.
+    Event(Event),
+    /// The last event: nothing can come after it.
+    Last(Event),
 }
 
 impl Streams {
@@ -66,8 +78,7 @@ impl Streams {
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| too_many())?;
-        let last = headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default());
-        let resumed = last.and_then(|id| log.position(id));
+        let (last, resumed) = (last_event_id(headers), resumed(log, headers));
         let first = match (&resumed, last) {
             (Some(_), _) => None,
             (None, Some(_)) => Some("resync"),
@@ -92,6 +103,16 @@ impl Streams {
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
         Ok(response)
     }
+}
+
+/// The id of the last event that the client has seen, as it says.
+fn last_event_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("last-event-id").map(|value| value.to_str().unwrap_or_default())
+}
+
+/// Where the client goes on, if that is still in the log.
+pub(super) fn resumed<T>(log: &EventLog<T>, headers: &HeaderMap) -> Option<Position> {
+    last_event_id(headers).and_then(|id| log.position(id))
 }
 
 fn too_many() -> Problem {
@@ -123,22 +144,26 @@ impl<S: Source> Follower<S> {
 
     /// The next event, and whether it is the last one.
     async fn next(&mut self) -> (Event, bool) {
-        if let Some(name) = self.first.take() {
-            return (self.all(name).retry(RETRY), false);
+        if let Some(name) = self.first.take()
+            && let Some((event, is_last)) = self.numbered(self.all(name))
+        {
+            return (event.retry(RETRY), is_last);
         }
         loop {
             tokio::select! {
                 biased;
-                () = &mut self.shutdown => return (goodbye("the server stops: come again"), true),
-                () = sleep_until(self.ends) => return (goodbye("the stream has lasted long enough: come again"), true),
+                () = &mut self.shutdown => return (self.goodbye("the server stops: come again"), true),
+                () = sleep_until(self.ends) => {
+                    return (self.goodbye("the stream has lasted long enough: come again"), true);
+                }
                 next = self.log.next(&mut self.position) => {
                     let shown = match next {
-                        Next::Event(payload) => self.source.show(&payload).map(|event| event.id(self.id())),
-                        Next::Missed => Some(self.all("resync")),
+                        Next::Event(payload) => self.source.show(&payload),
+                        Next::Missed => self.all("resync"),
                     };
-                    if let Some(event) = shown {
+                    if let Some(event) = self.numbered(shown) {
                         self.heartbeat = Instant::now() + HEARTBEAT;
-                        return (event, false);
+                        return event;
                     }
                 }
                 () = sleep_until(self.heartbeat) => {
@@ -155,11 +180,25 @@ impl<S: Source> Follower<S> {
         self.log.id(&self.position)
     }
 
-    fn all(&self, name: &str) -> Event {
-        self.source.snapshot().event(name).id(self.id())
+    fn all(&self, name: &str) -> Shown {
+        match self.source.snapshot() {
+            Shown::Nothing => Shown::Nothing,
+            Shown::Event(event) => Shown::Event(event.event(name)),
+            Shown::Last(event) => Shown::Last(event.event(name)),
+        }
     }
-}
 
-fn goodbye(why: &str) -> Event {
-    Event::default().event("goodbye").data(format!("{{\"detail\":{why:?}}}")).retry(RETRY)
+    /// The event with its id, and whether it is the last one.
+    fn numbered(&self, shown: Shown) -> Option<(Event, bool)> {
+        match shown {
+            Shown::Nothing => None,
+            Shown::Event(event) => Some((event.id(self.id()), false)),
+            Shown::Last(event) => Some((event.id(self.id()), true)),
+        }
+    }
+
+    fn goodbye(&self, why: &str) -> Event {
+        let data = format!("{{\"detail\":{why:?}}}");
+        Event::default().event("goodbye").data(data).id(self.id()).retry(RETRY)
+    }
 }

@@ -26,6 +26,7 @@ struct Inner {
     caller: OnceLock<Arc<Caller>>,
     node: OnceLock<String>,
     notes: Mutex<Vec<String>>,
+    is_audited: OnceLock<()>,
 }
 
 impl Account {
@@ -41,6 +42,7 @@ impl Account {
             caller: OnceLock::new(),
             node: OnceLock::new(),
             notes: Mutex::default(),
+            is_audited: OnceLock::new(),
         }))
     }
 
@@ -87,7 +89,7 @@ impl Account {
         self.0.node.get().map(String::as_str)
     }
 
-    pub(super) fn set_route(&self, route: &str) {
+    pub(crate) fn set_route(&self, route: &str) {
         self.0.route.set(route.to_owned()).ok();
     }
 
@@ -102,6 +104,15 @@ impl Account {
     /// Says which node it concerns, where the path does not.
     pub(crate) fn set_node(&self, node: impl Into<String>) {
         self.0.node.set(node.into()).ok();
+    }
+
+    /// Nothing is left to be told of it in the audit log: it changes nothing, or each of its changes has a line.
+    pub(crate) fn set_audited(&self) {
+        self.0.is_audited.set(()).ok();
+    }
+
+    pub(super) fn is_audited(&self) -> bool {
+        self.0.is_audited.get().is_some()
     }
 
     /// Adds a word to the audit line, such as `forced`.

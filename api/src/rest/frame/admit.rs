@@ -1,6 +1,6 @@
 //! The doorkeeper: who calls, how often, and whether they may. It runs before the handler, so none can forget it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{MatchedPath, RawPathParams, Request, State},
@@ -9,9 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Account, Frame, Inner};
+use super::{Account, Frame};
 use crate::{
-    auth::Operation,
+    auth::{Caller, Operation},
     rest::{problem::Problem, reason::Reason},
 };
 
@@ -48,17 +48,32 @@ impl Frame {
         route: &str,
         parameters: &BTreeMap<String, String>,
     ) -> Result<(), Problem> {
-        let Inner { auth, rates, .. } = &*self.0;
         // What is not in the table is open to nobody, whatever routes there are.
         let operation = Operation::find(account.method(), route).ok_or_else(|| not_taken(account, route))?;
         account.set_operation(operation);
-        let caller = auth.caller(headers).await?;
+        let caller = self.caller(account, headers).await?;
+        self.0.auth.demand(&caller, &operation.rights(parameters), operation.is_read()).await
+    }
+
+    /// Who calls, unless too often. What they may do is asked by whoever knows what they want.
+    pub(crate) async fn caller(&self, account: &Account, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+        let caller = self.0.auth.caller(headers).await?;
         account.set_caller(caller.clone());
-        if let Err(wait) = rates.take(&caller.user) {
+        self.count(&caller)?;
+        Ok(caller)
+    }
+
+    /// Counts a request of that caller; refuses it if they send too many.
+    pub(crate) fn count(&self, caller: &Caller) -> Result<(), Problem> {
+        self.0.rates.take(&caller.user).map_err(|wait| {
             let sentence = format!("{:?} sends more requests than one caller may", caller.user);
-            return Err(Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(wait));
-        }
-        auth.demand(&caller, &operation.rights(parameters), operation.is_read()).await
+            Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(wait)
+        })
+    }
+
+    /// Whether who calls with that header is still known.
+    pub(crate) async fn still_knows(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        self.0.auth.caller(headers).await.map(drop)
     }
 }
 

@@ -12,7 +12,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crate::{auth::Digest, rest::problem::Problem};
 
 /// Names the state that a JSON answer to a read shows; answers `304` to who has it already. The name is weak
-/// (RFC 9110, 8.8.1): the same state may be sent compressed and not.
+/// (RFC 9110, 8.8.1): the same state may be sent compressed and not. A handler that knows a better name has said it.
 pub(super) async fn etag(request: Request, next: Next) -> Response {
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
     let known: Vec<HeaderValue> = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect();
@@ -27,7 +27,9 @@ pub(super) async fn etag(request: Request, next: Next) -> Response {
         Err(error) => return Problem::internal(error).into_response(),
     };
     // 128 bits tell all states apart that there will ever be.
-    let tag = format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(&bytes).as_bytes()[..16]));
+    let hashed = || format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(&bytes).as_bytes()[..16]));
+    let own = parts.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+    let tag = own.unwrap_or_else(hashed);
     let has_it = known.iter().filter_map(|value| value.to_str().ok()).any(|value| names(value, &tag));
     if let Ok(value) = HeaderValue::from_str(&tag) {
         parts.headers.insert(header::ETAG, value);

@@ -128,10 +128,24 @@ pub(super) fn tell(
         // Probes, documents, and paths that do not exist.
         tracing::debug!(target: "careen::access", request_id, %method, path, code, reason, milliseconds, "answered");
     }
-    if account.is_change() {
+    if account.is_change() && !account.is_audited() {
         let operation = account.operation().map_or("none", |operation| operation.id);
-        let (node, notes) = (account.node().unwrap_or_default(), account.notes());
         let outcome = if reason.is_empty() { "Done" } else { reason };
-        tracing::info!(target: "careen::audit", request_id, user, operation, path, node, outcome, code, notes, "audit");
+        audit(account, operation, account.node().unwrap_or_default(), outcome, code);
+    }
+}
+
+fn audit(account: &Account, operation: &str, node: &str, outcome: &str, code: u16) {
+    let (request_id, path, user) = (account.id(), account.path(), account.user().unwrap_or_default());
+    let notes = account.notes();
+    tracing::info!(target: "careen::audit", request_id, user, operation, path, node, outcome, code, notes, "audit");
+}
+
+impl Account {
+    /// Writes the audit line of one of several changes that a request may ask for.
+    pub(crate) fn audit(&self, operation: &str, node: &str, failure: Option<&'static Reason>) {
+        self.set_audited();
+        let (outcome, code) = failure.map_or(("Done", 200), |reason| (reason.name, reason.status));
+        audit(self, operation, node, outcome, code);
     }
 }

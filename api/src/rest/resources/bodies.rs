@@ -1,5 +1,7 @@
 //! Bodies that several operations give.
 
+use std::borrow::Cow;
+
 use careen_core::{
     model::{Actor, NodeName},
     operation::NodeChanged,
@@ -9,8 +11,17 @@ use careen_core::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
-use crate::rest::{Api, problem::Problem, schema::Given};
+use crate::rest::{
+    Api,
+    problem::Problem,
+    schema::{Given, packed_value},
+};
 
 /// A node, with the maintenance and the drain that it has.
 pub(super) type NodeBody = Given<NodeView>;
@@ -28,6 +39,30 @@ pub(super) type PlanBody = Given<PlanView>;
 pub(super) type VirtualMachineInstanceBody = Given<VirtualMachineInstanceView>;
 /// A live migration.
 pub(super) type MigrationBody = Given<MigrationView>;
+
+/// A maintenance; for a dry run a plan.
+pub(super) struct MaintenanceOrPlanBody;
+
+impl PartialSchema for MaintenanceOrPlanBody {
+    fn schema() -> RefOr<Schema> {
+        let one_of = [MaintenanceBody::name(), PlanBody::name()];
+        let one_of = one_of.map(|name| json!({ "$ref": format!("#/components/schemas/{name}") }));
+        packed_value(json!({ "oneOf": one_of }))
+    }
+}
+
+impl ToSchema for MaintenanceOrPlanBody {
+    fn name() -> Cow<'static, str> {
+        "MaintenanceOrPlan".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((MaintenanceBody::name().into_owned(), MaintenanceBody::schema()));
+        schemas.push((PlanBody::name().into_owned(), PlanBody::schema()));
+        MaintenanceBody::schemas(schemas);
+        PlanBody::schemas(schemas);
+    }
+}
 
 /// What became of a node.
 #[derive(Debug, Serialize, JsonSchema)]

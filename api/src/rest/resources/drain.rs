@@ -6,8 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use careen_core::{
-    model::{LeaveOrAbort, NodeName, Uid},
-    operation::{CancelDrain, OrderDrain, new_drain_id},
+    cluster::Snapshot,
+    model::{DrainOrder, LeaveOrAbort, Uid},
+    operation::{CancelDrain, OperationError, OrderDrain, drain_is_over, drain_is_settled, new_drain_id},
     view::{DrainView, Views},
 };
 use serde::Deserialize;
@@ -15,9 +16,10 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bodies::DrainBody,
+    bodies::{DrainBody, PlanBody},
     drain_options::{self, rights_of},
-    paths::{DryRun, NodePath},
+    paths::{HowToStart, NodePath},
+    plan::{demand_plan, plan_of_start},
 };
 use crate::{
     auth::Permission,
@@ -28,6 +30,7 @@ use crate::{
         problem::Problem,
         reply::{Json, Reply},
         schema::Of,
+        wait::Wait,
     },
 };
 
@@ -52,6 +55,9 @@ struct Which {
     #[serde(default)]
     #[param(required = false)]
     dry_run: bool,
+    /// Hold the answer until it is over, but not for longer than this (up to `60s`).
+    #[param(value_type = Option<String>, pattern = "^([0-9]+(ms|s|m|h))+$", max_length = 32, example = "60s")]
+    wait: Option<Wait>,
 }
 
 /// Drain a node
@@ -59,35 +65,59 @@ struct Which {
 /// The drain is durable: it goes on when you go away, and any replica shows and cancels it. The node stays cordoned at its
 /// end. Options that are left out are as for `kubectl drain`; send `{}` for all of them.
 #[utoipa::path(
-    post, path = "/nodes/{node}/drain", tag = "drains", operation_id = "startDrain", params(NodePath, DryRun),
+    post, path = "/nodes/{node}/drain", tag = "drains", operation_id = "startDrain", params(NodePath, HowToStart),
     request_body(content = DrainRequest, content_type = "application/json"),
     responses(
-        (status = 202, description = "It is ordered, or runs already", body = DrainBody, content_type = "application/json",
+        (status = 202, description = "It is ordered, or runs already; with wait: as it is by then", body = DrainBody, content_type = "application/json",
          headers(("Location" = String, description = "Where it is seen and cancelled"))),
-        (status = 200, description = "With dryRun: it could be", body = DrainBody, content_type = "application/json"),
+        (status = 200, description = "With dryRun: the plan", body = PlanBody, content_type = "application/json"),
     ),
 )]
 async fn start_drain(
     State(api): State<Api>,
     account: Account,
     Path(NodePath { node }): Path<NodePath>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(HowToStart { dry_run, wait }): Query<HowToStart>,
     Body(drain_options::DrainBody(options)): Body<drain_options::DrainBody>,
 ) -> Reply<Response> {
     api.demand(&account, &rights_of(&options)).await?;
+    if dry_run {
+        demand_plan(&api, &account).await?;
+    }
     let requested_by = account.user();
     let request = OrderDrain { id: new_drain_id(), node: node.clone(), options, requested_by, dry_run };
     let ordered = api.operations()?.order_drain(&request).await?;
-    let mut snapshot = api.snapshot()?;
-    drop(snapshot.put((*ordered.order).clone()));
-    let view = Views::of(snapshot, api.now()).drain(&node);
-    let status = if dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let mut response = (status, Json(view)).into_response();
-    let path = format!("/api/v1/nodes/{node}/drain");
-    if let Ok(path) = HeaderValue::from_str(&path) {
-        response.headers_mut().insert(header::LOCATION, path);
+    if dry_run {
+        let options = ordered.order.request.options.for_drain().map_err(OperationError::from)?;
+        return plan_of_start(&api, &node, &options);
+    }
+    api.until_shown(|snapshot| is_shown(&ordered.order, snapshot)).await;
+    api.wait_until(wait, |snapshot| drain_is_settled(&ordered.order, snapshot)).await;
+    let mut response = (StatusCode::ACCEPTED, Json(view_of(&api, &ordered.order)?)).into_response();
+    for (name, value) in [
+        (header::LOCATION, format!("/api/v1/nodes/{node}/drain")),
+        (header::LINK, format!("</api/v1/nodes/{node}/drain/events>; rel=\"monitor\"")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
     }
     Ok(response)
+}
+
+/// The drain as the caches show it, or else as it was written just now.
+fn view_of(api: &Api, written: &DrainOrder) -> Result<Option<DrainView>, Problem> {
+    let mut snapshot = api.snapshot()?;
+    if !is_shown(written, &snapshot) {
+        drop(snapshot.put(written.clone()));
+    }
+    Ok(Views::of(snapshot, api.now()).drain(written.node()))
+}
+
+/// Whether the caches show the drain as it was written, or later.
+fn is_shown(written: &DrainOrder, snapshot: &Snapshot) -> bool {
+    let found = snapshot.drain_order(written.node()).filter(|found| found.id() == written.id());
+    found.is_some_and(|found| found.request.cancel.is_some() || written.request.cancel.is_none())
 }
 
 /// Get the drain of a node
@@ -98,7 +128,7 @@ async fn start_drain(
     responses((status = 200, description = "The drain", body = DrainBody, content_type = "application/json")),
 )]
 async fn get_drain(State(api): State<Api>, Path(NodePath { node }): Path<NodePath>) -> Reply<Json<DrainView>> {
-    api.views()?.drain(&node).map(Json).ok_or_else(|| no_drain(&node))
+    api.views()?.drain(&node).map(Json).ok_or_else(|| Problem::no_drain(&node))
 }
 
 /// Cancel the drain of a node
@@ -116,7 +146,7 @@ async fn cancel_drain(
     State(api): State<Api>,
     account: Account,
     Path(NodePath { node }): Path<NodePath>,
-    Query(Which { id, dry_run }): Query<Which>,
+    Query(Which { id, dry_run, wait }): Query<Which>,
 ) -> Reply<Response> {
     let views = api.views()?;
     let aborts = |drain: &DrainView| {
@@ -127,14 +157,13 @@ async fn cancel_drain(
     }
     let request = CancelDrain { node: node.clone(), id, requested_by: account.user(), dry_run };
     let cancelled = api.operations()?.cancel_drain(&request).await?;
-    let mut snapshot = api.snapshot()?;
-    drop(snapshot.put((*cancelled.order).clone()));
-    let view = Views::of(snapshot, api.now()).drain(&node);
-    let is_over = cancelled.order.is_finished();
-    let status = if dry_run || is_over { StatusCode::OK } else { StatusCode::ACCEPTED };
+    if dry_run {
+        return Ok(Json(view_of(&api, &cancelled.order)?).into_response());
+    }
+    api.until_shown(|snapshot| is_shown(&cancelled.order, snapshot)).await;
+    api.wait_until(wait, |snapshot| drain_is_over(&cancelled.order, snapshot)).await;
+    let view = view_of(&api, &cancelled.order)?;
+    let is_over = view.as_ref().is_none_or(|view| view.outcome.is_some());
+    let status = if is_over { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(view)).into_response())
-}
-
-fn no_drain(node: &NodeName) -> Problem {
-    Problem::named("DrainNotFound", format!("node {node} has no drain"))
 }

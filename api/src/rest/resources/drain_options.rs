@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use careen_core::model::DrainSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer, de::Error};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::{
     IntoParams,
     openapi::path::{Parameter, ParameterBuilder, ParameterIn},
@@ -39,7 +39,9 @@ impl JsonSchema for DrainBody {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        DrainSpec::json_schema(generator)
+        let mut schema = DrainSpec::json_schema(generator);
+        schema.insert("examples".to_owned(), json!([{}, { "timeout": "2h", "unmanagedPods": "Evict" }]));
+        schema
     }
 }
 
@@ -101,7 +103,7 @@ fn spec(fields: Map<String, Value>) -> Result<DrainSpec, String> {
 }
 
 /// What some options need besides, wherever VMs are.
-pub(super) fn rights_of(options: &DrainSpec) -> Vec<Right> {
+pub(crate) fn rights_of(options: &DrainSpec) -> Vec<Right> {
     use careen_core::model::{ShutDownOrBlock, ShutDownOrMigrate};
 
     let mut rights = Vec::new();

@@ -1,9 +1,13 @@
 //! `/maintenances`
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::Response,
+};
 use careen_core::{
     model::NodeName,
-    operation::{IfExists, StartMaintenance, StopTarget},
+    operation::{IfExists, OnceError, StartMaintenance, StopTarget},
     view::MaintenanceView,
 };
 use schemars::JsonSchema;
@@ -12,10 +16,13 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bodies::MaintenanceBody,
+    bodies::{MaintenanceBody, PlanBody},
     drain_options::DrainBody,
-    node_maintenance::{Stop, TicketBody, started_response, stop_maintenance},
-    paths::{DryRun, MaintenancePath, ObjectName},
+    idempotency::once_key,
+    node_maintenance::{
+        Stop, TicketBody, maintenance_response, plan_of_maintenance, started_response, stop_maintenance, when_started,
+    },
+    paths::{HowToStart, MaintenancePath, ObjectName},
 };
 use crate::rest::{
     Api,
@@ -23,6 +30,7 @@ use crate::rest::{
     frame::Account,
     page::{Limit, List, Page},
     problem::Problem,
+    reason::Reason,
     reply::{Json, Reply},
     schema::{ListOf, Of},
 };
@@ -55,7 +63,11 @@ struct Filter {
 
 /// A maintenance to be made.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(rename = "NewMaintenance")]
+#[schemars(rename = "NewMaintenance", extend("examples" = [{
+    "node": "node02",
+    "reason": "Replacing a fan",
+    "ticket": { "id": "CHG0031", "url": "https://tickets.example.com/CHG0031" },
+}]))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct New {
     /// The node that goes out of service.
@@ -96,19 +108,28 @@ async fn list_maintenances(State(api): State<Api>, Query(filter): Query<Filter>)
 /// Start a maintenance
 ///
 /// Refused (409) if the node has one already; `PUT /nodes/{node}/maintenance` can be repeated.
+///
+/// So can this under an `Idempotency-Key`: whoever repeats the request under the same key, after a lost answer or a
+/// restart or on another replica, is told what became of the first (`Idempotency-Replayed: true`), also when that
+/// maintenance has ended (phase `Ended`), for 24 hours. Another request under the key is refused (422).
 #[utoipa::path(
-    post, path = "/maintenances", tag = "maintenances", operation_id = "createMaintenance", params(DryRun),
+    post, path = "/maintenances", tag = "maintenances", operation_id = "createMaintenance",
+    params(HowToStart, ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+                        description = "Names this request: a repeat starts nothing more. Up to 255 visible characters")),
     request_body(content = NewMaintenance, content_type = "application/json"),
     responses(
-        (status = 201, description = "It was started", body = MaintenanceBody, content_type = "application/json",
-         headers(("Location" = String, description = "The resource"))),
-        (status = 200, description = "With dryRun: it could be", body = MaintenanceBody, content_type = "application/json"),
+        (status = 201, description = "It was started, by this request or by an earlier one under its key",
+         body = MaintenanceBody, content_type = "application/json",
+         headers(("Location" = String, description = "The resource"),
+                 ("Idempotency-Replayed" = String, description = "`true` if an earlier request started it"))),
+        (status = 200, description = "With dryRun: the plan", body = PlanBody, content_type = "application/json"),
     ),
 )]
 async fn create_maintenance(
     State(api): State<Api>,
     account: Account,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(HowToStart { dry_run, wait }): Query<HowToStart>,
+    headers: HeaderMap,
     Body(new): Body<New>,
 ) -> Reply<Response> {
     account.set_node(new.node.as_str());
@@ -122,8 +143,40 @@ async fn create_maintenance(
         if_exists: IfExists::Refuse,
         dry_run,
     };
-    let started = api.operations()?.start_maintenance(&request).await?;
-    Ok(started_response(&started, dry_run))
+    let key = once_key(&headers, &request)?;
+    if dry_run {
+        return plan_of_maintenance(&api, &account, &request).await;
+    }
+    let (object, replayed, ended) = match &key {
+        None => (api.operations()?.start_maintenance(&request).await?.object, false, false),
+        Some(key) => {
+            let started = api.operations()?.start_maintenance_once(&request, key).await?;
+            (started.object, started.replayed, started.ended)
+        }
+    };
+    if replayed {
+        account.note("replayed");
+    }
+    let view = if ended { MaintenanceView::ended(&object) } else { when_started(&api, &object, wait).await? };
+    let mut response = started_response(true, &view);
+    if replayed {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+impl From<OnceError> for Problem {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::Operation(error) => error.into(),
+            OnceError::KeyReused => {
+                Self::new(Reason::IDEMPOTENCY_KEY_REUSED, format!("Idempotency-Key: {error}")).field("Idempotency-Key")
+            }
+            OnceError::TooManyKeys => {
+                Self::new(Reason::TOO_MANY_REQUESTS, error).retry_after(std::time::Duration::from_secs(600))
+            }
+        }
+    }
 }
 
 /// Get a maintenance
@@ -134,9 +187,9 @@ async fn create_maintenance(
 async fn get_maintenance(
     State(api): State<Api>,
     Path(MaintenancePath { name: ObjectName(name) }): Path<MaintenancePath>,
-) -> Reply<Json<MaintenanceView>> {
-    let none = || Problem::named("MaintenanceNotFound", format!("there is no NodeMaintenance {name:?}"));
-    api.views()?.maintenance(&name).map(Json).ok_or_else(none)
+) -> Reply<Response> {
+    let view = api.views()?.maintenance(&name).ok_or_else(|| Problem::no_maintenance(&name))?;
+    Ok(maintenance_response(StatusCode::OK, &view))
 }
 
 /// Stop a maintenance
@@ -145,10 +198,10 @@ async fn get_maintenance(
 #[utoipa::path(
     delete, path = "/maintenances/{name}", tag = "maintenances", operation_id = "deleteMaintenance",
     params(MaintenancePath, Stop,
-           ("If-Match" = Option<String>, Header, description = "Only if it is at this resourceVersion")),
+           ("If-Match" = Option<String>, Header, description = "Only if it is at this resourceVersion, which is its ETag: `\"12345\"`")),
     responses(
         (status = 202, description = "It is being stopped", body = MaintenanceBody, content_type = "application/json"),
-        (status = 200, description = "With dryRun: it could be", body = MaintenanceBody, content_type = "application/json"),
+        (status = 200, description = "With wait: it has ended; with dryRun: it could be stopped", body = MaintenanceBody, content_type = "application/json"),
     ),
 )]
 async fn delete_maintenance(

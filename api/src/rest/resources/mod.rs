@@ -11,14 +11,18 @@
 //! | `drain` | `/nodes/{node}/drain` |
 //! | `node_maintenance` | `/nodes/{node}/maintenance` |
 //! | `maintenances` | `/maintenances`, `/maintenances/{name}` |
+//! | `events` | `/events`, `/maintenances/{name}/events`, `/nodes/{node}/drain/events` |
 //! | `virtual_machine_instances` | `/virtualmachineinstances`, and to migrate one |
 //! | `migrations` | `/migrations`, `/migrations/{namespace}/{name}` |
 //! | `bodies`, `paths`, `drain_options` | what several of them take |
+//! | `idempotency` | `Idempotency-Key` |
 
 mod bodies;
 mod cordon;
 mod drain;
 mod drain_options;
+mod events;
+mod idempotency;
 mod maintenances;
 mod migrations;
 mod node_maintenance;
@@ -29,6 +33,7 @@ mod taints;
 mod virtual_machine_instances;
 mod workloads;
 
+pub(crate) use drain_options::rights_of as rights_of_options;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
@@ -44,6 +49,7 @@ pub(super) fn resources() -> OpenApiRouter<Api> {
         .merge(drain::routes())
         .merge(node_maintenance::routes())
         .merge(maintenances::routes())
+        .merge(events::routes())
         .merge(virtual_machine_instances::routes())
         .merge(migrations::routes());
     OpenApiRouter::new().nest("/api/v1", v1)

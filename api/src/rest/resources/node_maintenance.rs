@@ -1,13 +1,19 @@
 //! `/nodes/{node}/maintenance`
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use careen_core::{
+    cluster::Snapshot,
     model::{NodeMaintenance, NodeName, Ticket},
-    operation::{IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped},
+    operation::{
+        IfExists, OperationError, StartMaintenance, StopMaintenance, StopTarget, Stopped, maintenance_has_ended,
+        maintenance_is_settled,
+    },
     view::MaintenanceView,
 };
 use schemars::JsonSchema;
@@ -16,9 +22,10 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bodies::MaintenanceBody,
+    bodies::{MaintenanceBody, MaintenanceOrPlanBody},
     drain_options::DrainBody,
-    paths::{DryRun, NodePath},
+    paths::{HowToStart, NodePath},
+    plan::{demand_plan, plan_of_start},
 };
 use crate::rest::{
     Api,
@@ -27,6 +34,7 @@ use crate::rest::{
     problem::Problem,
     reply::{Json, Reply},
     schema::Of,
+    wait::Wait,
 };
 
 /// The routes.
@@ -36,7 +44,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// What is wanted of a maintenance. What is left out stays as it is.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[schemars(rename = "MaintenanceRequest")]
+#[schemars(rename = "MaintenanceRequest", extend("examples" = [{
+    "reason": "Replacing a fan",
+    "ticket": { "id": "CHG0031", "url": "https://tickets.example.com/CHG0031" },
+    "drain": { "timeout": "2h", "vmThatCannotMigrate": "ShutDown" },
+}]))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Wanted {
     /// Why, for people.
@@ -77,7 +89,7 @@ pub(super) struct Stop {
     /// Only if it belongs to this ticket.
     #[param(min_length = 1, max_length = 253)]
     ticket: Option<String>,
-    /// Whatever ticket it belongs to. It is noted in the audit log.
+    /// Whatever ticket it belongs to, and whatever its version. It is noted in the audit log.
     #[serde(default)]
     #[param(required = false)]
     force: bool,
@@ -85,14 +97,17 @@ pub(super) struct Stop {
     #[serde(default)]
     #[param(required = false)]
     dry_run: bool,
+    /// Hold the answer until the node is restored, but not for longer than this (up to `60s`).
+    #[param(value_type = Option<String>, pattern = "^([0-9]+(ms|s|m|h))+$", max_length = 32, example = "60s")]
+    wait: Option<Wait>,
 }
 
 impl Wanted {
     /// The operation that does it.
-    pub(super) fn of(self, node: NodeName, name: Option<String>, account: &Account, dry_run: bool) -> StartMaintenance {
+    fn of(self, node: NodeName, account: &Account, dry_run: bool) -> StartMaintenance {
         StartMaintenance {
             node,
-            name,
+            name: None,
             reason: self.reason,
             ticket: self.ticket.map(Into::into),
             drain: self.drain.map(|DrainBody(options)| options),
@@ -108,12 +123,10 @@ impl Wanted {
     get, path = "/nodes/{node}/maintenance", tag = "maintenances", operation_id = "getNodeMaintenance", params(NodePath),
     responses((status = 200, description = "The maintenance", body = MaintenanceBody, content_type = "application/json")),
 )]
-async fn get_node_maintenance(
-    State(api): State<Api>,
-    Path(NodePath { node }): Path<NodePath>,
-) -> Reply<Json<MaintenanceView>> {
+async fn get_node_maintenance(State(api): State<Api>, Path(NodePath { node }): Path<NodePath>) -> Reply<Response> {
     let none = || Problem::named("MaintenanceNotFound", format!("node {node} has no maintenance"));
-    api.views()?.maintenance_on(&node).map(Json).ok_or_else(none)
+    let view = api.views()?.maintenance_on(&node).ok_or_else(none)?;
+    Ok(maintenance_response(StatusCode::OK, &view))
 }
 
 /// Start the maintenance of a node, or change it
@@ -122,9 +135,10 @@ async fn get_node_maintenance(
 /// is none. What is left out stays as it is. A maintenance that belongs to another ticket is not touched (409).
 #[utoipa::path(
     put, path = "/nodes/{node}/maintenance", tag = "maintenances", operation_id = "putNodeMaintenance",
-    params(NodePath, DryRun), request_body(content = MaintenanceRequest, content_type = "application/json"),
+    params(NodePath, HowToStart), request_body(content = MaintenanceRequest, content_type = "application/json"),
     responses(
-        (status = 200, description = "It is as wanted", body = MaintenanceBody, content_type = "application/json"),
+        (status = 200, description = "It is as wanted; with dryRun: the plan", body = MaintenanceOrPlanBody,
+         content_type = "application/json"),
         (status = 201, description = "It was started", body = MaintenanceBody, content_type = "application/json",
          headers(("Location" = String, description = "The resource"))),
     ),
@@ -133,12 +147,16 @@ async fn put_node_maintenance(
     State(api): State<Api>,
     account: Account,
     Path(NodePath { node }): Path<NodePath>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(HowToStart { dry_run, wait }): Query<HowToStart>,
     Body(wanted): Body<Wanted>,
 ) -> Reply<Response> {
-    let request = wanted.of(node, None, &account, dry_run);
+    let request = wanted.of(node, &account, dry_run);
+    if dry_run {
+        return plan_of_maintenance(&api, &account, &request).await;
+    }
     let started = api.operations()?.start_maintenance(&request).await?;
-    Ok(started_response(&started, dry_run))
+    let view = when_started(&api, &started.object, wait).await?;
+    Ok(started_response(started.created, &view))
 }
 
 /// Stop the maintenance of a node
@@ -146,10 +164,10 @@ async fn put_node_maintenance(
 /// The drain is cancelled and the node put back as it was. 202 while that goes on; then there is none any more (404).
 #[utoipa::path(
     delete, path = "/nodes/{node}/maintenance", tag = "maintenances", operation_id = "deleteNodeMaintenance",
-    params(NodePath, Stop, ("If-Match" = Option<String>, Header, description = "Only if it is at this resourceVersion")),
+    params(NodePath, Stop, ("If-Match" = Option<String>, Header, description = "Only if it is at this resourceVersion, which is its ETag: `\"12345\"`")),
     responses(
         (status = 202, description = "It is being stopped", body = MaintenanceBody, content_type = "application/json"),
-        (status = 200, description = "With dryRun: it could be", body = MaintenanceBody, content_type = "application/json"),
+        (status = 200, description = "With wait: it has ended; with dryRun: it could be stopped", body = MaintenanceBody, content_type = "application/json"),
     ),
 )]
 async fn delete_node_maintenance(
@@ -162,19 +180,51 @@ async fn delete_node_maintenance(
     stop_maintenance(&api, &account, StopTarget::OfNode(node), stop, &headers).await
 }
 
+/// The answer to a dry run of a start.
+pub(super) async fn plan_of_maintenance(api: &Api, account: &Account, request: &StartMaintenance) -> Reply<Response> {
+    demand_plan(api, account).await?;
+    let started = api.operations()?.start_maintenance(request).await?;
+    let drain = request.drain.clone().or_else(|| started.object.spec.drain.clone()).unwrap_or_default();
+    let options = drain.for_maintenance().map_err(OperationError::from)?;
+    plan_of_start(api, &request.node, &options)
+}
+
 /// The answer to a start.
-pub(super) fn started_response(started: &Started, dry_run: bool) -> Response {
-    let Started { object, created, changed: _ } = started;
-    let status = if *created && !dry_run { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = (status, Json(MaintenanceView::from(&**object))).into_response();
-    locate(&mut response, object);
+pub(super) fn started_response(created: bool, view: &MaintenanceView) -> Response {
+    let mut response = maintenance_response(if created { StatusCode::CREATED } else { StatusCode::OK }, view);
+    put(&mut response, header::LOCATION, &format!("/api/v1/maintenances/{}", view.name));
     response
 }
 
-fn locate(response: &mut Response, object: &NodeMaintenance) {
-    if let Ok(path) = HeaderValue::from_str(&format!("/api/v1/maintenances/{}", object.name())) {
-        response.headers_mut().insert(header::LOCATION, path);
+/// An answer that shows a maintenance. Its `ETag` is the resourceVersion, which `If-Match` takes.
+pub(super) fn maintenance_response(status: StatusCode, view: &MaintenanceView) -> Response {
+    let mut response = (status, Json(view)).into_response();
+    put(&mut response, header::ETAG, &format!("\"{}\"", view.resource_version));
+    put(&mut response, header::LINK, &format!("</api/v1/maintenances/{}/events>; rel=\"monitor\"", view.name));
+    response
+}
+
+fn put(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
     }
+}
+
+/// The maintenance that was started or changed, as it is when there is something to say of it: soon, or when it is
+/// settled, if the answer is to be held until then.
+pub(super) async fn when_started(api: &Api, written: &NodeMaintenance, wait: Option<Wait>) -> Reply<MaintenanceView> {
+    api.until_shown(|snapshot| shown(written, snapshot).is_some()).await;
+    api.wait_until(wait, |snapshot| maintenance_is_settled(written, snapshot)).await;
+    let snapshot = api.snapshot()?;
+    Ok(MaintenanceView::from(shown(written, &snapshot).map_or(written, |found| &**found)))
+}
+
+/// The maintenance in the caches, unless they show it as it was before it was written.
+fn shown<'a>(written: &NodeMaintenance, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
+    let is_later = |found: &&Arc<NodeMaintenance>| {
+        found.metadata.uid == written.metadata.uid && found.metadata.generation >= written.metadata.generation
+    };
+    snapshot.maintenance(written.name()).filter(is_later)
 }
 
 /// Stops one, and answers.
@@ -185,7 +235,7 @@ pub(super) async fn stop_maintenance(
     stop: Stop,
     headers: &HeaderMap,
 ) -> Reply<Response> {
-    let Stop { ticket, force, dry_run } = stop;
+    let Stop { ticket, force, dry_run, wait } = stop;
     if force {
         account.note("forced");
     }
@@ -193,8 +243,18 @@ pub(super) async fn stop_maintenance(
     let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
     let Stopped { object, already: _ } = api.operations()?.stop_maintenance(&request).await?;
     account.set_node(&object.spec.node_name);
-    let status = if dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(MaintenanceView::from(&*object))).into_response())
+    if dry_run {
+        return Ok(maintenance_response(StatusCode::OK, &MaintenanceView::from(&*object)));
+    }
+    let is_going = |found: &Arc<NodeMaintenance>| found.metadata.deletion_timestamp.is_some();
+    api.until_shown(|snapshot| shown(&object, snapshot).is_none_or(is_going)).await;
+    api.wait_until(wait, |snapshot| maintenance_has_ended(&object, snapshot)).await;
+    let snapshot = api.snapshot()?;
+    if wait.is_some() && maintenance_has_ended(&object, &snapshot) {
+        return Ok(Json(MaintenanceView::ended(&object)).into_response());
+    }
+    let view = MaintenanceView::from(&**shown(&object, &snapshot).unwrap_or(&object));
+    Ok(maintenance_response(StatusCode::ACCEPTED, &view))
 }
 
 /// `If-Match: "12345"`: the resourceVersion, quoted as an entity tag is.

@@ -4,6 +4,8 @@ use careen_core::model::{NodeName, ObjectKey};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::rest::wait::Wait;
+
 /// A node by its name.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -106,4 +108,18 @@ pub(super) struct DryRun {
     #[serde(default)]
     #[param(required = false)]
     pub(super) dry_run: bool,
+}
+
+/// Whether to start it, and whether to hold the answer.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct HowToStart {
+    /// Only answer with the plan; nothing is changed.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(super) dry_run: bool,
+    /// Hold the answer until it is done or stuck, but not for longer than this (up to `60s`).
+    #[param(value_type = Option<String>, pattern = "^([0-9]+(ms|s|m|h))+$", max_length = 32, example = "60s")]
+    pub(super) wait: Option<Wait>,
 }

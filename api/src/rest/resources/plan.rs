@@ -1,16 +1,29 @@
 //! `/nodes/{node}/plan`
 
-use axum::extract::State;
-use careen_core::{model::NodeName, plan, view::PlanView};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use careen_core::{
+    model::{DrainOptions, NodeName},
+    plan,
+    view::PlanView,
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bodies::PlanBody, drain_options::DrainQuery, paths::NodePath};
-use crate::rest::{
-    Api,
-    extract::{Path, Query},
-    problem::Problem,
-    reply::{Json, Reply},
+use crate::{
+    auth::Permission,
+    rest::{
+        Api,
+        extract::{Path, Query},
+        frame::Account,
+        problem::Problem,
+        reply::{Json, Reply},
+    },
 };
+
+const LIST_PODS: Permission = Permission::new("list", "", "pods");
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -35,8 +48,20 @@ async fn get_plan(
     plan_of(&api, &node, &options).map(Json)
 }
 
-fn plan_of(api: &Api, node: &NodeName, options: &careen_core::model::DrainOptions) -> Result<PlanView, Problem> {
+fn plan_of(api: &Api, node: &NodeName, options: &DrainOptions) -> Result<PlanView, Problem> {
     let snapshot = api.snapshot()?;
     let plan = plan::plan(node, api.own_pod(), &snapshot, options).map_err(|_| Problem::no_node(node))?;
     Ok(PlanView::from(&plan))
+}
+
+/// Whoever is shown a plan may see pods.
+pub(super) async fn demand_plan(api: &Api, account: &Account) -> Result<(), Problem> {
+    api.demand(account, &[LIST_PODS.everywhere()]).await
+}
+
+/// The answer to a dry run of something that may be started.
+pub(super) fn plan_of_start(api: &Api, node: &NodeName, options: &DrainOptions) -> Result<Response, Problem> {
+    // That the node is held is no refusal: it is by what would be changed.
+    let plan = PlanView { refusal: None, ..plan_of(api, node, options)? };
+    Ok(Json(plan).into_response())
 }

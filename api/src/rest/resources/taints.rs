@@ -28,7 +28,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// A taint to be put on a node.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(rename = "Taint")]
+#[schemars(rename = "Taint", extend("examples" = [{
+    "key": "example.com/broken-fan", "value": "yes", "effect": "NoSchedule",
+}]))]
 #[serde(deny_unknown_fields)]
 struct TaintBody {
     /// Its key.

@@ -7,12 +7,15 @@ use axum::{
 };
 use careen_core::{clock::Clock, cluster::Cluster, metrics::Metrics, names, operation::Operations};
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 use super::kubernetes::Kubernetes;
 use crate::{
     auth::Auth,
+    graphql::{self, GraphQl},
+    guard::{Guard, Hosts},
     rest::{Api, Frame, HttpMetrics, Limits, router},
+    shutdown::Shutdown,
 };
 
 /// The service, with an operator's token `admin`, who may do everything.
@@ -28,8 +31,24 @@ impl TestApp {
         Self::with(Limits::default(), Vec::new(), Router::new()).await
     }
 
+    /// As it listens on a loopback address: nothing comes in that a foreign web page could have sent.
+    pub(crate) async fn guarded() -> Self {
+        let guard = Guard::new(Hosts::of("127.0.0.1:8080".parse().unwrap(), []));
+        let around = move |routes| Router::new().fallback_service(guard.layer(routes));
+        Self::built(Limits::default(), Vec::new(), Router::new(), around).await
+    }
+
     /// With other limits, audiences, and routes beside the service's within its frame.
     pub(crate) async fn with(limits: Limits, audiences: Vec<String>, beside: Router) -> Self {
+        Self::built(limits, audiences, beside, |routes| routes).await
+    }
+
+    async fn built(
+        limits: Limits,
+        audiences: Vec<String>,
+        beside: Router,
+        around: impl FnOnce(Router) -> Router,
+    ) -> Self {
         let kubernetes = Kubernetes::default();
         kubernetes.user("admin", "ann", &["*"]);
         kubernetes.node("node01", &json!({}), true);
@@ -41,9 +60,16 @@ impl TestApp {
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), limits);
         let operations = Operations::new(cluster, Clock::system(), "careen", names::DRAIN_TAINT_KEY);
-        let api = Api::new(operations, auth, Clock::system(), None);
-        let service = frame.around(router(api, &frame).merge(beside));
+        let shutdown = Shutdown::default();
+        let api = Api::new(operations, auth, Clock::system(), None, http_metrics.clone(), &shutdown);
+        let graphql = GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), shutdown).unwrap();
+        let service = frame.around(around(router(api, &frame).merge(graphql.router()).merge(beside)));
         Self { kubernetes, http_metrics, service }
+    }
+
+    /// The service, for whoever brings a connection.
+    pub(crate) fn service(&self) -> Router {
+        self.service.clone()
     }
 
     /// The answer to a request.

@@ -15,7 +15,7 @@ fn repository(path: &str) -> PathBuf {
 
 /// Holds a file to what the code says, or writes it.
 #[track_caller]
-fn held(path: &str, text: &str) {
+pub(crate) fn held(path: &str, text: &str) {
     let file = repository(path);
     if env::var_os("UPDATE_DOCUMENTS").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();

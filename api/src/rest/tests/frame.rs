@@ -190,3 +190,40 @@ async fn what_the_guard_refuses_is_a_problem_with_its_sentence() {
     let request = Request::get("/guarded").header("host", "localhost").body(Body::empty()).unwrap();
     assert_eq!(app.send(request).await.text(), "a page");
 }
+
+/// The four things that a page of another origin can send without being asked: to the service as it listens, they end at
+/// the guard, whatever the browser tells of itself; nothing is asked of Kubernetes, and nothing is done.
+#[tokio::test]
+async fn the_four_attacks_of_a_foreign_web_page_are_refused() {
+    let app = TestApp::guarded().await;
+    let attacks = [
+        ("a POST without a body", "POST", &[][..], ""),
+        ("a form", "POST", &[("content-type", "application/x-www-form-urlencoded")], "a=b"),
+        ("a fetch with a simple content type", "POST", &[("content-type", "text/plain")], "{}"),
+        ("a WebSocket", "GET", &[("upgrade", "websocket"), ("connection", "upgrade")], ""),
+    ];
+    let browsers = [
+        &[("origin", "http://evil.example")][..],
+        &[("origin", "null")],
+        &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")],
+        &[("origin", "http://evil.example"), ("sec-fetch-site", "same-site")],
+    ];
+    for (attack, method, headers, body) in attacks {
+        for browser in browsers {
+            // With a token, as if the page had got hold of one.
+            let mut request = Request::builder().method(method).uri("/api/v1/nodes/node01/cordon");
+            request = request.header("host", "127.0.0.1:8080").header("authorization", "Bearer admin");
+            for (name, value) in headers.iter().chain(browser) {
+                request = request.header(*name, *value);
+            }
+            let refused = app.send(request.body(Body::from(body)).unwrap()).await;
+            if attack == "a form" || attack == "a fetch with a simple content type" {
+                // The body says it before the browser does.
+                refused.problem(415, "UnsupportedMediaType");
+            } else {
+                refused.problem(403, "ForeignOrigin");
+            }
+        }
+    }
+    assert_eq!(app.kubernetes.reviews(), [""; 0]);
+}

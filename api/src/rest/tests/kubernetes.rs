@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 /// Cloning shares it.
 #[derive(Clone, Default)]
-pub(super) struct Kubernetes(Arc<Mutex<State>>);
+pub(crate) struct Kubernetes(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -34,7 +34,7 @@ struct State {
 }
 
 impl Kubernetes {
-    pub(super) fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let kubernetes = self.clone();
         let router = Router::new().fallback(move |request| async move { kubernetes.answer(request).await });
         let service = router.map_request(|request: Request<kube::client::Body>| request.map(Body::new));
@@ -42,7 +42,7 @@ impl Kubernetes {
     }
 
     /// Adds a node.
-    pub(super) fn node(&self, name: &str, spec: &Value, ready: bool) {
+    pub(crate) fn node(&self, name: &str, spec: &Value, ready: bool) {
         let status = if ready { "True" } else { "False" };
         let node = json!({
             "metadata": { "name": name, "uid": format!("uid-{name}"), "resourceVersion": "1" },
@@ -53,29 +53,29 @@ impl Kubernetes {
     }
 
     /// Makes a token for a user, who may do these things: `get nodes`.
-    pub(super) fn user(&self, token: &str, user: &str, rights: &[&str]) {
+    pub(crate) fn user(&self, token: &str, user: &str, rights: &[&str]) {
         let mut state = self.state();
         state.tokens.insert(token.to_owned(), user.to_owned());
         state.rights.extend(rights.iter().map(|right| (user.to_owned(), (*right).to_owned())));
     }
 
     /// Forgets a token.
-    pub(super) fn revoke(&self, token: &str) {
+    pub(crate) fn revoke(&self, token: &str) {
         self.state().tokens.remove(token);
     }
 
     /// Says that tokens are for these audiences.
-    pub(super) fn set_audiences(&self, audiences: &[&str]) {
+    pub(crate) fn set_audiences(&self, audiences: &[&str]) {
         self.state().audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect();
     }
 
     /// Does not answer reviews any more.
-    pub(super) fn go_away(&self) {
+    pub(crate) fn go_away(&self) {
         self.state().away = true;
     }
 
     /// What it was asked to review since the last time.
-    pub(super) fn reviews(&self) -> Vec<String> {
+    pub(crate) fn reviews(&self) -> Vec<String> {
         std::mem::take(&mut self.state().asked)
     }
 

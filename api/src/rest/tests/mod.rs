@@ -1,14 +1,17 @@
 //! The service as a client sees it, without a socket.
 
-mod app;
+pub(crate) mod app;
+mod audit;
 mod auth;
 mod breaking;
-mod contract;
+pub(crate) mod contract;
+mod events;
 mod frame;
 mod kubernetes;
 mod maintenance;
 mod nodes;
+mod once;
 mod operations;
-mod simulated;
+pub(crate) mod simulated;
 
 use app::TestApp;

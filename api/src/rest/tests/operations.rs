@@ -123,6 +123,39 @@ fn body(what: &str, has_body: bool) -> Option<Value> {
     })
 }
 
+/// The examples of the body of each operation that has one.
+fn examples() -> BTreeMap<String, Vec<Value>> {
+    let contract = openapi::contract();
+    let mut examples = BTreeMap::new();
+    for (path, item) in contract["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let mut schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            if let Some(reference) = schema["$ref"].as_str() {
+                schema = contract.pointer(reference.trim_start_matches('#')).unwrap();
+            }
+            if operation["requestBody"].is_object() {
+                let path = path.trim_start_matches("/api/v1").replace("{node}", "node02");
+                let what = format!("{} {path}", method.to_uppercase());
+                examples.insert(what, schema["examples"].as_array().cloned().unwrap_or_default());
+            }
+        }
+    }
+    examples
+}
+
+#[tokio::test]
+async fn every_body_has_an_example_and_it_works() {
+    let app = Simulated::start().await;
+    let examples = examples();
+    assert_eq!(examples.len(), 4, "{examples:?}");
+    for (what, examples) in examples {
+        assert!(!examples.is_empty(), "{what} has no example");
+        for example in examples {
+            app.admin(&format!("{what}?dryRun=true"), Some(example)).await.ok();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_viewer_changes_nothing_by_any_route_and_nobody_sees_anything() {
     let app = Simulated::start().await;

@@ -1,0 +1,74 @@
+//! The arguments of fields: read by serde, as REST's bodies and queries are.
+
+use async_graphql::{
+    Value,
+    dynamic::{InputValue, ResolverContext, TypeRef},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Map;
+
+use super::{
+    shape::{self, Shape},
+    shown::Types,
+};
+use crate::rest::{Problem, Reason};
+
+/// No arguments.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+pub(super) struct Nothing {}
+
+/// The arguments of a field.
+pub(super) fn read<P: DeserializeOwned>(context: &ResolverContext<'_>) -> Result<P, Problem> {
+    let arguments = context.args.iter().map(|(name, value)| (name.clone(), value.as_value().clone()));
+    parsed(Value::Object(arguments.collect()))
+}
+
+/// The one argument `input` of a field that changes something.
+pub(super) fn read_input<P: DeserializeOwned>(context: &ResolverContext<'_>) -> Result<P, Problem> {
+    parsed(context.args.get("input").map_or(Value::Null, |input| input.as_value().clone()))
+}
+
+/// The node that a change is about, as far as its input names it: for the audit log, whatever else is wrong.
+pub(super) fn node_of_input(context: &ResolverContext<'_>) -> String {
+    let input = context.args.get("input").map(|input| input.as_value().clone());
+    match input {
+        // As in any name of a node; what is longer is none.
+        Some(Value::Object(members)) => match members.get("node") {
+            Some(Value::String(name)) => name.chars().take(253).collect(),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    }
+}
+
+/// The argument `input`, of a type of its own.
+pub(super) fn input(types: &mut Types, shape: Shape) -> InputValue {
+    let type_ = TypeRef::named_nn(&shape.name);
+    types.inputs.push(shape::input_object(shape));
+    InputValue::new("input", type_).description("What is wanted.")
+}
+
+fn parsed<P: DeserializeOwned>(value: Value) -> Result<P, Problem> {
+    // Numbers, strings, lists and objects: this does not fail.
+    let json = without_nulls(value.into_json().unwrap_or_default());
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        match path.as_str() {
+            "." => Problem::new(Reason::INVALID, cause),
+            path => Problem::new(Reason::INVALID, format!("{path}: {cause}")).field(path),
+        }
+    })
+}
+
+/// What is null is left out: for GraphQL both say "nothing".
+fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(members) => {
+            let members = members.into_iter().filter(|(_, value)| !value.is_null());
+            members.map(|(name, value)| (name, without_nulls(value))).collect::<Map<_, _>>().into()
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,288 @@
+//! What a document costs, before anything of it runs: refused is what would take too long to check or to answer.
+//!
+//! Fragments are weighed once, however often they are used, so that a document cannot make the weighing itself slow.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_graphql::{
+    Value, Variables,
+    parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet},
+};
+
+use super::{connection::FIRST, limits::Limits};
+use crate::rest::MAX_BODY;
+
+/// What a field costs, in objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Price {
+    /// The object itself.
+    own: u64,
+    /// It leads to as many objects as its argument `first` says.
+    is_page: bool,
+}
+
+impl Price {
+    /// Nothing: plain data of its object.
+    const NOTHING: Self = Self { own: 0, is_page: false };
+    /// One object.
+    pub(super) const ONE: Self = Self { own: 1, is_page: false };
+    /// So many objects as its argument `first` says.
+    pub(super) const PAGE: Self = Self { own: 0, is_page: true };
+
+    /// As much to work out as so many objects.
+    pub(super) const fn like(objects: u64) -> Self {
+        Self { own: objects, is_page: false }
+    }
+}
+
+/// The prices of fields, and where fields lead.
+#[derive(Debug, Default)]
+pub(super) struct Prices {
+    fields: BTreeMap<String, BTreeMap<String, (Price, String)>>,
+}
+
+impl Prices {
+    /// Sets what a field costs.
+    pub(super) fn set(&mut self, type_: &str, field: &str, price: Price) {
+        self.entry(type_, field).0 = price;
+    }
+
+    /// Says which type a field leads to.
+    pub(super) fn lead(&mut self, type_: &str, field: &str, to: &str) {
+        to.clone_into(&mut self.entry(type_, field).1);
+    }
+
+    fn entry(&mut self, type_: &str, field: &str) -> &mut (Price, String) {
+        let fields = self.fields.entry(type_.to_owned()).or_default();
+        fields.entry(field.to_owned()).or_insert((Price::NOTHING, String::new()))
+    }
+
+    fn of(&self, type_: &str, field: &str) -> (Price, &str) {
+        let found = self.fields.get(type_).and_then(|fields| fields.get(field));
+        found.map_or((Price::NOTHING, ""), |(price, to)| (*price, to))
+    }
+}
+
+/// What a selection amounts to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// How many objects the answer may have.
+    pub(super) cost: u64,
+    /// How many fields there are, each fragment counted where it is used.
+    fields: u64,
+    /// How many of them have an alias.
+    aliases: u64,
+    /// How deep fields are nested.
+    depth: u64,
+    /// How many lists of the schema's own description are nested.
+    lists_of_introspection: u64,
+}
+
+impl Weight {
+    fn and(self, other: Self) -> Self {
+        Self {
+            cost: self.cost.saturating_add(other.cost),
+            fields: self.fields.saturating_add(other.fields),
+            aliases: self.aliases.saturating_add(other.aliases),
+            depth: self.depth.max(other.depth),
+            lists_of_introspection: self.lists_of_introspection.max(other.lists_of_introspection),
+        }
+    }
+}
+
+/// Why a document is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TooMuch {
+    #[error("the document has more than {0} bytes")]
+    Bytes(usize),
+    #[error("the document has more than {0} words and signs")]
+    Tokens(usize),
+    #[error("brackets are nested more than {0} deep")]
+    Brackets(usize),
+    #[error("there are {found} fields, and at most {most} are allowed, each fragment counted where it is used")]
+    Fields { found: u64, most: u64 },
+    #[error("there are {found} aliases, and at most {most} are allowed")]
+    Aliases { found: u64, most: u64 },
+    #[error("fields are nested {found} deep, and at most {most} are allowed")]
+    Depth { found: u64, most: u64 },
+    #[error("there are {found} directives, and at most {most} are allowed")]
+    Directives { found: u64, most: u64 },
+    #[error("the answer may have {found} objects, and at most {most} are allowed: ask for less with `first`")]
+    Cost { found: u64, most: u64 },
+    #[error("lists of fields and types are nested in the question about the schema, which multiplies them")]
+    Introspection,
+    #[error("fragment {0} uses itself")]
+    Cycle(String),
+    #[error("a subscription has one field, and that not in a fragment")]
+    SeveralStreams,
+}
+
+/// Checks the text, before it is parsed: a parser goes as deep as the brackets do.
+pub(super) fn check_text(text: &str, limits: &Limits) -> Result<(), TooMuch> {
+    let (mut tokens, mut depth, mut directives) = (0_usize, 0_usize, 0_u64);
+    let bytes = text.as_bytes();
+    if bytes.len() > MAX_BODY {
+        return Err(TooMuch::Bytes(MAX_BODY));
+    }
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_string(bytes, at),
+            b'#' => at += bytes[at..].iter().take_while(|byte| !b"\r\n".contains(byte)).count(),
+            b'{' | b'(' | b'[' => (depth, at) = (depth + 1, at + 1),
+            b'}' | b')' | b']' => (depth, at) = (depth.saturating_sub(1), at + 1),
+            b'@' => (directives, at) = (directives + 1, at + 1),
+            byte if is_of_word(byte) => at += bytes[at..].iter().take_while(|byte| is_of_word(**byte)).count(),
+            byte if byte.is_ascii_whitespace() || byte == b',' => {
+                at += 1;
+                continue;
+            }
+            _ => at += 1,
+        }
+        tokens += 1;
+        if tokens > limits.tokens {
+            return Err(TooMuch::Tokens(limits.tokens));
+        }
+        if depth > limits.brackets {
+            return Err(TooMuch::Brackets(limits.brackets));
+        }
+        if directives > limits.directives {
+            return Err(TooMuch::Directives { found: directives, most: limits.directives });
+        }
+    }
+    Ok(())
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Behind the string that begins there.
+fn end_of_string(bytes: &[u8], begin: usize) -> usize {
+    let rest = &bytes[begin..];
+    if rest.starts_with(b"\"\"\"") {
+        // In a block string only three quotes can be escaped.
+        let end = rest[2..].windows(4).position(|four| four[0] != b'\\' && four.ends_with(b"\"\"\""));
+        return end.map_or(bytes.len(), |end| begin + end + 6);
+    }
+    let mut escaped = true;
+    let end = rest.iter().position(|byte| {
+        let is_end = !escaped && (*byte == b'"' || *byte == b'\n');
+        // The first quote is no end: it counts as escaped.
+        escaped = !escaped && *byte == b'\\';
+        is_end
+    });
+    end.map_or(bytes.len(), |end| begin + end + 1)
+}
+
+/// Weighs the operation that would run.
+pub(super) fn weigh(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Variables,
+    prices: &Prices,
+    limits: &Limits,
+) -> Result<Weight, TooMuch> {
+    let root = match operation.ty {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    };
+    let mut scales = Scales { document, operation, variables, prices, fragments: HashMap::new() };
+    let weight = scales.selection(root, &operation.selection_set.node)?;
+    let checks = [
+        (weight.fields, limits.fields, TooMuch::Fields { found: weight.fields, most: limits.fields }),
+        (weight.aliases, limits.aliases, TooMuch::Aliases { found: weight.aliases, most: limits.aliases }),
+        (weight.depth, limits.depth, TooMuch::Depth { found: weight.depth, most: limits.depth }),
+        (weight.cost, limits.cost, TooMuch::Cost { found: weight.cost, most: limits.cost }),
+        (weight.lists_of_introspection, 1, TooMuch::Introspection),
+    ];
+    for (found, most, too_much) in checks {
+        if found > most {
+            return Err(too_much);
+        }
+    }
+    let is_one_field = matches!(&*operation.selection_set.node.items, [one] if matches!(one.node, Selection::Field(_)));
+    if operation.ty == OperationType::Subscription && !is_one_field {
+        return Err(TooMuch::SeveralStreams);
+    }
+    Ok(weight)
+}
+
+struct Scales<'a> {
+    document: &'a ExecutableDocument,
+    operation: &'a OperationDefinition,
+    variables: &'a Variables,
+    prices: &'a Prices,
+    /// `None` while it is being weighed.
+    fragments: HashMap<&'a str, Option<Weight>>,
+}
+
+impl<'a> Scales<'a> {
+    fn selection(&mut self, type_: &str, selection: &'a SelectionSet) -> Result<Weight, TooMuch> {
+        let mut weight = Weight::default();
+        for item in &selection.items {
+            weight = weight.and(match &item.node {
+                Selection::Field(field) => self.field(type_, &field.node)?,
+                Selection::InlineFragment(fragment) => {
+                    let condition =
+                        fragment.node.type_condition.as_ref().map(|condition| condition.node.on.node.as_str());
+                    self.selection(condition.unwrap_or(type_), &fragment.node.selection_set.node)?
+                }
+                Selection::FragmentSpread(spread) => self.fragment(spread.node.fragment_name.node.as_str())?,
+            });
+        }
+        Ok(weight)
+    }
+
+    fn fragment(&mut self, name: &'a str) -> Result<Weight, TooMuch> {
+        match self.fragments.get(name) {
+            Some(Some(weight)) => return Ok(*weight),
+            Some(None) => return Err(TooMuch::Cycle(name.to_owned())),
+            None => {}
+        }
+        // One that does not exist is told by the validation.
+        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Weight::default()) };
+        self.fragments.insert(name, None);
+        let type_ = fragment.node.type_condition.node.on.node.as_str();
+        let weight = self.selection(type_, &fragment.node.selection_set.node)?;
+        self.fragments.insert(name, Some(weight));
+        Ok(weight)
+    }
+
+    fn field(&mut self, type_: &str, field: &'a Field) -> Result<Weight, TooMuch> {
+        let name = field.name.node.as_str();
+        let (price, to) = self.prices.of(type_, name);
+        let inner = self.selection(to, &field.selection_set.node)?;
+        let times = if price.is_page { self.first(field) } else { 1 };
+        Ok(Weight {
+            cost: inner.cost.saturating_add(price.own).saturating_mul(times),
+            fields: inner.fields.saturating_add(1),
+            aliases: inner.aliases.saturating_add(u64::from(field.alias.is_some())),
+            depth: inner.depth + 1,
+            lists_of_introspection: inner.lists_of_introspection + u64::from(MULTIPLY.contains(&name) && to.is_empty()),
+        })
+    }
+
+    /// The value of the argument `first`; one that is wrong is told by the field.
+    fn first(&self, field: &Field) -> u64 {
+        let argument = field.arguments.iter().find(|(name, _)| name.node == "first");
+        let variable = |name: async_graphql::Name| Ok::<_, ()>(self.variable(&name));
+        match argument.map(|(_, value)| value.node.clone().into_const_with(variable)) {
+            Some(Ok(Value::Number(number))) => number.as_u64().unwrap_or(0),
+            _ => u64::from(FIRST),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Value {
+        let default = || {
+            let definitions = &self.operation.variable_definitions;
+            let found = definitions.iter().find(|definition| definition.node.name.node == name);
+            found.and_then(|definition| definition.node.default_value().cloned())
+        };
+        self.variables.get(name).cloned().or_else(default).unwrap_or(Value::Null)
+    }
+}
+
+/// Fields of the schema's own description that lead to lists of types and fields, each of which has more.
+const MULTIPLY: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];

@@ -1,0 +1,102 @@
+//! A request, checked before anything of it runs.
+
+use async_graphql::{
+    Pos, Request, ServerError, Variables,
+    parser::{
+        parse_query,
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    },
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{
+    cost::{self, TooMuch},
+    limits::Limits,
+    refusal::refusal,
+    schema::Built,
+};
+use crate::rest::{Problem, Reason};
+
+/// A request as clients send it. A list of several is none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asked {
+    /// The document.
+    pub(super) query: String,
+    /// Which of its operations; needed where it has several.
+    #[serde(default)]
+    pub(super) operation_name: Option<String>,
+    /// The values of its variables.
+    #[serde(default)]
+    pub(super) variables: Option<Map<String, Value>>,
+    /// `{"cost": true}`: the answer says what it cost.
+    #[serde(default)]
+    pub(super) extensions: Option<Map<String, Value>>,
+}
+
+/// A request that may run.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) request: Request,
+    pub(super) type_: OperationType,
+    pub(super) cost: u64,
+    pub(super) tells_cost: bool,
+}
+
+impl Asked {
+    /// Checks it, in a time that its size bounds.
+    pub(super) fn checked(self, built: &Built, limits: &Limits) -> Result<Checked, ServerError> {
+        let Self { query, operation_name, variables, extensions } = self;
+        cost::check_text(&query, limits).map_err(|too_much| too_expensive(&too_much))?;
+        let document = parse_query(&query).map_err(|error| {
+            let error = ServerError::from(error);
+            let place = error.locations.first().copied();
+            refused_at(&Problem::bad_request(format!("the document cannot be read: {}", error.message)), place)
+        })?;
+        let variables = Variables::from_json(Value::Object(variables.unwrap_or_default()));
+        let operation = operation(&document, operation_name.as_deref())?;
+        let weight = cost::weigh(&document, operation, &variables, &built.prices, limits);
+        let weight = weight.map_err(|too_much| too_expensive(&too_much))?;
+        let type_ = operation.ty;
+        let tells_cost = extensions.is_some_and(|extensions| extensions.get("cost") == Some(&Value::Bool(true)));
+        let mut request = Request::new(query).variables(variables);
+        request.operation_name = operation_name;
+        request.set_parsed_query(document);
+        Ok(Checked { request, type_, cost: weight.cost, tells_cost })
+    }
+}
+
+/// The operation that would run.
+fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, ServerError> {
+    let found = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Some(operation),
+        (DocumentOperations::Single(_), Some(_)) => None,
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.values().next(),
+        (DocumentOperations::Multiple(_), None) => None,
+    };
+    let none = || match name {
+        Some(name) => format!("operationName: the document has no operation {name:?}"),
+        None => "operationName: the document has several operations; say which".to_owned(),
+    };
+    let operation = found.ok_or_else(|| refused_at(&Problem::bad_request(none()).field("operationName"), None))?;
+    Ok(&operation.node)
+}
+
+fn too_expensive(too_much: &TooMuch) -> ServerError {
+    let reason = match too_much {
+        TooMuch::Cycle(_) | TooMuch::SeveralStreams => Reason::INVALID,
+        _ => Reason::TOO_EXPENSIVE,
+    };
+    refused_at(&Problem::new(reason, too_much), None)
+}
+
+/// The error of a request of which nothing ran.
+pub(super) fn refused_at(problem: &Problem, place: Option<Pos>) -> ServerError {
+    let mut error = refusal(problem).into_server_error(place.unwrap_or_default());
+    if place.is_none() {
+        error.locations.clear();
+    }
+    error
+}

@@ -1,0 +1,153 @@
+//! `/graphql` over HTTP: `POST`, and `GET` for queries only. What GraphQL refuses is answered with `200` and `errors`; what
+//! the frame refuses, such as a request without a token, is a problem as everywhere.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Response as Answer, ServerError,
+    dynamic::{DynamicRequestExt, FieldValue},
+    parser::types::OperationType,
+};
+use axum::{
+    Router,
+    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use super::{
+    GraphQl, Inner,
+    document::{Asked, refused_at},
+    page,
+    resources::Root,
+    scene::{Asker, Scene},
+    shown::Shown,
+    socket,
+};
+use crate::rest::{Account, Body, Json, Problem, Query, Reason};
+
+/// The path.
+pub(super) const PATH: &str = "/graphql";
+
+/// The routes.
+pub(super) fn routes(graphql: GraphQl) -> Router {
+    Router::new().route(PATH, get(follow_or_ask).post(ask)).with_state(graphql)
+}
+
+async fn ask(
+    State(graphql): State<GraphQl>,
+    account: Account,
+    headers: HeaderMap,
+    body: Result<Body<Asked>, Problem>,
+) -> Result<Response, Problem> {
+    account.set_route(PATH);
+    let caller = graphql.0.frame.caller(&account, &headers).await?;
+    let Body(asked) = body?;
+    let asker = Asker::new(account, caller);
+    Ok(Json(graphql.0.answer(asked, asker, Allowed::Everything).await?).into_response())
+}
+
+async fn follow_or_ask(
+    State(graphql): State<GraphQl>,
+    account: Account,
+    request: Request,
+) -> Result<Response, Problem> {
+    account.set_route(PATH);
+    let (mut parts, _) = request.into_parts();
+    if parts.headers.contains_key(header::UPGRADE) {
+        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
+        let upgrade = upgrade.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        return socket::open(&graphql, account, parts.headers, upgrade);
+    }
+    if parts.uri.query().is_none() && page::is_wanted(&parts.headers) {
+        return Ok(page::page());
+    }
+    let caller = graphql.0.frame.caller(&account, &parts.headers).await?;
+    let Query(asked) = Query::<InQuery>::from_request_parts(&mut parts, &()).await?;
+    let answer = graphql.0.answer(asked.asked()?, Asker::new(account, caller), Allowed::Queries).await?;
+    Ok(Json(answer).into_response())
+}
+
+/// A request in the query of a `GET`: what is no text is JSON.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct InQuery {
+    query: String,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
+impl InQuery {
+    fn asked(self) -> Result<Asked, Problem> {
+        let Self { query, operation_name, variables, extensions } = self;
+        let json = |name: &str, text: Option<String>| {
+            let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
+            parsed.map_err(|error| {
+                Problem::bad_request(format!("{name} in the query is no JSON object: {error}")).field(name)
+            })
+        };
+        let (variables, extensions) = (json("variables", variables)?, json("extensions", extensions)?);
+        Ok(Asked { query, operation_name, variables, extensions })
+    }
+}
+
+/// What a request may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allowed {
+    Everything,
+    Queries,
+}
+
+impl Inner {
+    async fn answer(&self, asked: Asked, asker: Arc<Asker>, allowed: Allowed) -> Result<Answer, Problem> {
+        let checked = match asked.checked(&self.built, &self.limits) {
+            Ok(checked) => checked,
+            Err(error) => {
+                asker.account.set_audited();
+                return Ok(refused(vec![error]));
+            }
+        };
+        match checked.type_ {
+            // Its audit lines are written by its fields.
+            OperationType::Mutation if allowed == Allowed::Everything => {}
+            OperationType::Mutation => return Err(only_by_post()),
+            OperationType::Query => asker.account.set_audited(),
+            OperationType::Subscription => {
+                asker.account.set_audited();
+                let problem = Problem::bad_request("a subscription is followed over a WebSocket, not asked once");
+                return Ok(refused(vec![refused_at(&problem, None)]));
+            }
+        }
+        let root = Shown::new(Scene::now(&self.api, asker)?, Root);
+        let request = checked.request.root_value(FieldValue::owned_any(root));
+        let mut answer = with_codes(self.built.schema.execute(request).await);
+        if checked.tells_cost {
+            let cost = async_graphql::value!({ "cost": checked.cost, "limit": self.limits.cost });
+            answer.extensions.insert("cost".to_owned(), cost);
+        }
+        Ok(answer)
+    }
+}
+
+fn only_by_post() -> Problem {
+    let sentence = "a mutation is sent with POST: a GET changes nothing";
+    Problem::new(Reason::METHOD_NOT_ALLOWED, sentence).header("allow", "POST")
+}
+
+/// The answer to a request of which nothing ran.
+pub(super) fn refused(errors: Vec<ServerError>) -> Answer {
+    Answer::from_errors(errors)
+}
+
+/// What the library refuses, in the vocabulary too: it is what it finds wrong in a document that can be read.
+pub(super) fn with_codes(mut answer: Answer) -> Answer {
+    for error in &mut answer.errors {
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            extensions.set("code", Reason::INVALID.name);
+        }
+    }
+    answer
+}

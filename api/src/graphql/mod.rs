@@ -1,0 +1,80 @@
+//! GraphQL, `/graphql`: the same engine, types and permissions as the REST service, for people and dashboards that want to
+//! ask once for exactly what they show.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `resources` | the fields, a file for each resource |
+//! | `shape` | GraphQL types from the JSON schemas of core's views: written once, descriptions and all |
+//! | `shown` | an object of an answer: a view, its moment, and how it leads to others |
+//! | `scene` | one moment of the cluster, who looks at it, and what they may see |
+//! | `arguments`, `connection` | the arguments of fields; pages of lists |
+//! | `stream` | what is followed |
+//! | `document`, `cost`, `limits` | a request is checked before anything of it runs |
+//! | `schema` | the schema, put together |
+//! | `refusal` | problems as GraphQL tells them |
+//! | `http`, `socket`, `page` | requests, WebSockets, and a page to ask by hand |
+//!
+//! The schema is built at run time (`async_graphql::dynamic`), because its types follow from core's: derived ones would be
+//! written by hand a second time.
+
+mod arguments;
+mod connection;
+mod cost;
+mod document;
+mod http;
+mod limits;
+mod page;
+mod refusal;
+mod resources;
+mod scene;
+pub(crate) mod schema;
+mod shape;
+mod shown;
+mod socket;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_graphql::dynamic::SchemaError;
+use axum::Router;
+use tokio::sync::Semaphore;
+
+use crate::{
+    rest::{Api, Frame},
+    shutdown::Shutdown,
+};
+
+pub(crate) use limits::Limits;
+
+/// So many WebSockets are open at once.
+const MAX_SOCKETS: usize = 1000;
+
+/// What answers GraphQL. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) struct GraphQl(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    api: Api,
+    frame: Frame,
+    built: schema::Built,
+    limits: Limits,
+    shutdown: Shutdown,
+    sockets: Arc<Semaphore>,
+}
+
+impl GraphQl {
+    /// On the same cluster as REST, in the same frame.
+    pub(crate) fn new(api: Api, frame: Frame, limits: Limits, shutdown: Shutdown) -> Result<Self, SchemaError> {
+        let built = schema::build(&limits)?;
+        let sockets = Arc::new(Semaphore::new(MAX_SOCKETS));
+        Ok(Self(Arc::new(Inner { api, frame, built, limits, shutdown, sockets })))
+    }
+
+    /// What it answers to, without the frame around it.
+    pub(crate) fn router(self) -> Router {
+        http::routes(self).merge(page::routes())
+    }
+}

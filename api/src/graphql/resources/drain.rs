@@ -1,0 +1,137 @@
+//! `drainNode`, `cancelDrain`, `drainProgress`, and what leads on from a drain.
+
+use std::sync::Arc;
+
+use careen_core::{
+    model::{DrainOrder, DrainSpec, LeaveOrAbort, NodeName, Uid},
+    operation::{CancelDrain, OrderDrain, new_drain_id},
+    view::{DrainView, NodeView},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Root, Shown, Type, Types, rights};
+use crate::{
+    auth::operations::migrations,
+    graphql::{arguments::Nothing, scene::Scene, stream::Streams},
+    rest::{Problem, rights_of_options},
+};
+
+/// A node to be drained.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct DrainNodeInput {
+    /// The name of the node.
+    node: NodeName,
+    /// What the drain may do; what is left out is as for `kubectl drain`.
+    options: Option<DrainSpec>,
+    /// Only say what would happen; nothing is changed. Default: false.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A drain to be cancelled.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct CancelDrainInput {
+    /// The name of the node.
+    node: NodeName,
+    /// Only the drain of this id.
+    id: Option<Uid>,
+    /// Only say what would happen; nothing is changed. Default: false.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What became of an order, or of its cancelling.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DrainChanged")]
+#[serde(rename_all = "camelCase")]
+struct Changed {
+    /// The name of the node.
+    node_name: NodeName,
+    /// Whether something was (for a dry run: would be) changed: false for a repeat.
+    changed: bool,
+}
+
+/// Of which node.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct OfNode {
+    /// The name of the node.
+    node: NodeName,
+}
+
+impl Changed {
+    fn shown(scene: &Scene, order: &DrainOrder, changed: bool) -> Result<Arc<Shown<Self>>, Problem> {
+        let view = Self { node_name: order.node().clone(), changed };
+        let after = scene.after(|snapshot| drop(snapshot.put(order.clone())))?;
+        Ok(Shown::new(after, view))
+    }
+}
+
+/// The types.
+pub(in crate::graphql) fn register(types: &mut Types) {
+    Type::<DrainView>::of_view(types, &[], &[("node", "nodeName")])
+        .link::<Nothing, NodeView>("node", "The node.", rights::list_nodes, |drain, _| {
+            Ok(drain.scene.views.node(&drain.view.node))
+        })
+        .done();
+    Type::<Changed>::of_view(types, &[], &[])
+        .link::<Nothing, DrainView>("drain", "The drain as it is now.", rights::list_pods, |changed, _| {
+            Ok(changed.scene.views.drain(&changed.view.node_name))
+        })
+        .link::<Nothing, NodeView>("node", "The node.", rights::list_nodes, |changed, _| {
+            Ok(changed.scene.views.node(&changed.view.node_name))
+        })
+        .done();
+}
+
+/// The changes.
+pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
+    mutation
+        .change::<DrainNodeInput, Changed, _>(
+            "drainNode",
+            "Empties a node. The drain is durable: it goes on when you go away, and any replica shows and cancels it. The \
+             node stays cordoned at its end. A repeat while it runs orders nothing more.",
+            async |scene, DrainNodeInput { node, options, dry_run }| {
+                let options = options.unwrap_or_default();
+                scene.demand_change("startDrain", &[("node", node.as_str())]).await?;
+                scene.demand_besides(&rights_of_options(&options)).await?;
+                let requested_by = scene.asker.account.user();
+                let request = OrderDrain { id: new_drain_id(), node, options, requested_by, dry_run };
+                let ordered = scene.api.operations()?.order_drain(&request).await?;
+                Changed::shown(&scene, &ordered.order, ordered.created)
+            },
+        )
+        .change::<CancelDrainInput, Changed, _>(
+            "cancelDrain",
+            "Ends a drain before it is done: nothing new starts, and marks on VMs are taken back; the node stays cordoned. \
+             Can be repeated.",
+            async |scene, CancelDrainInput { node, id, dry_run }| {
+                scene.demand_change("cancelDrain", &[("node", node.as_str())]).await?;
+                if aborts_migrations(&scene, &node) {
+                    scene.demand_besides(&[migrations("delete").everywhere()]).await?;
+                }
+                let requested_by = scene.asker.account.user();
+                let request = CancelDrain { node, id, requested_by, dry_run };
+                let cancelled = scene.api.operations()?.cancel_drain(&request).await?;
+                Changed::shown(&scene, &cancelled.order, !cancelled.already)
+            },
+        )
+}
+
+fn aborts_migrations(scene: &Scene, node: &NodeName) -> bool {
+    let options = scene.views.drain(node).and_then(|drain| drain.options);
+    options.is_some_and(|options| options.running_migrations_on_stop == Some(LeaveOrAbort::Abort))
+}
+
+/// The stream.
+pub(in crate::graphql) fn subscription(streams: Streams<'_>) -> Streams<'_> {
+    streams.one::<OfNode, DrainView>(
+        "drainProgress",
+        "The drain of a node: as it is, and then whenever the answer to what is asked changes. Null while there is none.",
+        |OfNode { node }| [rights::get_node(node.as_str()), rights::list_pods(node)].concat(),
+        |scene, OfNode { node }| scene.views.drain(node),
+        |concerned, OfNode { node }| concerned.concerns(node),
+    )
+}

@@ -1,0 +1,163 @@
+//! `virtualMachineInstances`, `migrateVirtualMachineInstance`, and what leads on from a VM.
+
+use careen_core::{
+    model::{NodeName, ObjectKey},
+    operation::MigrateInstance,
+    view::{MigrationView, NodeView, Views, VirtualMachineInstanceView},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Root, Shown, Type, Types, rights};
+use crate::{
+    graphql::{
+        arguments::Nothing,
+        connection::{Found, Paging},
+    },
+    rest::Problem,
+};
+
+/// Which VMs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Which {
+    /// Only those that run on this node.
+    node: Option<NodeName>,
+    /// Only those of this namespace.
+    namespace: Option<String>,
+    /// Only those that can migrate live, or cannot. Those of which KubeVirt has not worked it out are neither.
+    live_migratable: Option<bool>,
+    /// Only those that start again by themselves when they are shut down, or do not.
+    restarts: Option<bool>,
+    #[serde(flatten)]
+    paging: Paging,
+}
+
+/// Which VMs of a node.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OnNode {
+    /// Only those that can migrate live, or cannot. Those of which KubeVirt has not worked it out are neither.
+    live_migratable: Option<bool>,
+    #[serde(flatten)]
+    paging: Paging,
+}
+
+/// A VM to be migrated.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct MigrateVirtualMachineInstanceInput {
+    /// Its namespace.
+    namespace: String,
+    /// Its name.
+    name: String,
+    /// Only say what would happen; nothing is changed. Default: false.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// A migration that was asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MigrationRequested")]
+#[serde(rename_all = "camelCase")]
+struct Requested {
+    /// The namespace.
+    namespace: String,
+    /// The name of the VMI.
+    virtual_machine_instance_name: String,
+    /// The name of the migration; null for a dry run.
+    migration_name: Option<String>,
+}
+
+impl Which {
+    fn takes(&self, vmi: &VirtualMachineInstanceView) -> bool {
+        self.node.as_ref().is_none_or(|node| vmi.node.as_ref() == Some(node))
+            && self.namespace.as_ref().is_none_or(|namespace| vmi.namespace == *namespace)
+            && self.live_migratable.is_none_or(|wanted| vmi.live_migratable == Some(wanted))
+            && self.restarts.is_none_or(|wanted| vmi.restarts == wanted)
+    }
+}
+
+impl OnNode {
+    pub(super) fn find(self, views: &Views, node: &NodeName) -> Result<Found<VirtualMachineInstanceView>, Problem> {
+        let on_node = views.snapshot().virtual_machine_instances_on(node);
+        let found = on_node.filter_map(|vmi| views.virtual_machine_instance(&vmi.key));
+        let found: Vec<_> =
+            found.filter(|vmi| self.live_migratable.is_none_or(|wanted| vmi.live_migratable == Some(wanted))).collect();
+        self.paging.cut("virtualmachineinstances", found, key)
+    }
+}
+
+fn key(vmi: &VirtualMachineInstanceView) -> Vec<String> {
+    vec![vmi.namespace.clone(), vmi.name.clone()]
+}
+
+/// The types.
+pub(in crate::graphql) fn register(types: &mut Types) {
+    Type::<VirtualMachineInstanceView>::of_view(types, &["migration"], &[("node", "nodeName")])
+        .link::<Nothing, NodeView>("node", "The node that it runs on.", rights::list_nodes, |vmi, _| {
+            Ok(vmi.view.node.as_ref().and_then(|node| vmi.scene.views.node(node)))
+        })
+        .link::<Nothing, MigrationView>(
+            "migration",
+            "Its migration: wanted, under way or failed.",
+            rights::list_migrations,
+            |vmi, _| Ok(vmi.view.migration.clone()),
+        )
+        .done();
+    Type::<Requested>::of_view(types, &[], &[])
+        .link::<Nothing, VirtualMachineInstanceView>(
+            "virtualMachineInstance",
+            "The VM.",
+            rights::list_instances,
+            |requested: &Shown<Requested>, _| {
+                let Requested { namespace, virtual_machine_instance_name: name, .. } = &requested.view;
+                Ok(requested.scene.views.virtual_machine_instance(&ObjectKey::new(namespace, name)))
+            },
+        )
+        .done();
+}
+
+/// The questions.
+pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
+    query
+        .connection::<Which, VirtualMachineInstanceView>(
+            "virtualMachineInstances",
+            "VMs that run, by namespace and name.",
+            rights::list_instances,
+            |root, which| {
+                let all = root.scene.views.virtual_machine_instances();
+                let found: Vec<_> = all.filter(|vmi| which.takes(vmi)).collect();
+                which.paging.cut("virtualmachineinstances", found, key)
+            },
+        )
+        .link::<ObjectKey, VirtualMachineInstanceView>(
+            "virtualMachineInstance",
+            "The VM of that namespace and name.",
+            rights::get_instance,
+            |root, key| match root.scene.views.virtual_machine_instance(&key) {
+                Some(vmi) => Ok(Some(vmi)),
+                None => Err(Problem::named(
+                    "VirtualMachineInstanceNotFound",
+                    format!("there is no VirtualMachineInstance {key}"),
+                )),
+            },
+        )
+}
+
+/// The change.
+pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
+    mutation.change::<MigrateVirtualMachineInstanceInput, Requested, _>(
+        "migrateVirtualMachineInstance",
+        "Moves a VM to another node, live; KubeVirt chooses which. Whoever repeats it is told `AlreadyMigrating`.",
+        async |scene, MigrateVirtualMachineInstanceInput { namespace, name, dry_run }| {
+            scene.demand_change("migrateVirtualMachineInstance", &[("namespace", &namespace)]).await?;
+            let (key, requested_by) = (ObjectKey::new(&namespace, &name), scene.asker.account.user());
+            let request = MigrateInstance { key, requested_by, dry_run };
+            let requested = scene.api.operations()?.migrate(&request).await?;
+            let migration_name = requested.migration.map(|key| key.name);
+            let view = Requested { namespace, virtual_machine_instance_name: name, migration_name };
+            Ok(Shown::new(scene.after(|_| ())?, view))
+        },
+    )
+}

@@ -1,0 +1,74 @@
+//! How requests come.
+
+use serde_json::json;
+
+use super::ask::refused;
+use crate::rest::tests::simulated::Simulated;
+
+#[tokio::test]
+async fn a_get_asks_and_changes_nothing() {
+    let app = Simulated::start().await;
+    let query = "query=query(%24n:String!)%7Bnode(name:%24n)%7Bname%7D%7D&variables=%7B%22n%22:%22node01%22%7D";
+    let answer = app.admin(&format!("GET /graphql?{query}"), None).await.ok();
+    assert_eq!(answer, json!({ "data": { "node": { "name": "node01" } } }));
+    let mutation = "query=mutation%7BcordonNode(input:%7Bnode:%22node01%22%7D)%7Bchanged%7D%7D";
+    let refused = app.admin(&format!("GET /graphql?{mutation}"), None).await;
+    refused.problem(405, "MethodNotAllowed");
+    assert_eq!(refused.header("allow"), "POST");
+    assert_eq!(app.node("node01")["spec"].get("unschedulable"), None);
+    app.admin("GET /graphql", None).await.problem(400, "BadRequest");
+    app.admin("GET /graphql?query=%7B__typename%7D&variables=x", None).await.problem(400, "BadRequest");
+    app.admin("PUT /graphql", None).await.problem(405, "MethodNotAllowed");
+}
+
+#[tokio::test]
+async fn one_body_is_one_request() {
+    let app = Simulated::start().await;
+    let one = json!({ "query": "{ __typename }" });
+    assert_eq!(app.post("admin", one.clone()).await.ok()["data"]["__typename"], "Query");
+    for (body, status) in
+        [(json!([one.clone(), one]), 422), (json!({}), 422), (json!({ "query": 5 }), 422), (json!("x"), 422)]
+    {
+        let answer = app.post("admin", body).await;
+        answer.problem(status, "Invalid");
+    }
+    let several =
+        json!({ "query": "query a { __typename } query b { nodes { nodes { name } } }", "operationName": "a" });
+    assert_eq!(app.post("admin", several.clone()).await.ok()["data"], json!({ "__typename": "Query" }));
+    let mut other = several;
+    other["operationName"] = json!("c");
+    assert_eq!(refused(&app.post("admin", other).await.ok())[0].0, "BadRequest");
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_document_has_a_code_and_a_place() {
+    let app = Simulated::start().await;
+    for (query, code, says) in [
+        ("{ nodes { nodes { nme } } }", "Invalid", "nme"),
+        ("{ nodes(frist: 1) { nodes { name } } }", "Invalid", "frist"),
+        ("{ nodes(first: \"1\") { nodes { name } } }", "Invalid", "first"),
+        ("query ($n: Int) { __typename }", "Invalid", "$n"),
+        ("{ nodes { nodes { name }", "BadRequest", "cannot be read"),
+        ("subscription { nodeChanged { removed } }", "BadRequest", "WebSocket"),
+        ("{ nodes(first: 0) { nodes { name } } }", "Invalid", "a page has 1 to 500 objects"),
+        ("{ nodes(after: \"x\") { nodes { name } } }", "BadRequest", "no cursor of this list"),
+        ("{ nodes(labelSelector: \"a b\") { nodes { name } } }", "Invalid", "selector"),
+    ] {
+        let answer = app.ask(query).await;
+        assert_eq!(refused(&answer)[0].0, code, "{query}: {answer}");
+        assert!(answer["errors"][0]["message"].as_str().unwrap().contains(says), "{query}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_a_page_that_loads_nothing_from_elsewhere() {
+    let app = Simulated::start().await;
+    let page = app.send_with("", "GET /graphql", None, &[("accept", "text/html,*/*;q=0.8")]).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'; script-src 'self'"));
+    for part in ["page.js", "page.css"] {
+        assert!(page.text().contains(&format!("/graphql/{part}")));
+        assert_eq!(app.send("", &format!("GET /graphql/{part}"), None).await.status, 200);
+    }
+    assert!(!page.text().contains("://"), "{}", page.text());
+}

@@ -1,0 +1,102 @@
+//! What the stream of one resource shows.
+
+use axum::response::sse::Event;
+use careen_core::{
+    model::NodeName,
+    view::{DrainView, MaintenanceView, NodeStateView, Views},
+};
+use serde::Serialize;
+
+use super::{
+    happening::{About, Happening, json},
+    stream::{Shown, Source},
+};
+use crate::rest::Api;
+
+/// Everything.
+pub(in crate::rest) struct Everything(pub(in crate::rest) Api);
+
+/// One maintenance, until it has ended.
+pub(in crate::rest) struct OfMaintenance {
+    pub(in crate::rest) api: Api,
+    pub(in crate::rest) name: String,
+}
+
+/// The drain of one node, until it is forgotten.
+pub(in crate::rest) struct OfDrain {
+    pub(in crate::rest) api: Api,
+    pub(in crate::rest) node: NodeName,
+}
+
+/// All that the stream of everything is about.
+#[derive(Serialize)]
+struct All {
+    nodes: Vec<NodeStateView>,
+    maintenances: Vec<MaintenanceView>,
+    drains: Vec<DrainView>,
+}
+
+impl Source for Everything {
+    type Payload = Happening;
+
+    fn show(&self, happening: &Happening) -> Shown {
+        Shown::Event(happening.event())
+    }
+
+    fn snapshot(&self) -> Shown {
+        let views = self.0.known();
+        let all = All {
+            nodes: views.node_states().collect(),
+            maintenances: views.maintenances().collect(),
+            drains: views.drains().collect(),
+        };
+        Shown::Event(Event::default().data(json(&all)))
+    }
+}
+
+impl Source for OfMaintenance {
+    type Payload = Happening;
+
+    fn show(&self, happening: &Happening) -> Shown {
+        match &happening.about {
+            About::Maintenance(name) if *name == self.name => one(happening),
+            _ => Shown::Nothing,
+        }
+    }
+
+    fn snapshot(&self) -> Shown {
+        one_or_none(self.api.known().maintenance(&self.name).as_ref())
+    }
+}
+
+impl Source for OfDrain {
+    type Payload = Happening;
+
+    fn show(&self, happening: &Happening) -> Shown {
+        match &happening.about {
+            About::Drain(node) if *node == self.node => one(happening),
+            _ => Shown::Nothing,
+        }
+    }
+
+    fn snapshot(&self) -> Shown {
+        one_or_none(self.api.known().drain(&self.node).as_ref())
+    }
+}
+
+fn one(happening: &Happening) -> Shown {
+    if happening.is_the_end() { Shown::Last(happening.event()) } else { Shown::Event(happening.event()) }
+}
+
+/// `null`, and nothing more, if it is gone.
+fn one_or_none<T: Serialize>(view: Option<&T>) -> Shown {
+    let event = Event::default().data(json(&view));
+    if view.is_some() { Shown::Event(event) } else { Shown::Last(event) }
+}
+
+impl Api {
+    /// What is known of the cluster, be the caches filled or not: a stream has been opened on filled ones.
+    fn known(&self) -> Views {
+        Views::of(self.operations.cluster().snapshot(), self.now())
+    }
+}

@@ -1,0 +1,238 @@
+//! Start a maintenance once, however often that is asked for under the same key: across answers that were lost, restarts,
+//! replicas, and beyond its end.
+
+use std::sync::Arc;
+
+use super::{
+    IfExists, OperationError, OperationErrorKind, Operations, StartMaintenance, maintenance::refusal_of_start,
+};
+use crate::{
+    cluster::Snapshot,
+    config_map::ConfigMapError,
+    maintenance::status::to_the_second,
+    model::{NodeMaintenance, Receipt, ReceiptRequest, ReceiptResult},
+    receipt::{MOST, Receipts},
+};
+
+/// What tells a request from others, so that it is carried out once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnceKey {
+    /// A hash of the key, in letters and digits.
+    pub key: String,
+    /// A hash of all that is asked for.
+    pub request: String,
+    /// Who asks.
+    pub caller: String,
+}
+
+/// The maintenance that was started under a key, now or at an earlier time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartedOnce {
+    /// It; as it was last seen, if it has ended.
+    pub object: Arc<NodeMaintenance>,
+    /// Whether it was started by an earlier request.
+    pub replayed: bool,
+    /// Whether it has ended since.
+    pub ended: bool,
+}
+
+/// Why a request under a key was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OnceError {
+    /// It would not have been without a key either.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    /// The key is that of another request.
+    #[error("another request was sent under this key: a key is used again only to send the same once more")]
+    KeyReused,
+    /// No more keys can be remembered.
+    #[error("{MOST} keys are remembered, and there may be no more: each is until 24 hours after its maintenance")]
+    TooManyKeys,
+}
+
+impl From<ConfigMapError> for OnceError {
+    fn from(error: ConfigMapError) -> Self {
+        Self::Operation(error.into())
+    }
+}
+
+/// What a receipt says to who asks under its key.
+#[derive(Debug, PartialEq)]
+enum Reply {
+    /// What became of the request.
+    Known(StartedOnce),
+    /// That it is not known: whoever took it did not get so far, or is about to.
+    Open,
+}
+
+impl Operations {
+    /// Starts a maintenance unless one was started under that key; refused if the node has one already.
+    pub async fn start_maintenance_once(
+        &self,
+        request: &StartMaintenance,
+        key: &OnceKey,
+    ) -> Result<StartedOnce, OnceError> {
+        let request = &StartMaintenance { if_exists: IfExists::Refuse, dry_run: false, ..request.clone() };
+        let receipts = Receipts::new(self.cluster.client(), &self.namespace);
+        let snapshot = self.cluster.snapshot();
+        let name = format!("receipt-{}", key.key);
+        let receipt = match snapshot.receipt(&name) {
+            Some(receipt) => Receipt::clone(receipt),
+            None => match self.new_receipt(&receipts, &name, request, key, &snapshot).await? {
+                Made::New(receipt) => return self.start_for(request, &receipts, receipt).await,
+                Made::Found(receipt) => receipt,
+            },
+        };
+        match reply(&receipt, key, &snapshot)? {
+            Reply::Known(started) => return Ok(started),
+            Reply::Open => {}
+        }
+        match self.made_for(&receipt).await? {
+            Some(object) => Ok(noted(&receipts, &receipt, object).await),
+            None => self.start_for(request, &receipts, receipt).await,
+        }
+    }
+
+    async fn new_receipt(
+        &self,
+        receipts: &Receipts,
+        name: &str,
+        request: &StartMaintenance,
+        key: &OnceKey,
+        snapshot: &Snapshot,
+    ) -> Result<Made, OnceError> {
+        // What is refused leaves no receipt, so that it can be asked for again when the obstacle is gone. But a repeat
+        // may be asking about what is in its own way, and the cache may be behind.
+        if let Some(refused) = refusal_of_start(request, snapshot) {
+            return match receipts.get(name).await? {
+                Some(receipt) => Ok(Made::Found(receipt)),
+                None => Err(refused.into()),
+            };
+        }
+        if snapshot.receipts().count() >= MOST {
+            return Err(OnceError::TooManyKeys);
+        }
+        let wanted = ReceiptRequest {
+            hash: key.request.clone(),
+            caller: key.caller.clone(),
+            maintenance: request.name_of_new(),
+            created_at: to_the_second(self.clock.now()),
+        };
+        match receipts.create(name, &wanted).await {
+            Ok(receipt) => Ok(Made::New(receipt)),
+            Err(ConfigMapError::Changed(error)) => match receipts.get(name).await? {
+                Some(receipt) => Ok(Made::Found(receipt)),
+                None => Err(ConfigMapError::Changed(error).into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Starts it in the name of that receipt.
+    async fn start_for(
+        &self,
+        request: &StartMaintenance,
+        receipts: &Receipts,
+        receipt: Receipt,
+    ) -> Result<StartedOnce, OnceError> {
+        let error = match self.start_in_name_of(request, Some(&receipt.name)).await {
+            Ok(started) => {
+                let noted = noted(receipts, &receipt, started.object).await;
+                return Ok(StartedOnce { replayed: false, ..noted });
+            }
+            Err(error) => error,
+        };
+        // Another replica was asked the same at the same time, or the answer to our own write was lost.
+        if let Some(object) = self.made_for(&receipt).await? {
+            return Ok(noted(receipts, &receipt, object).await);
+        }
+        let may_have_been_written = error.kind() == OperationErrorKind::Unavailable;
+        if !may_have_been_written && let Err(error) = receipts.delete(&receipt).await {
+            tracing::warn!(%error, "a receipt of a request that was refused stays for a day");
+        }
+        Err(error.into())
+    }
+
+    /// The maintenance that was made for a receipt, as the API server has it now.
+    async fn made_for(&self, receipt: &Receipt) -> Result<Option<Arc<NodeMaintenance>>, OperationError> {
+        let mut snapshot = self.cluster.snapshot();
+        self.refresh(&mut snapshot, &receipt.request.maintenance).await?;
+        let found = snapshot.maintenance(&receipt.request.maintenance);
+        Ok(found.filter(|object| receipt.is_for(object)).cloned())
+    }
+}
+
+enum Made {
+    New(Receipt),
+    Found(Receipt),
+}
+
+/// Notes what came of a request. If that fails, the leader does it.
+async fn noted(receipts: &Receipts, receipt: &Receipt, object: Arc<NodeMaintenance>) -> StartedOnce {
+    match receipts.note(receipt, &ReceiptResult::of(&object)).await {
+        Ok(_) | Err(ConfigMapError::Changed(_)) => {}
+        Err(error) => tracing::warn!(%error, "what came of a request could not be noted; the leader will"),
+    }
+    StartedOnce { object, replayed: true, ended: false }
+}
+
+fn reply(receipt: &Receipt, key: &OnceKey, snapshot: &Snapshot) -> Result<Reply, OnceError> {
+    if receipt.request.hash != key.request || receipt.request.caller != key.caller {
+        return Err(OnceError::KeyReused);
+    }
+    let Some(result) = &receipt.result else { return Ok(Reply::Open) };
+    let is_it = |found: &&Arc<NodeMaintenance>| found.metadata.uid == result.maintenance.metadata.uid;
+    let known = |object, ended| Ok(Reply::Known(StartedOnce { object, replayed: true, ended }));
+    match snapshot.maintenance(result.maintenance.name()).filter(is_it) {
+        Some(object) => known(object.clone(), false),
+        // If nobody has found yet that it has ended, the cache may be behind.
+        None => known(Arc::new(result.maintenance.clone()), result.ended_at.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        Uid,
+        testing::{at, maintenance},
+    };
+
+    fn key() -> OnceKey {
+        OnceKey { key: "k".to_owned(), request: "h".to_owned(), caller: "ann".to_owned() }
+    }
+
+    fn receipt(result: Option<ReceiptResult>) -> Receipt {
+        let request = ReceiptRequest {
+            hash: "h".to_owned(),
+            caller: "ann".to_owned(),
+            maintenance: "m".to_owned(),
+            created_at: at(0),
+        };
+        Receipt { name: "receipt-k".to_owned(), uid: Uid::default(), resource_version: String::new(), request, result }
+    }
+
+    #[test]
+    fn who_asks_again_is_told_what_became_of_it() {
+        let made = maintenance("m", "node02");
+        let noted = receipt(Some(ReceiptResult::of(&made)));
+        let running = made.clone().decided(true);
+        let told = |receipt: &Receipt, snapshot: &Snapshot| match reply(receipt, &key(), snapshot).unwrap() {
+            Reply::Known(started) => Some((NodeMaintenance::clone(&started.object), started.ended)),
+            Reply::Open => None,
+        };
+        let now = Snapshot::default().with(running.clone());
+        assert_eq!(told(&noted, &now), Some((running, false)), "as it is now");
+        assert_eq!(told(&noted, &Snapshot::default()), Some((made.clone(), false)), "the cache is behind");
+        let ended = ReceiptResult { ended_at: Some(at(5)), ..ReceiptResult::of(&made) };
+        assert_eq!(told(&receipt(Some(ended)), &Snapshot::default()), Some((made, true)));
+        assert_eq!(told(&receipt(None), &now), None, "it is not known yet");
+    }
+
+    #[test]
+    fn another_request_or_another_caller_under_the_key_is_refused() {
+        for other in [OnceKey { request: "x".to_owned(), ..key() }, OnceKey { caller: "bob".to_owned(), ..key() }] {
+            assert_eq!(reply(&receipt(None), &other, &Snapshot::default()), Err(OnceError::KeyReused));
+        }
+    }
+}

@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for DrainBody {
 
 impl JsonSchema for DrainBody {
     fn schema_name() -> Cow<'static, str> {
-        "DrainOptions".into()
+        "DrainRequest".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -48,7 +48,7 @@ fn words() -> BTreeMap<&'static str, Value> {
         "BlockReason" = BlockReason {
             SeveralBudgets, BudgetNeverAllows, BudgetSyncFailed, NotLiveMigratable, WillNotRestart, ExternalStrategy,
             UnknownStrategy, EvacuationWithdrawn, OrphanedLauncher, UnmanagedPod, EmptyDirData, Forbidden,
-            EvictionRefused, BudgetExhausted, BudgetNotObserved, BudgetShared, VirtualMachineStarting,
+            EvictionRefused, ReturnsToNode, BudgetExhausted, BudgetNotObserved, BudgetShared, VirtualMachineStarting,
             MigrationQueued, MigrationBackoff, MigrationIncoming, HotplugFollowsVirtualMachine, OrderedAfterOthers,
             NodeUnreachable, TerminationOverdue, NamespaceTerminating, WebhookUnavailable, ApiServerUnavailable,
         }

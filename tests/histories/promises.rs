@@ -278,14 +278,20 @@ fn what_waits_has_a_reason(story: &Story) -> Vec<String> {
 }
 
 /// When a maintenance has gone, its node is as it was when Careen first changed it: cordon, taints, annotations,
-/// conditions, and nobody holds its Lease.
+/// conditions, and nobody holds its Lease. Whoever uncordons it meanwhile has his way if it ends before Careen sees it.
 fn a_node_is_given_back_as_it_was(story: &Story) -> Vec<String> {
     let mut taken: BTreeMap<String, Value> = BTreeMap::new();
+    let mut uncordoned = BTreeSet::new();
     let mut broken = Vec::new();
     story.replay(|world, moment| {
         let changes = moment.key.0 == "nodes" && moment.is_careens() && moment.before != moment.after;
         if let Some(before) = moment.before.as_ref().filter(|_| changes) {
             taken.entry(moment.key.2.clone()).or_insert_with(|| Value::clone(before));
+        }
+        match (moment.before.as_deref().map(is_cordoned), moment.after.as_deref().map(is_cordoned)) {
+            (Some(true), Some(false)) if !moment.is_careens() => drop(uncordoned.insert(moment.key.2.clone())),
+            (_, Some(true)) => drop(uncordoned.remove(&moment.key.2)),
+            _ => {}
         }
         if moment.key.0 != MAINTENANCES || moment.after.is_some() {
             return;
@@ -296,7 +302,10 @@ fn a_node_is_given_back_as_it_was(story: &Story) -> Vec<String> {
         if maintenances_of(world, &maintenance["spec"]["nodeName"]).count() > 1 {
             return;
         }
-        let Some(before) = taken.remove(&name) else { return };
+        let Some(mut before) = taken.remove(&name) else { return };
+        if uncordoned.contains(&name) {
+            before["spec"]["unschedulable"] = Value::Bool(false);
+        }
         if look(&before) != look(node) {
             broken.push(format!("{moment}: was {}, is {}", look(&before), look(node)));
         }
@@ -309,13 +318,17 @@ fn a_node_is_given_back_as_it_was(story: &Story) -> Vec<String> {
     broken
 }
 
+fn is_cordoned(node: &Value) -> bool {
+    node["spec"]["unschedulable"] == true
+}
+
 /// What Careen changes of a node.
 fn look(node: &Value) -> Value {
     let is_own = |taint: &&Value| text(taint, "/key") != "node.kubernetes.io/unschedulable";
     let taints: Vec<&Value> = array(node, "/spec/taints").filter(is_own).collect();
     let in_progress = ["MaintenanceInProgress", "DrainInProgress"].map(|condition| is_true(node, condition));
     serde_json::json!({
-        "unschedulable": node["spec"]["unschedulable"] == true,
+        "unschedulable": is_cordoned(node),
         "taints": taints,
         "record": node["metadata"]["annotations"]["careen.dev/record"],
         "inProgress": in_progress,

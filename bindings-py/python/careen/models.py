@@ -212,6 +212,7 @@ class BlockReason(_Word):
     EMPTY_DIR_DATA = "EmptyDirData"
     FORBIDDEN = "Forbidden"
     EVICTION_REFUSED = "EvictionRefused"
+    RETURNS_TO_NODE = "ReturnsToNode"
     BUDGET_EXHAUSTED = "BudgetExhausted"
     BUDGET_NOT_OBSERVED = "BudgetNotObserved"
     BUDGET_SHARED = "BudgetShared"

@@ -8,7 +8,7 @@ use super::{Answer, Seen};
 use crate::{
     clock::later,
     model::{ObjectKey, Uid},
-    plan::{Block, BlockReason},
+    plan::{Block, BlockClass, BlockReason},
 };
 
 /// What was asked for a pod, and what came of it. What the caches show goes before it.
@@ -16,6 +16,8 @@ use crate::{
 pub(super) struct Ask {
     pub(super) state: AskState,
     pub(super) mark: Mark,
+    /// Why it was refused last, if only a change can help: it is asked again all the same, for nobody tells of one.
+    pub(super) stuck: Option<Block>,
     /// Whether the last request was the deletion of the pod or of the VMI.
     pub(super) deletes: bool,
     /// Number of the next migration of our own: KubeVirt forgets the oldest of those that have failed.
@@ -97,6 +99,7 @@ impl Backoff {
 impl Ask {
     /// Takes up the answer to an eviction or a deletion; `of_budget` if a budget is known that the refusal holds for.
     pub(super) fn answered(&mut self, answer: &Answer, of_budget: bool, now: Timestamp) {
+        self.stuck = None;
         self.state = match answer {
             Answer::Accepted | Answer::Gone => self.accepted(now),
             Answer::EvacuationStarted | Answer::EvacuationUnderWay => {
@@ -106,12 +109,11 @@ impl Ask {
             // Everybody waits, not this pod alone.
             Answer::Overloaded(_) => AskState::Idle,
             // The budget's other pods wait as well.
-            Answer::BudgetRefused(_)
-            | Answer::BudgetNotObserved(..)
-            | Answer::BudgetSyncFailed(_)
-            | Answer::BudgetOverrun(_)
-                if of_budget =>
-            {
+            Answer::BudgetRefused(_) | Answer::BudgetNotObserved(..) | Answer::BudgetOverrun(_) if of_budget => {
+                AskState::Idle
+            }
+            Answer::BudgetSyncFailed(message) if of_budget => {
+                self.stuck = Some(Block::new(BlockReason::BudgetSyncFailed, message));
                 AskState::Idle
             }
             Answer::BudgetRefused(message) => self.refused(SHORT, BlockReason::BudgetExhausted, message, now),
@@ -175,6 +177,7 @@ impl Ask {
     /// Takes up that the caches show the mark that was asked for; `moves` if the VM is to move by it.
     pub(super) fn mark_shown(&mut self, moves: bool) {
         self.mark = Mark::Shown;
+        self.stuck = None;
         // The answer to a request that is on its way still comes; that to a deletion is not in the mark.
         if !matches!(self.state, AskState::InFlight { .. }) && (moves || !self.deletes) {
             self.state = AskState::Idle;
@@ -197,6 +200,7 @@ impl Ask {
 
     /// Takes up whether a migration could be made.
     pub(super) fn migration_created(&mut self, outcome: Result<(), String>, now: Timestamp) {
+        self.stuck = None;
         self.state = match outcome {
             Ok(()) => {
                 self.failures = 0;
@@ -213,11 +217,18 @@ impl Ask {
         self.state = AskState::Refused { until, block: Block::new(BlockReason::MigrationBackoff, message) };
     }
 
+    /// Takes up that its controller has sent it back to the node, as it did `before` this one.
+    pub(super) fn returned(&mut self, block: Block, before: u32, now: Timestamp) {
+        self.stuck = Some(block.clone());
+        self.state = AskState::Refused { until: later(now, LONG.after(before)), block };
+    }
+
     /// Takes up that the options have changed: what came to nothing is tried again at once.
     pub(super) fn options_changed(&mut self) {
         if self.mark == Mark::TakenBack {
             self.mark = Mark::Unknown;
         }
+        self.stuck = None;
         if matches!(self.state, AskState::Refused { .. }) {
             self.state = AskState::Idle;
             self.failures = 0;
@@ -249,7 +260,9 @@ impl Ask {
 
     fn refused(&mut self, backoff: Backoff, reason: BlockReason, message: &str, now: Timestamp) -> AskState {
         let until = later(now, self.next_wait(backoff));
-        AskState::Refused { until, block: Block::new(reason, message) }
+        let block = Block::new(reason, message);
+        self.stuck = (block.class() == BlockClass::Stuck).then(|| block.clone());
+        AskState::Refused { until, block }
     }
 
     fn lost(&mut self, reason: BlockReason, message: &str, now: Timestamp) -> AskState {

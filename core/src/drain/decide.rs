@@ -130,7 +130,9 @@ impl Machine {
         settle(ask, pod, draft);
         match &ask.state {
             AskState::Idle => None,
-            AskState::InFlight { .. } => Some(Decided::State(WorkloadState::Asked)),
+            AskState::InFlight { .. } => {
+                Some(ask.stuck.clone().map_or(Decided::State(WorkloadState::Asked), Decided::Blocked))
+            }
             AskState::Accepted { at } | AskState::Marked { at } | AskState::Migrating { at, .. } => {
                 draft.wake(ask.doubtful_at(*at));
                 Some(match verdict {
@@ -191,7 +193,9 @@ fn settle(ask: &mut Ask, pod: &Pod, draft: &Draft<'_>) {
 
 /// Whether a pod whose eviction was refused may be deleted instead, once it is time for that: never a VM, nor a part of one.
 fn is_evictable(pod: &Pod, verdict: &Verdict, refusal: &Block) -> bool {
-    *verdict == Verdict::Evict && !is_launcher(pod) && refusal.reason != BlockReason::HotplugFollowsVirtualMachine
+    // Deleting what comes back is no way out either.
+    let of_no_use = [BlockReason::HotplugFollowsVirtualMachine, BlockReason::ReturnsToNode];
+    *verdict == Verdict::Evict && !is_launcher(pod) && !of_no_use.contains(&refusal.reason)
 }
 
 /// How a workload with that verdict is asked to leave, if it can be.

@@ -16,6 +16,7 @@ use super::{
     decide::Decided,
     last_look::LastLook,
     obstacles::{self, arriving, unreachable},
+    returns::{Return, Returns},
     send::Candidate,
     turns::Turns,
 };
@@ -49,6 +50,7 @@ pub struct Machine {
     blocked_since: BTreeMap<Uid, (BlockReason, Timestamp)>,
     /// Pods that had to leave since the drain began.
     had_to_leave: BTreeSet<Uid>,
+    returns: Returns,
 }
 
 /// Whether a write of the record is on its way.
@@ -145,6 +147,7 @@ impl Machine {
             quiet_until: None,
             blocked_since: BTreeMap::new(),
             had_to_leave: BTreeSet::new(),
+            returns: Returns::default(),
         }
     }
 
@@ -288,8 +291,8 @@ impl Machine {
         let mut candidates = Vec::new();
         for pod in pods {
             let Classified { workload, verdict } = classify(pod, draft.snapshot, &self.options);
-            if is_work_left(&verdict) {
-                self.had_to_leave.insert(pod.uid.clone());
+            if is_work_left(&verdict) && self.had_to_leave.insert(pod.uid.clone()) {
+                self.arrived(pod, &verdict, draft);
             }
             // Also while the node does not answer: a mark that comes and goes meanwhile was taken back.
             let motion = self.observe(pod, &verdict, draft.snapshot, draft.now);
@@ -305,12 +308,27 @@ impl Machine {
                 Decided::Ready(how) => {
                     let tier = tier(pod, self.own_pod.as_ref());
                     candidates.push(Candidate { pod, index, tier, how });
-                    WorkloadState::Next
+                    self.asked_again(&pod.uid, draft.now).unwrap_or(WorkloadState::Next)
                 }
             };
             draft.workloads.push(WorkloadProgress { workload, state });
         }
         candidates
+    }
+
+    /// One that has to leave is seen for the first time.
+    fn arrived(&mut self, pod: &Pod, verdict: &Verdict, draft: &Draft<'_>) {
+        let Some(Return { block, before }) = self.returns.see_new(pod, draft.snapshot) else { return };
+        if matches!(verdict, Verdict::Evict | Verdict::ShutDown { .. }) {
+            self.ask(&pod.uid).returned(block, before, draft.now);
+        }
+    }
+
+    /// Of a workload that is asked again after only a change could help: what it was refused for, until it is known
+    /// whether that still holds.
+    pub(super) fn asked_again(&mut self, uid: &Uid, now: Timestamp) -> Option<WorkloadState> {
+        let block = self.asks.get(uid)?.stuck.clone()?;
+        Some(self.blocked(uid, block, now))
     }
 
     /// From when on pods whose eviction is refused are deleted: off unless asked for.
@@ -329,6 +347,7 @@ impl Machine {
 
     fn forget_those_gone(&mut self, pods: &[&Pod]) {
         let present: BTreeSet<&Uid> = pods.iter().map(|pod| &pod.uid).collect();
+        self.returns.see_gone(&present);
         // An answer may still be under way for a pod that has gone already.
         self.asks.retain(|uid, ask| present.contains(uid) || matches!(ask.state, AskState::InFlight { .. }));
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `machine` | the machine: what to do next, pure |
 //! | `decide`, `send` | its parts: what one workload needs; whose turn it is |
-//! | `ask`, `turns`, `motion`, `last_look` | what it knows of one pod, one budget, one VM, the node |
+//! | `ask`, `turns`, `motion`, `returns`, `last_look` | what it knows of one pod, one budget, one VM, one controller, the node |
 //! | `obstacles` | what is in the way, in sentences |
 //! | `driver`, `requests` | carries the actions out |
 //! | `action` | what the machine asks its driver to do, and what it is told |
@@ -22,6 +22,7 @@ mod motion;
 mod obstacles;
 mod progress;
 mod requests;
+mod returns;
 mod send;
 #[cfg(test)]
 mod tests;

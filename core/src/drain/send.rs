@@ -100,7 +100,8 @@ impl Machine {
         let ask = self.ask(&pod.uid);
         ask.deletes = matches!(action, Action::DeletePod { .. } | Action::DeleteInstance { .. });
         ask.state = AskState::InFlight { budget: budget.map(|budget| budget.key.clone()) };
-        draft.workloads[candidate.index].state = WorkloadState::Asked;
+        let state = self.asked_again(&pod.uid, draft.now).unwrap_or(WorkloadState::Asked);
+        draft.workloads[candidate.index].state = state;
         draft.actions.push(action);
         true
     }

@@ -12,6 +12,7 @@
 //! | `drain_options` | what a drain may do |
 //! | `drain_order` | a drain that was ordered over the network |
 //! | `receipt` | what a request that is sent once only has led to |
+//! | `sentence` | how long what is said may be |
 //! | `record`, `taint` | what was done to a node |
 //! | `trouble` | what is wrong with an operation itself |
 //! | `verdict` | what would become of a workload, and what is in its way |
@@ -27,6 +28,7 @@ mod pod;
 mod receipt;
 mod record;
 mod scheduling;
+mod sentence;
 mod taint;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

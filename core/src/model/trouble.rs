@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::sentence::bounded;
 use crate::schema::without_description;
 
 /// Something that is wrong with an operation itself: no workload is in its way, but a Lease, a right or the node.
@@ -75,8 +76,8 @@ impl fmt::Display for TroubleReason {
 }
 
 impl Trouble {
-    /// A trouble.
+    /// A trouble. A message of more than 1,000 characters is cut.
     pub fn new(reason: TroubleReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: bounded(message.into()) }
     }
 }

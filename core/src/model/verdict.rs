@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectKey, Uid};
+use super::{ObjectKey, Uid, sentence::bounded};
 use crate::schema::without_description;
 
 /// A pod or a VM on a node. A VM and its launcher pod are one workload.
@@ -157,6 +157,8 @@ pub enum BlockReason {
     Forbidden,
     /// Stuck: the API server or an admission webhook refuses the eviction, and says why.
     EvictionRefused,
+    /// Stuck: its controller starts it on this node again and again, whatever the cordon says.
+    ReturnsToNode,
     /// Waits: its budget allows no disruption at the moment.
     BudgetExhausted,
     /// Waits: the status of its budget is not up to date yet.
@@ -211,7 +213,8 @@ impl BlockReason {
             | Self::UnmanagedPod
             | Self::EmptyDirData
             | Self::Forbidden
-            | Self::EvictionRefused => BlockClass::Stuck,
+            | Self::EvictionRefused
+            | Self::ReturnsToNode => BlockClass::Stuck,
             Self::BudgetExhausted
             | Self::BudgetNotObserved
             | Self::BudgetShared
@@ -231,9 +234,9 @@ impl BlockReason {
 }
 
 impl Block {
-    /// An obstacle.
+    /// An obstacle. A message of more than 1,000 characters is cut.
     pub fn new(reason: BlockReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: bounded(message.into()) }
     }
 
     /// Whether waiting can help.

@@ -85,7 +85,14 @@ fn the_time_since_which_it_blocks_stays_while_the_reason_does() {
     assert_eq!(since(&drill), 3);
     drill.rests(7.0);
     assert_eq!(since(&drill), 3);
-    drill.does(8.0);
+    assert_eq!(drill.does(8.0), ["evict web-1"]);
+    assert_eq!(
+        drill.state("web-1"),
+        "Stuck EvictionRefused",
+        "asked again, it is stuck until the answer says otherwise"
+    );
+    drill.rests(8.0);
+    assert_eq!(drill.state("web-1"), "Stuck EvictionRefused");
     drill.answers(8.0, "web-1", Answer::WebhookRefused(text()));
     drill.rests(8.0);
     assert_eq!(since(&drill), 3, "being asked again meanwhile has changed nothing");

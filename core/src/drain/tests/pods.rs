@@ -197,3 +197,40 @@ fn other_options_need_another_last_look() {
     assert_eq!(drill.does(0.2), ["list"]);
     assert_eq!(drill.phase(), "Draining");
 }
+
+#[test]
+fn pods_that_come_back_to_the_node_are_asked_to_leave_ever_more_rarely_and_it_is_said() {
+    let mut drill = Drill::new();
+    let mut evicted: Vec<f64> = Vec::new();
+    for instance in 0..8 {
+        let pod = || web("web-1").with_uid(&format!("web-{instance}"));
+        let came = evicted.last().map_or(0.0, |time| time + 1.0);
+        drill.see(pod());
+        let is_held = drill.does(came).is_empty();
+        if is_held {
+            assert_eq!(drill.state("web-1"), "Stuck ReturnsToNode");
+            assert!(drill.sentence("web-1").contains("ReplicaSet shop/web"), "{}", drill.sentence("web-1"));
+        }
+        let time = if is_held { drill.wakes().unwrap() } else { came };
+        if is_held {
+            assert_eq!(drill.does(time), ["evict web-1"]);
+            assert_eq!(drill.state("web-1"), "Stuck ReturnsToNode", "until its eviction is accepted");
+        }
+        drill.handle(time, Outcome::Answered(Uid::from(format!("web-{instance}").as_str()), Answer::Accepted));
+        drill.rests(time);
+        assert_eq!(drill.state("web-1"), "Asked");
+        drill.see_gone("web-1");
+        drill.does(time);
+        evicted.push(time);
+    }
+    assert_eq!(evicted, [0.0, 1.0, 2.0, 8.0, 19.0, 40.0, 81.0, 162.0]);
+}
+
+#[test]
+fn what_is_said_of_a_pod_is_bounded_whatever_its_objects_hold() {
+    let mut held = web("web-1").terminating(second(30.0));
+    held.finalizers = (0..50_000).map(|i| format!("example.com/{i}")).collect();
+    let mut drill = Drill::new().with(held);
+    drill.rests(60.0);
+    assert_eq!(drill.sentence("web-1").chars().count(), 1_001);
+}

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `resources` | the paths: routes, parameters and bodies |
 //! | `frame` | what every request goes through |
-//! | `openapi`, `schema`, `docs` | the contract, made from the code |
+//! | `openapi`, `schema`, `examples`, `docs` | the contract, made from the code |
 //! | `problem`, `reason`, `failure` | every answer that is no success |
 //! | `events` | streams of what happens |
 //! | `wait` | answers that are held until there is something to say |
@@ -15,6 +15,7 @@
 
 mod docs;
 mod events;
+mod examples;
 mod extract;
 mod failure;
 mod frame;

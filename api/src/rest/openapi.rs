@@ -9,7 +9,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{problem::ProblemBody, reason::Reason, resources::resources, schema};
+use super::{examples, problem::ProblemBody, reason::Reason, resources::resources, schema};
 use crate::{auth::Operation, error::Error};
 
 /// What is said of the service as a whole.
@@ -57,11 +57,14 @@ pub(super) fn contract_of(routes: utoipa::openapi::OpenApi) -> Value {
     // Maps of strings: this does not fail.
     let mut contract = serde_json::to_value(openapi).unwrap_or_default();
     schema::unpack(&mut contract);
+    let components = &mut contract["components"];
+    components["examples"] = Value::Object(examples::components(&components["schemas"]));
     if let Some(paths) = contract["paths"].as_object_mut() {
         for (path, item) in paths {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
                 add_problems(path, method, operation);
                 add_permissions(path, method, operation);
+                examples::add_to(operation);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! `cargo test -p careen-tests --features controlplane [-- FILTER]`; `tests/README.md` has the rest.
 
 mod bad_input;
+mod call_backs;
 mod command_line;
 mod control_plane_nodes;
 mod definition;
@@ -127,6 +128,7 @@ const ALONE: &[Named] = cases![
     restart::a_stop_releases_the_leader_lease,
     definition::a_missing_definition_is_named_and_picked_up_when_installed,
     rest::a_key_is_good_after_a_restart_and_after_the_end,
+    call_backs::a_receiver_hears_of_the_whole_life_over_a_restart,
     rights::a_missing_right_is_named_and_waited_for,
 ];
 

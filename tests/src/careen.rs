@@ -52,6 +52,15 @@ pub fn target_folder() -> PathBuf {
     program.ancestors().nth(3).expect("a test is in target/debug/deps").to_owned()
 }
 
+/// What it is started with besides.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Further arguments.
+    pub arguments: Vec<String>,
+    /// Further variables of its environment.
+    pub environment: Vec<(String, String)>,
+}
+
 /// A `careen serve` that runs. Dropping it kills it.
 #[derive(Debug)]
 pub struct Serve {
@@ -62,11 +71,19 @@ pub struct Serve {
 
 impl Serve {
     /// Starts it and waits until it is ready. Its log is added to the file.
-    pub async fn start(binary: &Path, kubeconfig: &str, log: &Path, pid_file: &Path) -> Result<Self, String> {
+    pub async fn start(
+        binary: &Path,
+        kubeconfig: &str,
+        options: &Options,
+        log: &Path,
+        pid_file: &Path,
+    ) -> Result<Self, String> {
         let port = free_port();
         let file = File::options().create(true).append(true).open(log).map_err(|error| error.to_string())?;
         let child = Command::new(binary)
             .args(["serve", "--kubeconfig", kubeconfig, "--listen", &format!("127.0.0.1:{port}")])
+            .args(&options.arguments)
+            .envs(options.environment.iter().cloned())
             .env("RUST_LOG", "info,careen=debug,careen_core=debug")
             .env_remove("KUBECONFIG")
             .stdin(Stdio::null())

@@ -16,6 +16,7 @@
 //! | [`nodes`] | what plays the kubelets of its nodes |
 //! | [`wait`] | waiting with a deadline |
 //! | [`audit`] | the audit log: who asked for what |
+//! | [`receiver`] | a receiver of call-backs |
 //! | [`rest`] | the REST service, as a caller with a token sees it |
 //! | [`kubectl`] | kubectl, as a person uses it |
 //! | [`kubevirt`] | KubeVirt, and VMs |
@@ -30,8 +31,10 @@ pub mod kubectl;
 pub mod kubevirt;
 pub mod nodes;
 pub mod objects;
+pub mod receiver;
 pub mod rest;
 pub mod suite;
+mod tls;
 pub mod wait;
 pub mod workloads;
 

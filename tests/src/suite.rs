@@ -11,7 +11,7 @@ use tokio::{runtime::Runtime, sync::Mutex};
 
 use crate::{
     audit::AuditLog,
-    careen::{self, Serve},
+    careen::{self, Options, Serve},
     control_plane::{ControlPlane, Kind},
     kubectl::{Output, kubectl},
     kubevirt::KubeVirt,
@@ -126,6 +126,11 @@ impl Suite {
 
     /// Makes sure that `careen serve` runs and is ready.
     pub async fn start_careen(&self) -> Result<(), String> {
+        self.start_careen_with(&Options::default()).await
+    }
+
+    /// Likewise; if it is to be started, with these options.
+    pub async fn start_careen_with(&self, options: &Options) -> Result<(), String> {
         let mut state = self.serve.lock().await;
         match &mut *state {
             ServeState::Running(serve) => match serve.ended() {
@@ -139,7 +144,8 @@ impl Suite {
             ServeState::NotRunning => {}
         }
         let kubeconfig = self.control_plane.variable("CAREEN_KUBECONFIG");
-        match Serve::start(&self.binary(), kubeconfig, &self.log(), &pid_file(self.control_plane.folder())).await {
+        let pid_file = pid_file(self.control_plane.folder());
+        match Serve::start(&self.binary(), kubeconfig, options, &self.log(), &pid_file).await {
             Ok(serve) => {
                 *state = ServeState::Running(serve);
                 Ok(())

@@ -1,6 +1,6 @@
 //! virt-api: the eviction webhook and `evacuate/cancel`, over HTTPS on loopback.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use careen_sim::actors::kubevirt::virt_api::{VirtApi, answer::Body, subresources::Request};
@@ -11,14 +11,9 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{
-        ServerConfig,
-        crypto::ring,
-        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
-};
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls;
 
 /// An eviction of a pod of this name is answered with [`PROBED`]: so one sees that the webhook is in force.
 pub(super) const PROBE: &str = "virt-launcher-probe";
@@ -27,24 +22,15 @@ pub(super) const PROBED: &str = "the webhook is in force";
 /// Serves on a free port: that port, and the certificate to trust (PEM, as base64).
 pub(super) async fn start(virt_api: VirtApi) -> (u16, String) {
     // The names under which the API server calls a webhook by URL, and an API behind a Service.
-    let names = ["127.0.0.1", "localhost", "virt-api.kubevirt.svc"].map(str::to_owned);
-    let certificate = rcgen::generate_simple_self_signed(names).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificate.signing_key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.cert.der().clone()], key)
-        .unwrap();
+    let (acceptor, certificate) = tls::acceptor(&["127.0.0.1", "localhost", "virt-api.kubevirt.svc"]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             tokio::spawn(serve(virt_api.clone(), acceptor.clone(), connection));
         }
     });
-    (port, base64(certificate.cert.pem().as_bytes()))
+    (port, base64(certificate.as_bytes()))
 }
 
 async fn serve(virt_api: VirtApi, acceptor: TlsAcceptor, connection: TcpStream) {

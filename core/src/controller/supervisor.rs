@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -13,28 +12,26 @@ use tokio::{
 };
 
 use super::{
-    NodeMaintenance, Phase,
-    accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, understand},
-    context::Context,
+    NodeMaintenance,
+    accept::{Accepted, Decision, Refused, decide},
+    census,
+    context::{Context, RETRY},
     courier::Courier,
     news::News,
     order::{OrderWorker, forget, refuse},
-    orphans::{self, Finding},
-    requests::{self, WriteError, has_finalizer},
+    orphans,
+    records::Records,
+    requests::{self, WriteError},
+    standing::{Standing, accepted_before, standing},
     status,
     worker::{Ended, Worker},
 };
 use crate::{
     cluster::{Concerned, Snapshot},
     config_map::ConfigMapError,
-    metrics::{MaintenancePhase, Metrics, PhaseLabels},
     model::{DrainOptions, DrainOrder, NodeName, Trouble, Uid},
-    node,
     order::{self, Duty, duty},
 };
-
-/// What failed is looked at again after this time.
-const RETRY: Duration = Duration::from_secs(15);
 
 /// The work of a leader.
 pub(super) struct Supervisor {
@@ -51,16 +48,8 @@ pub(super) struct Supervisor {
     tasks: JoinSet<Done>,
     /// Refusals that are being written, or were, by UID and generation: the cache may not show them yet.
     refused: BTreeMap<Uid, Option<i64>>,
-    /// Records that were looked after, by node: the text, and when to look again.
-    records: BTreeMap<NodeName, (String, RecordState)>,
+    records: Records,
     retry_at: Option<Timestamp>,
-}
-
-#[derive(PartialEq, Eq)]
-enum RecordState {
-    Reported,
-    BeingRestored,
-    Failed(Timestamp),
 }
 
 struct Member {
@@ -92,7 +81,7 @@ impl Supervisor {
             ended_orders: BTreeSet::new(),
             tasks: JoinSet::new(),
             refused: BTreeMap::new(),
-            records: BTreeMap::new(),
+            records: Records::default(),
             retry_at: None,
         }
     }
@@ -136,7 +125,7 @@ impl Supervisor {
             self.look_after_records(concerned, &snapshot);
         }
         if concerned.everything || !concerned.maintenances.is_empty() {
-            count(self.context.cluster.metrics(), &snapshot);
+            census::count(self.context.cluster.metrics(), &snapshot);
         }
     }
 
@@ -210,8 +199,7 @@ impl Supervisor {
             match duty(&order, snapshot, now) {
                 Duty::CarryOut(_) if self.ended_orders.contains(order.id()) => {}
                 Duty::CarryOut(options) => self.carry_out(&order, options, stopping),
-                Duty::Keep(None) => {}
-                Duty::Keep(Some(at)) => self.retry_at = Some(self.retry_at.map_or(at, |retry| retry.min(at))),
+                Duty::Keep(at) => self.look_again_at(at),
                 Duty::Refuse(refused) => {
                     let (reason, message) = (refused.reason, &refused.message);
                     tracing::info!(drain = %order.id(), node = %order.node(), reason, message, "not carried out");
@@ -316,43 +304,15 @@ impl Supervisor {
     /// Records of maintenances that are gone.
     fn look_after_records(&mut self, concerned: &Concerned, snapshot: &Snapshot) {
         let now = self.context.clock.now();
-        let nodes: Vec<_> = snapshot.nodes().filter(|node| concerned.concerns(&node.name)).cloned().collect();
-        for node in nodes {
-            let Some(text) = node.record.clone() else {
-                self.records.remove(&node.name);
-                continue;
-            };
-            let known = self.records.get(&node.name).is_some_and(|(known, state)| {
-                *known == text && !matches!(state, RecordState::Failed(at) if *at <= now)
+        let acts = |node: &NodeName| self.workers.values().any(|member| member.node.as_ref() == Some(node));
+        for (node, record) in self.records.look(concerned, snapshot, &self.context, acts) {
+            let context = self.context.clone();
+            self.tasks.spawn(async move {
+                let restored = orphans::restore(&context, &node, &record).await;
+                Done::Record(node.name.clone(), restored)
             });
-            // A record that is obeyed stands in for a maintenance that this replica has a worker for no longer.
-            let acts = |member: &Member| member.node.as_ref() == Some(&node.name);
-            let worked_on = self.workers.values().any(acts);
-            if known || worked_on {
-                continue;
-            }
-            match orphans::find(&node, snapshot, &self.context.settings.drain_taint_key) {
-                Finding::Fine => {}
-                Finding::Report(why) => {
-                    self.context.cluster.metrics().rejected_records.inc();
-                    self.context.publisher.of_node(&node, News::RecordRejected(why));
-                    self.records.insert(node.name.clone(), (text, RecordState::Reported));
-                }
-                Finding::Restore(record) => {
-                    self.records.insert(node.name.clone(), (text, RecordState::BeingRestored));
-                    let context = self.context.clone();
-                    self.tasks.spawn(async move {
-                        let restored = orphans::restore(&context, &node, &record).await;
-                        Done::Record(node.name.clone(), restored)
-                    });
-                }
-            }
         }
-        let failed = self.records.values().filter_map(|(_, state)| match state {
-            RecordState::Failed(at) if *at > now => Some(*at),
-            _ => None,
-        });
-        self.retry_at = failed.chain(self.retry_at).min();
+        self.look_again_at(self.records.look_again_at(now));
     }
 
     fn take_up_done(&mut self, done: Result<Done, JoinError>) -> Concerned {
@@ -371,7 +331,12 @@ impl Supervisor {
                 }
                 return Concerned::everything();
             }
-            Ok(Done::Refusal(_, Ok(())) | Done::Record(_, Ok(())) | Done::SettledOrder(_, Ok(()))) => {}
+            Ok(Done::Refusal(_, Ok(())) | Done::SettledOrder(_, Ok(()))) => {}
+            Ok(Done::Record(node, restored)) => {
+                let now = self.context.clock.now();
+                self.records.take_up(&node, restored, now);
+                self.look_again_at(self.records.look_again_at(now));
+            }
             Ok(Done::SettledOrder(what, Err(error))) => {
                 tracing::warn!(%error, "what became of a drain order could not be written");
                 self.settled_orders.remove(&what);
@@ -380,14 +345,6 @@ impl Supervisor {
             Ok(Done::Refusal(uid, Err(error))) => {
                 tracing::warn!(%error, "a refusal could not be written");
                 self.refused.remove(&uid);
-                self.retry_later();
-            }
-            Ok(Done::Record(node, Err(error))) => {
-                tracing::warn!(%node, error, "a node whose maintenance is gone could not be restored yet");
-                let at = self.context.clock.now() + RETRY;
-                if let Some((_, state)) = self.records.get_mut(&node) {
-                    *state = RecordState::Failed(at);
-                }
                 self.retry_later();
             }
             Err(error) => {
@@ -403,76 +360,12 @@ impl Supervisor {
     }
 
     fn retry_later(&mut self) {
-        let at = self.context.clock.now() + RETRY;
-        self.retry_at = Some(self.retry_at.map_or(at, |retry| retry.min(at)));
+        self.look_again_at(Some(self.context.clock.now() + RETRY));
     }
-}
 
-/// Shows how many maintenances there are, by phase.
-pub(super) fn count(metrics: &Metrics, snapshot: &Snapshot) {
-    let mut counts = ALL_PHASES.map(|phase| (phase, 0_i64));
-    for object in snapshot.maintenances() {
-        let phase = match object.status.as_ref().and_then(|status| status.phase) {
-            None => MaintenancePhase::Undecided,
-            Some(Phase::Running) => MaintenancePhase::Running,
-            Some(Phase::Succeeded) => MaintenancePhase::Succeeded,
-            Some(Phase::Failed) => MaintenancePhase::Failed,
-        };
-        counts.iter_mut().filter(|(counted, _)| *counted == phase).for_each(|(_, count)| *count += 1);
+    fn look_again_at(&mut self, at: Option<Timestamp>) {
+        self.retry_at = self.retry_at.into_iter().chain(at).min();
     }
-    for (phase, count) in counts {
-        metrics.maintenances.get_or_create(&PhaseLabels { phase }).set(count);
-    }
-}
-
-const ALL_PHASES: [MaintenancePhase; 4] =
-    [MaintenancePhase::Undecided, MaintenancePhase::Running, MaintenancePhase::Succeeded, MaintenancePhase::Failed];
-
-/// Where a maintenance stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// It was accepted, and holds its node until it is gone.
-    Accepted,
-    /// It was refused, and its spec has not changed since.
-    Refused,
-    /// It goes without ever having been accepted.
-    Going,
-    /// It is to be decided.
-    Open,
-}
-
-/// Careen's finalizer alone proves nothing: it comes back with an object that is restored from a copy.
-fn standing(object: &NodeMaintenance, snapshot: &Snapshot) -> Standing {
-    let condition = object.condition(status::condition::ACCEPTED);
-    let is_accepted = condition.is_some_and(|condition| condition.status == "True");
-    let is_going = object.metadata.deletion_timestamp.is_some();
-    if has_finalizer(object) && (is_going || is_accepted || is_recorded(object, snapshot)) {
-        return Standing::Accepted;
-    }
-    match condition {
-        _ if is_going => Standing::Going,
-        _ if is_accepted => Standing::Accepted,
-        Some(condition) if condition.observed_generation == object.metadata.generation => Standing::Refused,
-        _ => Standing::Open,
-    }
-}
-
-/// Whether its node says that it was taken out of service for it.
-fn is_recorded(object: &NodeMaintenance, snapshot: &Snapshot) -> bool {
-    let node = object.node().ok().and_then(|name| snapshot.node(&name).cloned());
-    node.is_some_and(
-        |node| matches!(node::Record::read(&node), node::RecordReading::Present(found) if found.actor == actor(object)),
-    )
-}
-
-/// An accepted one whose spec was spoilt afterwards is still understood as far as its node goes: it must be restored.
-fn accepted_before(object: &NodeMaintenance) -> Result<Accepted, Refused> {
-    understand(object).or_else(|refused| {
-        let mut plain = object.clone();
-        plain.spec.drain = None;
-        let accepted = understand(&plain).map_err(|_| refused)?;
-        Ok(Accepted { origin: OptionsOrigin::Unknown, ..accepted })
-    })
 }
 
 fn as_accepted(object: &NodeMaintenance, now: Timestamp) -> NodeMaintenance {
@@ -489,85 +382,4 @@ fn as_begun(order: &DrainOrder, now: Timestamp) -> DrainOrder {
 
 fn uid_of(object: &NodeMaintenance) -> Uid {
     Uid(object.metadata.uid.clone().unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        model::testing::{self, at, maintenance},
-        names::FINALIZER,
-    };
-
-    fn fresh() -> NodeMaintenance {
-        maintenance("m", "node02")
-    }
-
-    fn held(mut object: NodeMaintenance) -> NodeMaintenance {
-        object.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
-        object
-    }
-
-    fn changed(mut object: NodeMaintenance) -> NodeMaintenance {
-        object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
-        object
-    }
-
-    #[test]
-    fn a_maintenance_stands_where_its_finalizer_and_its_condition_say() {
-        let cases = [
-            ("new", fresh(), Standing::Open),
-            ("restored from a copy, finalizer and all", held(fresh()), Standing::Open),
-            ("refused, and restored from a copy", held(fresh().decided(false)), Standing::Refused),
-            ("deleted with a finalizer that came from a copy", held(fresh()).stopping(at(1)), Standing::Accepted),
-            ("held", held(fresh().decided(true)), Standing::Accepted),
-            ("accepted", fresh().decided(true), Standing::Accepted),
-            ("accepted, its spec was changed", changed(fresh().decided(true)), Standing::Accepted),
-            ("refused", fresh().decided(false), Standing::Refused),
-            ("refused, its spec was changed", changed(fresh().decided(false)), Standing::Open),
-            ("being restored", held(fresh().decided(true)).stopping(at(1)), Standing::Accepted),
-            ("deleted before it was decided on", fresh().stopping(at(1)), Standing::Going),
-            ("refused and deleted", fresh().decided(false).stopping(at(1)), Standing::Going),
-            ("its finalizer was removed by force", fresh().decided(true).stopping(at(1)), Standing::Going),
-        ];
-        for (what, object, expected) in cases {
-            assert_eq!(standing(&object, &Snapshot::default()), expected, "{what}");
-        }
-    }
-
-    #[test]
-    fn a_maintenance_whose_status_was_wiped_is_known_by_the_record_on_its_node() {
-        let object = held(fresh());
-        let record = node::Record::begin(&actor(&object), &testing::node("node02"), None, at(0));
-        let snapshot = Snapshot::default().with(testing::node("node02").with_record(&record));
-        assert_eq!(standing(&object, &snapshot), Standing::Accepted);
-    }
-
-    #[test]
-    fn a_spec_that_was_spoilt_afterwards_is_understood_as_far_as_its_node_goes() {
-        let mut object = fresh();
-        object.spec.drain = Some(crate::drain::DrainSpec { timeout: Some("soon".to_owned()), ..Default::default() });
-        assert_eq!(accepted_before(&object).unwrap().node.as_str(), "node02");
-        object.spec.node_name = "NO NODE".to_owned();
-        assert_eq!(accepted_before(&object).unwrap_err().reason, "InvalidSpec");
-    }
-
-    #[test]
-    fn maintenances_are_counted_by_phase() {
-        let of = |name: &str, phase| {
-            let status = super::super::NodeMaintenanceStatus { phase, ..Default::default() };
-            NodeMaintenance { status: Some(status), ..maintenance(name, "node02") }
-        };
-        let snapshot = Snapshot::default()
-            .with(of("a", Some(Phase::Running)))
-            .with(of("b", Some(Phase::Running)))
-            .with(of("c", Some(Phase::Failed)))
-            .with(of("d", None));
-        let metrics = Metrics::default();
-        let shown = || ALL_PHASES.map(|phase| metrics.maintenances.get_or_create(&PhaseLabels { phase }).get());
-        count(&metrics, &snapshot);
-        assert_eq!(shown(), [1, 2, 0, 1]);
-        count(&metrics, &Snapshot::default());
-        assert_eq!(shown(), [0; 4]);
-    }
 }

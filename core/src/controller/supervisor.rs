@@ -48,6 +48,8 @@ pub(super) struct Supervisor {
     tasks: JoinSet<Done>,
     /// Refusals that are being written, or were, by UID and generation: the cache may not show them yet.
     refused: BTreeMap<Uid, Option<i64>>,
+    /// Those that name nothing that could be a node, as they were when that was logged: by generation, and whether deleted.
+    nameless: BTreeMap<Uid, (Option<i64>, bool)>,
     records: Records,
     retry_at: Option<Timestamp>,
 }
@@ -67,6 +69,7 @@ enum Done {
     Order(Uid, Ended),
     SettledOrder((Uid, bool), Result<(), ConfigMapError>),
     Refusal(Uid, Result<(), WriteError>),
+    LetGo(Uid, Result<(), WriteError>),
     Record(NodeName, Result<(), String>),
 }
 
@@ -81,6 +84,7 @@ impl Supervisor {
             ended_orders: BTreeSet::new(),
             tasks: JoinSet::new(),
             refused: BTreeMap::new(),
+            nameless: BTreeMap::new(),
             records: Records::default(),
             retry_at: None,
         }
@@ -143,6 +147,7 @@ impl Supervisor {
             snapshot.put(as_begun(&order, self.context.clock.now()));
         }
         self.refused.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
+        self.nameless.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
         self.send_couriers(&objects, stopping);
         for object in objects {
             let uid = uid_of(&object);
@@ -152,14 +157,7 @@ impl Supervisor {
             match standing(&object, &snapshot) {
                 Standing::Accepted => match accepted_before(&object) {
                     Ok(accepted) => self.employ(&object, accepted, stopping),
-                    Err(refused) => {
-                        let message = refused.message;
-                        tracing::error!(
-                            maintenance = object.name(),
-                            message,
-                            "accepted, but its spec cannot be understood"
-                        );
-                    }
+                    Err(refused) => self.names_no_node(object, &refused),
                 },
                 Standing::Refused | Standing::Going => {}
                 Standing::Open if self.refused.get(&uid) == Some(&object.metadata.generation) => {}
@@ -301,6 +299,22 @@ impl Supervisor {
         });
     }
 
+    /// One that counts as accepted by its finalizer or its status, which came from a copy: no node has such a name, so
+    /// nothing can have been done because of it, and it may go.
+    fn names_no_node(&mut self, object: Arc<NodeMaintenance>, refused: &Refused) {
+        let (uid, is_going) = (uid_of(&object), object.metadata.deletion_timestamp.is_some());
+        let state = (object.metadata.generation, is_going);
+        if self.nameless.insert(uid.clone(), state) == Some(state) {
+            return;
+        }
+        tracing::error!(maintenance = object.name(), message = refused.message, is_going, "names no node");
+        if !is_going {
+            return;
+        }
+        let client = self.context.cluster.client().clone();
+        self.tasks.spawn(async move { Done::LetGo(uid, requests::remove_finalizer(&client, &object).await) });
+    }
+
     /// Records of maintenances that are gone.
     fn look_after_records(&mut self, concerned: &Concerned, snapshot: &Snapshot) {
         let now = self.context.clock.now();
@@ -331,7 +345,7 @@ impl Supervisor {
                 }
                 return Concerned::everything();
             }
-            Ok(Done::Refusal(_, Ok(())) | Done::SettledOrder(_, Ok(()))) => {}
+            Ok(Done::Refusal(_, Ok(())) | Done::LetGo(_, Ok(())) | Done::SettledOrder(_, Ok(()))) => {}
             Ok(Done::Record(node, restored)) => {
                 let now = self.context.clock.now();
                 self.records.take_up(&node, restored, now);
@@ -345,6 +359,11 @@ impl Supervisor {
             Ok(Done::Refusal(uid, Err(error))) => {
                 tracing::warn!(%error, "a refusal could not be written");
                 self.refused.remove(&uid);
+                self.retry_later();
+            }
+            Ok(Done::LetGo(uid, Err(error))) => {
+                tracing::warn!(%error, "a NodeMaintenance that names no node could not be let go");
+                self.nameless.remove(&uid);
                 self.retry_later();
             }
             Err(error) => {

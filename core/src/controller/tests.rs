@@ -302,3 +302,14 @@ async fn many_nodes_go_at_once_and_the_metrics_count_them() {
     sleep(Duration::from_secs(5)).await;
     assert_eq!(blocked(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_names_no_node_goes_although_it_came_with_a_finalizer_from_a_copy() {
+    let world = World::new(0).start();
+    world.begin("m", "NO NODE");
+    world.server.edit(MAINTENANCE, |object| object["metadata"]["finalizers"] = json!([FINALIZER]));
+    world.until_phase("Failed").await;
+    world.server.delete(MAINTENANCE);
+    sleep(Duration::from_secs(60)).await;
+    assert!(world.server.get(MAINTENANCE).is_none());
+}

@@ -24,7 +24,7 @@ use crate::{
 
 /// A receiver has this time for its answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// What was to be told so long ago is told no more.
+/// What was to be told so long ago is repeated no more.
 const TELL_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// The first repeat comes after this time, each further one after twice as long as the one before.
 const FIRST_REPEAT: Duration = Duration::from_secs(1);
@@ -44,12 +44,15 @@ pub(super) struct Courier {
     delivered: i64,
     /// The number up to which the object says so.
     marked: i64,
+    /// Of delivering the first notice that waits.
     tries: Tries,
+    /// Of marking what is done with.
+    mark_tries: Tries,
     /// The object as it was last seen.
     last_seen: Option<Arc<NodeMaintenance>>,
 }
 
-/// How often the first notice that waits was tried in vain, or the mark.
+/// How often something was tried in vain, and when last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tries {
     failures: u32,
@@ -86,14 +89,17 @@ impl Tries {
 fn due(notices: &Notices, delivered: i64, tries: Tries, is_ending: bool, now: Timestamp) -> Due {
     let Some(first) = notices.waiting(delivered).next() else { return Due::Nothing };
     let missing = first.number - delivered.max(notices.delivered) - 1;
-    let is_old = |notice: &&Notice| now.duration_since(notice.time) > TELL_WITHIN;
-    let old = notices.waiting(delivered).take_while(is_old).last();
-    match (old, tries.again_at(is_ending)) {
-        (Some(old), _) => Due::GiveUp { until: old.number, count: missing + old.number - first.number + 1 },
-        // There were more than are kept.
-        (None, _) if missing > 0 => Due::GiveUp { until: first.number - 1, count: missing },
-        (None, Some(at)) if at > now => Due::At(at),
-        (None, _) => Due::Deliver(first.clone()),
+    // There were more than are kept.
+    if missing > 0 {
+        return Due::GiveUp { until: first.number - 1, count: missing };
+    }
+    // Each gets an attempt: it may be old because the one before it was never taken, or because nobody led.
+    if tries.failures > 0 && now.duration_since(first.time) > TELL_WITHIN {
+        return Due::GiveUp { until: first.number, count: 1 };
+    }
+    match tries.again_at(is_ending) {
+        Some(at) if at > now => Due::At(at),
+        _ => Due::Deliver(first.clone()),
     }
 }
 
@@ -107,6 +113,7 @@ impl Courier {
             delivered: 0,
             marked: 0,
             tries: Tries::default(),
+            mark_tries: Tries::default(),
             last_seen: None,
         }
     }
@@ -144,7 +151,7 @@ impl Courier {
         let now = self.context.clock.now();
         let is_ending = object.metadata.deletion_timestamp.is_some();
         if self.marked < self.delivered {
-            return match self.tries.again_at(is_ending).filter(|at| *at > now) {
+            return match self.mark_tries.again_at(is_ending).filter(|at| *at > now) {
                 Some(at) => Some(at),
                 None => self.mark(object).await,
             };
@@ -212,15 +219,15 @@ impl Courier {
         match requests::mark_delivered(self.context.cluster.client(), object, self.delivered).await {
             Ok(()) => {
                 self.marked = self.delivered;
-                self.tries = Tries::default();
+                self.mark_tries = Tries::default();
                 return Some(self.context.clock.now());
             }
             // The watch brings what is there now.
             Err(WriteError::Changed(_)) => {}
             Err(error) => tracing::warn!(maintenance = self.name, %error, "what was told could not be marked yet"),
         }
-        self.tries.failed(self.context.clock.now());
-        self.tries.again_at(true)
+        self.mark_tries.failed(self.context.clock.now());
+        self.mark_tries.again_at(true)
     }
 
     /// The object has gone: what still waits cannot be told any more.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::world::{MAINTENANCE, World, is_out};
 use crate::{
     controller::{CallBack, Deliver, Undelivered},
+    maintenance::NoticeEvent,
     metrics::{CallBackLabels, CallBackOutcome},
 };
 
@@ -28,18 +29,27 @@ enum Mood {
     #[default]
     Takes,
     Refuses,
+    /// Wants to hear of everything else.
+    RefusesAccepted,
     Hangs,
+}
+
+impl Mood {
+    fn takes(self, event: NoticeEvent) -> bool {
+        self == Self::Takes || (self == Self::RefusesAccepted && event != NoticeEvent::Accepted)
+    }
 }
 
 impl Deliver for Receiver {
     fn deliver(&self, call_back: CallBack) -> BoxFuture<'_, Result<(), Undelivered>> {
         let mood = *self.mood.lock().unwrap();
-        self.attempts.lock().unwrap().push((Instant::now(), call_back, mood == Mood::Takes));
+        let takes = mood.takes(call_back.notice.event);
+        self.attempts.lock().unwrap().push((Instant::now(), call_back, takes));
         Box::pin(async move {
             match mood {
-                Mood::Takes => Ok(()),
-                Mood::Refuses => Err(Undelivered::Answered(500)),
+                _ if takes => Ok(()),
                 Mood::Hangs => std::future::pending().await,
+                _ => Err(Undelivered::Answered(500)),
             }
         })
     }
@@ -206,4 +216,30 @@ async fn where_nobody_is_to_be_told_nothing_is_noted_and_the_end_waits_for_nobod
     let begun = Instant::now();
     end(&world).await;
     assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_one_that_is_never_taken_is_tried_before_it_is_given_up() {
+    let (world, receiver) = told_world(0);
+    receiver.set(Mood::RefusesAccepted);
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    sleep(Duration::from_secs(2 * 3600)).await;
+    assert_eq!(receiver.events(), ["Drained"]);
+    assert_eq!(counted(&world, CallBackOutcome::GivenUp), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_a_leader_for_too_long_is_tried_all_the_same() {
+    let (world, receiver) = told_world(0);
+    receiver.set(Mood::Refuses);
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    let world = world.stop().await;
+    sleep(Duration::from_secs(2 * 3600)).await;
+    receiver.set(Mood::Takes);
+    let world = world.start();
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained"]);
+    assert_eq!(counted(&world, CallBackOutcome::GivenUp), 0);
 }

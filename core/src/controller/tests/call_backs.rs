@@ -9,11 +9,12 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::world::{MAINTENANCE, World, is_out};
+use super::world::{MAINTENANCE, World, is_out, put_budget};
 use crate::{
     controller::{CallBack, Deliver, Undelivered},
     maintenance::NoticeEvent,
     metrics::{CallBackLabels, CallBackOutcome},
+    names::FINALIZER,
 };
 
 /// Takes what it is told, or does not.
@@ -242,4 +243,49 @@ async fn what_waited_for_a_leader_for_too_long_is_tried_all_the_same() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(receiver.events(), ["Accepted", "Drained"]);
     assert_eq!(counted(&world, CallBackOutcome::GivenUp), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_noted_when_it_is_deleted_is_told_before_the_end() {
+    let (world, receiver) = told_world(1);
+    world.begin("m", "node02");
+    world.until("it is drained", |world| world.server.evicted().len() == 1).await;
+    sleep(Duration::from_millis(500)).await;
+    assert_ne!(world.maintenance()["status"]["phase"], "Succeeded", "a status is written every two seconds at most");
+    end(&world).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained", "Ended"]);
+    let report = receiver.taken()[2].report.clone().unwrap();
+    assert!(report.drained_at.is_some(), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_leader_did_not_get_to_note_the_next_tells_before_the_end() {
+    let (world, receiver) = told_world(1);
+    put_budget(&world.server, 0);
+    world.link().refuse(&format!("PATCH {MAINTENANCE}/status"), 500);
+    world.begin("m", "node02");
+    world.until("it is taken out", |world| is_out(&world.node())).await;
+    let world = world.kill();
+    world.server.delete(MAINTENANCE);
+    let world = world.start();
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    assert!(!is_out(&world.node()));
+    assert_eq!(receiver.events(), ["Accepted", "Ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_one_that_was_refused_no_end_is_told_although_it_came_with_a_finalizer_from_a_copy() {
+    let (world, receiver) = told_world(0);
+    world.begin("m", "node99");
+    world.server.edit(MAINTENANCE, |object| object["metadata"]["finalizers"] = json!([FINALIZER]));
+    world.until("it is marked", |world| world.maintenance()["status"]["notices"]["delivered"] == 1).await;
+    let begun = Instant::now();
+    world.server.delete(MAINTENANCE);
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "nobody is waited for");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(receiver.events(), ["Failed"]);
+    let said = world.server.versions(MAINTENANCE);
+    let phases: Vec<_> = said.iter().flatten().map(|object| object["status"]["phase"].clone()).collect();
+    assert!(!phases.contains(&json!("Running")), "it was never accepted: {phases:?}");
 }

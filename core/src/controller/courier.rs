@@ -44,6 +44,8 @@ pub(super) struct Courier {
     delivered: i64,
     /// The number up to which the object says so.
     marked: i64,
+    /// The version of the object that the last mark was written over: it does not show that mark yet.
+    marked_over: Option<String>,
     /// Of delivering the first notice that waits.
     tries: Tries,
     /// Of marking what is done with.
@@ -112,6 +114,7 @@ impl Courier {
             uid: Uid(object.metadata.uid.clone().unwrap_or_default()),
             delivered: 0,
             marked: 0,
+            marked_over: None,
             tries: Tries::default(),
             mark_tries: Tries::default(),
             last_seen: None,
@@ -140,6 +143,11 @@ impl Courier {
         let object = self.context.cluster.snapshot().maintenance(&self.name).cloned();
         let object = object.filter(|object| object.metadata.uid.as_deref() == Some(self.uid.as_str()))?;
         let marked = notices(&object).delivered;
+        if marked < self.marked && object.metadata.resource_version != self.marked_over {
+            // Somebody has replaced the status: what is noted now is counted anew.
+            (self.marked, self.delivered) = (marked, marked);
+            self.tries = Tries::default();
+        }
         self.marked = self.marked.max(marked);
         self.delivered = self.delivered.max(marked);
         self.last_seen = Some(object.clone());
@@ -219,6 +227,7 @@ impl Courier {
         match requests::mark_delivered(self.context.cluster.client(), object, self.delivered).await {
             Ok(()) => {
                 self.marked = self.delivered;
+                self.marked_over.clone_from(&object.metadata.resource_version);
                 self.mark_tries = Tries::default();
                 return Some(self.context.clock.now());
             }

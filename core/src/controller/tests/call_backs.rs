@@ -11,9 +11,11 @@ use tokio::time::{Instant, sleep};
 
 use super::world::{MAINTENANCE, World, is_out, put_budget};
 use crate::{
+    clock::Clock,
     controller::{CallBack, Deliver, Undelivered},
     maintenance::NoticeEvent,
     metrics::{CallBackLabels, CallBackOutcome},
+    model::testing::at,
     names::FINALIZER,
 };
 
@@ -288,4 +290,53 @@ async fn of_one_that_was_refused_no_end_is_told_although_it_came_with_a_finalize
     let said = world.server.versions(MAINTENANCE);
     let phases: Vec<_> = said.iter().flatten().map(|object| object["status"]["phase"].clone()).collect();
     assert!(!phases.contains(&json!("Running")), "it was never accepted: {phases:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_no_longer_where_somebody_keeps_wiping_what_is_noted() {
+    let (world, receiver) = told_world(0);
+    world.begin("m", "node02");
+    world.until("it is marked", |world| world.maintenance()["status"]["notices"]["delivered"] == 2).await;
+    receiver.set(Mood::Hangs);
+    let begun = Instant::now();
+    world.server.delete(MAINTENANCE);
+    while world.server.get(MAINTENANCE).is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(40), "{:#?}", world.maintenance()["status"]["notices"]);
+        world.server.edit(MAINTENANCE, |object| object["status"]["notices"] = json!(null));
+        sleep(Duration::from_secs(5)).await;
+    }
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(counted(&world, CallBackOutcome::GivenUp), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_noted_after_somebody_has_wiped_what_was_is_told_all_the_same() {
+    let (world, receiver) = told_world(0);
+    world.begin("m", "node02");
+    world.until("it is marked", |world| world.maintenance()["status"]["notices"]["delivered"] == 2).await;
+    world.server.edit(MAINTENANCE, |object| object["status"]["notices"] = json!(null));
+    sleep(Duration::from_secs(10)).await;
+    let begun = Instant::now();
+    end(&world).await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(receiver.events(), ["Accepted", "Drained", "Ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_thirty_seconds_also_where_the_clock_of_the_next_leader_is_behind() {
+    let (world, receiver) = told_world(0);
+    world.begin("m", "node02");
+    world.until("it is marked", |world| world.maintenance()["status"]["notices"]["delivered"] == 2).await;
+    sleep(Duration::from_secs(600)).await;
+    receiver.set(Mood::Hangs);
+    world.server.delete(MAINTENANCE);
+    world
+        .until("its end is noted", |world| world.maintenance()["status"]["notices"]["last"][0]["event"] == "Ended")
+        .await;
+    let mut world = world.stop().await;
+    world.clock = Clock::starting_at(at(0));
+    let world = world.start();
+    let begun = Instant::now();
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
 }

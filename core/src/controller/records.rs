@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use super::{
     context::{Context, RETRY},
     news::News,
-    orphans::{self, Finding},
+    orphans::{self, Finding, Question, Reply},
 };
 use crate::{
+    clock::later,
     cluster::{Concerned, Snapshot},
-    model::{Node, NodeName, Record},
+    model::{Node, NodeName},
 };
 
 /// The records that were looked after, by node.
@@ -28,24 +29,24 @@ struct Known {
 
 #[derive(PartialEq, Eq)]
 enum State {
-    Reported,
-    BeingRestored,
+    Settled,
+    BeingAsked,
     /// To be looked at again then.
-    Failed(Timestamp),
+    AgainAt(Timestamp),
 }
 
 impl Records {
-    /// Looks at the records on those nodes. Gives the nodes that are to be restored if the API server confirms that their
-    /// maintenance is gone. `acts`: whether somebody here acts on that node.
+    /// Looks at the records on those nodes; gives what the API server is to be asked about some of them. `is_in_hand`:
+    /// whether the record on that node is that of somebody who acts here, or did a moment ago.
     pub(super) fn look(
         &mut self,
         concerned: &Concerned,
         snapshot: &Snapshot,
         context: &Context,
-        acts: impl Fn(&NodeName) -> bool,
-    ) -> Vec<(Arc<Node>, Record)> {
+        is_in_hand: impl Fn(&Node) -> bool,
+    ) -> Vec<(Arc<Node>, Question)> {
         let now = context.clock.now();
-        let mut to_restore = Vec::new();
+        let mut to_ask = Vec::new();
         for node in snapshot.nodes().filter(|node| concerned.concerns(&node.name)) {
             let Some(text) = &node.record else {
                 self.known.remove(&node.name);
@@ -54,9 +55,8 @@ impl Records {
             let is_known = self
                 .known
                 .get(&node.name)
-                .is_some_and(|known| known.text == *text && !matches!(known.state, State::Failed(at) if at <= now));
-            // A record that is obeyed stands in for a maintenance that this replica has a worker for no longer.
-            if is_known || acts(&node.name) {
+                .is_some_and(|known| known.text == *text && !matches!(known.state, State::AgainAt(at) if at <= now));
+            if is_known || is_in_hand(node) {
                 continue;
             }
             let state = match orphans::find(node, snapshot, &context.settings.drain_taint_key) {
@@ -65,35 +65,50 @@ impl Records {
                     continue;
                 }
                 Finding::Report(why) => {
-                    context.cluster.metrics().rejected_records.inc();
-                    context.publisher.of_node(node, News::RecordRejected(why));
-                    State::Reported
+                    report(context, node, why);
+                    State::Settled
                 }
-                Finding::Restore(record) => {
-                    to_restore.push((node.clone(), record));
-                    State::BeingRestored
+                Finding::Ask(question) => {
+                    to_ask.push((node.clone(), question));
+                    State::BeingAsked
                 }
             };
             self.known.insert(node.name.clone(), Known { text: text.clone(), state });
         }
-        to_restore
+        to_ask
     }
 
-    /// Takes up what became of restoring a node.
-    pub(super) fn take_up(&mut self, node: &NodeName, restored: Result<(), String>, now: Timestamp) {
-        let Err(error) = restored else { return };
-        tracing::warn!(%node, error, "a node whose maintenance is gone could not be restored yet");
-        if let Some(known) = self.known.get_mut(node) {
-            known.state = State::Failed(now + RETRY);
+    /// Takes up what has come of a question.
+    pub(super) fn take_up(&mut self, context: &Context, node: &Node, reply: Result<Reply, String>) {
+        let now = context.clock.now();
+        let state = match reply {
+            Ok(Reply::Settled) => State::Settled,
+            Ok(Reply::Report(why)) => {
+                report(context, node, why);
+                State::Settled
+            }
+            Ok(Reply::AskAgainAfter(wait)) => State::AgainAt(later(now, wait.max(RETRY))),
+            Err(error) => {
+                tracing::warn!(node = %node.name, error, "a node whose maintenance is gone could not be restored yet");
+                State::AgainAt(later(now, RETRY))
+            }
+        };
+        if let Some(known) = self.known.get_mut(&node.name).filter(|known| known.state == State::BeingAsked) {
+            known.state = state;
         }
     }
 
     /// When to look again, if nothing changes before.
     pub(super) fn look_again_at(&self, now: Timestamp) -> Option<Timestamp> {
         let failed = self.known.values().filter_map(|known| match known.state {
-            State::Failed(at) if at > now => Some(at),
+            State::AgainAt(at) if at > now => Some(at),
             _ => None,
         });
         failed.min()
     }
+}
+
+fn report(context: &Context, node: &Node, why: String) {
+    context.cluster.metrics().rejected_records.inc();
+    context.publisher.of_node(node, News::RecordRejected(why));
 }

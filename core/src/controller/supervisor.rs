@@ -19,7 +19,7 @@ use super::{
     courier::Courier,
     news::News,
     order::{OrderWorker, forget, refuse},
-    orphans,
+    orphans::{self, Reply},
     records::Records,
     requests::{self, WriteError},
     standing::{Standing, accepted_before, standing},
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     cluster::{Concerned, Snapshot},
     config_map::ConfigMapError,
-    model::{DrainOptions, DrainOrder, NodeName, Trouble, Uid},
+    model::{DrainOptions, DrainOrder, Node, NodeName, Record, RecordReading, Trouble, Uid},
     order::{self, Duty, duty},
 };
 
@@ -43,7 +43,7 @@ pub(super) struct Supervisor {
     orders: BTreeMap<Uid, Member>,
     /// Orders that are being refused or forgotten, or were, by id: the cache may not show it yet.
     settled_orders: BTreeSet<(Uid, bool)>,
-    /// Orders that were carried out here, by id: the cache may not show that they have ended.
+    /// Orders that were carried out here, by id: the cache may not show that they have ended, or their record.
     ended_orders: BTreeSet<Uid>,
     tasks: JoinSet<Done>,
     /// Refusals that are being written, or were, by UID and generation: the cache may not show them yet.
@@ -70,7 +70,7 @@ enum Done {
     SettledOrder((Uid, bool), Result<(), ConfigMapError>),
     Refusal(Uid, Result<(), WriteError>),
     LetGo(Uid, Result<(), WriteError>),
-    Record(NodeName, Result<(), String>),
+    Record(Arc<Node>, Result<Reply, String>),
 }
 
 impl Supervisor {
@@ -189,7 +189,9 @@ impl Supervisor {
         let now = self.context.clock.now();
         let orders: Vec<_> = snapshot.drain_orders().cloned().collect();
         self.settled_orders.retain(|(id, _)| orders.iter().any(|order| order.id() == id));
-        self.ended_orders.retain(|id| orders.iter().any(|order| order.id() == id));
+        // The caches of orders and of nodes are not of one moment.
+        let is_recorded = |id: &Uid| snapshot.nodes().any(|node| recorded_by(node).as_ref() == Some(id));
+        self.ended_orders.retain(|id| orders.iter().any(|order| order.id() == id) || is_recorded(id));
         for order in orders {
             if self.orders.contains_key(order.id()) {
                 continue;
@@ -318,12 +320,17 @@ impl Supervisor {
     /// Records of maintenances that are gone.
     fn look_after_records(&mut self, concerned: &Concerned, snapshot: &Snapshot) {
         let now = self.context.clock.now();
-        let acts = |node: &NodeName| self.workers.values().any(|member| member.node.as_ref() == Some(node));
-        for (node, record) in self.records.look(concerned, snapshot, &self.context, acts) {
+        let is_in_hand = |node: &Node| {
+            // A record that is obeyed stands in for a maintenance that this replica has a worker for no longer.
+            let works = |member: &Member| member.node.as_ref() == Some(&node.name);
+            let drains = |id: &Uid| self.orders.contains_key(id) || self.ended_orders.contains(id);
+            self.workers.values().any(works) || recorded_by(node).is_some_and(|id| drains(&id))
+        };
+        for (node, question) in self.records.look(concerned, snapshot, &self.context, is_in_hand) {
             let context = self.context.clone();
             self.tasks.spawn(async move {
-                let restored = orphans::restore(&context, &node, &record).await;
-                Done::Record(node.name.clone(), restored)
+                let reply = orphans::ask(&context, &node, &question).await;
+                Done::Record(node, reply)
             });
         }
         self.look_again_at(self.records.look_again_at(now));
@@ -346,10 +353,9 @@ impl Supervisor {
                 return Concerned::everything();
             }
             Ok(Done::Refusal(_, Ok(())) | Done::LetGo(_, Ok(())) | Done::SettledOrder(_, Ok(()))) => {}
-            Ok(Done::Record(node, restored)) => {
-                let now = self.context.clock.now();
-                self.records.take_up(&node, restored, now);
-                self.look_again_at(self.records.look_again_at(now));
+            Ok(Done::Record(node, reply)) => {
+                self.records.take_up(&self.context, &node, reply);
+                self.look_again_at(self.records.look_again_at(self.context.clock.now()));
             }
             Ok(Done::SettledOrder(what, Err(error))) => {
                 tracing::warn!(%error, "what became of a drain order could not be written");
@@ -397,6 +403,14 @@ fn as_begun(order: &DrainOrder, now: Timestamp) -> DrainOrder {
     let mut begun = order.clone();
     begun.status.started_at.get_or_insert(now);
     begun
+}
+
+/// Who acts on a node, by its record.
+fn recorded_by(node: &Node) -> Option<Uid> {
+    match Record::read(node) {
+        RecordReading::Present(record) => Some(record.actor.uid),
+        RecordReading::Absent | RecordReading::Unreadable(_) => None,
+    }
 }
 
 fn uid_of(object: &NodeMaintenance) -> Uid {

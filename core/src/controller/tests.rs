@@ -5,6 +5,7 @@ mod operations;
 mod orders;
 mod process;
 mod receipts;
+mod records;
 mod world;
 
 use std::time::Duration;

@@ -241,6 +241,13 @@ impl FakeServer {
         self.store().objects.get(path).cloned()
     }
 
+    /// The objects whose path begins so.
+    pub(crate) fn all(&self, path: &str) -> Vec<Value> {
+        let store = self.store();
+        let found = store.objects.iter().filter(|(found, _)| found.starts_with(path));
+        found.map(|(_, object)| object.clone()).collect()
+    }
+
     /// Writes an object past all checks.
     pub(crate) fn put(&self, path: &str, object: Value) -> Value {
         self.store().write(path, object)

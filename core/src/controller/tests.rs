@@ -1,6 +1,7 @@
 //! The whole controller against an API server in memory, in paused time.
 
 mod call_backs;
+mod events;
 mod operations;
 mod orders;
 mod process;

@@ -39,6 +39,12 @@ pub enum News {
     NodeTakenOutAgain(String),
     /// A record on a node is reported and not obeyed.
     RecordRejected(String),
+    /// Why a node whose maintenance was removed by force is not restored yet.
+    NotRestoredYet(String),
+    /// Why a drain whose order cannot be read has not begun yet.
+    NotBegunYet(String),
+    /// Why a drain whose order was deleted has not ended yet.
+    NotEndedYet(String),
     /// What could not be taken back when a maintenance was stopped.
     LeftBehind(String),
 }
@@ -62,6 +68,9 @@ impl News {
             Self::NoLongerStuck => (EventType::Normal, "NoLongerStuck", "No workload needs help any more".to_owned()),
             Self::NodeTakenOutAgain(what) => (EventType::Warning, "NodeTakenOutAgain", what.clone()),
             Self::RecordRejected(why) => (EventType::Warning, "RecordRejected", why.clone()),
+            Self::NotRestoredYet(why) => (EventType::Warning, "NotRestoredYet", why.clone()),
+            Self::NotBegunYet(why) => (EventType::Warning, "NotBegunYet", why.clone()),
+            Self::NotEndedYet(why) => (EventType::Warning, "NotEndedYet", why.clone()),
             Self::LeftBehind(what) => (EventType::Warning, "LeftBehind", what.clone()),
         };
         // The API server takes at most 1 kB of note.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{NodeMaintenance, context::Context, news::News};
+use super::{NodeMaintenance, acting::trouble_with_lease, context::Context, news::News};
 use crate::{
     cluster::Snapshot,
     lease::NodeLease,
@@ -11,6 +11,10 @@ use crate::{
     model::{ActorKind, DrainSpec, Node, Record, RecordReading, Uid},
     node,
 };
+
+/// Where the node Lease of a drain in a process cannot be read, it is asked for again after so long: it would have lapsed
+/// by then.
+const UNKNOWN_FOR: Duration = Duration::from_secs(90);
 
 /// What is to be done about the record on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +92,13 @@ pub(super) async fn ask(context: &Context, node: &Node, question: &Question) -> 
         Question::Maintenance(record) => restore(context, node, record).await.map(|()| Reply::Settled),
         Question::Process(record) => {
             let client = context.cluster.client().clone();
-            let holder =
-                NodeLease::holder(client, context.clock, &node.name).await.map_err(|error| error.to_string())?;
+            let holder = match NodeLease::holder(client, context.clock, &node.name).await {
+                Ok(holder) => holder,
+                Err(error) => {
+                    tracing::warn!(drain = record.actor.name, %error, "it is not known whether a drain runs");
+                    return Ok(Reply::AskAgainAfter(UNKNOWN_FOR));
+                }
+            };
             match holder {
                 Some((holder, expires_in)) if holder == record.actor.lease_holder() => {
                     Ok(Reply::AskAgainAfter(expires_in))
@@ -115,7 +124,7 @@ async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), 
     }
     let holder = record.actor.lease_holder();
     let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
-    let mut lease = lease.map_err(|error| error.to_string())?;
+    let mut lease = lease.map_err(|error| trouble_with_lease(&error).message)?;
     let restored = restore_held(context, node, record).await;
     let released = lease.release().await.map_err(|error| error.to_string());
     restored.and(released)

@@ -25,6 +25,8 @@ struct Known {
     /// The record, as it is written.
     text: String,
     state: State,
+    /// Why it waits, as it was said last.
+    said: Option<String>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -73,29 +75,35 @@ impl Records {
                     State::BeingAsked
                 }
             };
-            self.known.insert(node.name.clone(), Known { text: text.clone(), state });
+            let said = self.known.remove(&node.name).filter(|known| known.text == *text).and_then(|known| known.said);
+            self.known.insert(node.name.clone(), Known { text: text.clone(), state, said });
         }
         to_ask
     }
 
     /// Takes up what has come of a question.
     pub(super) fn take_up(&mut self, context: &Context, node: &Node, reply: Result<Reply, String>) {
+        let Some(known) = self.known.get_mut(&node.name).filter(|known| known.state == State::BeingAsked) else {
+            return;
+        };
         let now = context.clock.now();
-        let state = match reply {
+        known.state = match reply {
             Ok(Reply::Settled) => State::Settled,
             Ok(Reply::Report(why)) => {
                 report(context, node, why);
                 State::Settled
             }
             Ok(Reply::AskAgainAfter(wait)) => State::AgainAt(later(now, wait.max(RETRY))),
-            Err(error) => {
-                tracing::warn!(node = %node.name, error, "a node whose maintenance is gone could not be restored yet");
+            Err(why) => {
+                if known.said.as_ref() != Some(&why) {
+                    // Its maintenance has no status any more that could say it.
+                    tracing::warn!(node = %node.name, why, "a record cannot be looked after yet");
+                    context.publisher.of_node(node, News::NotRestoredYet(why.clone()));
+                }
+                known.said = Some(why);
                 State::AgainAt(later(now, RETRY))
             }
         };
-        if let Some(known) = self.known.get_mut(&node.name).filter(|known| known.state == State::BeingAsked) {
-            known.state = state;
-        }
     }
 
     /// When to look again, if nothing changes before.

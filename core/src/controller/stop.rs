@@ -163,6 +163,7 @@ impl Worker {
         }
         let Some(node) = snapshot.node(&self.accepted.node).cloned() else { return Ok(()) };
         let Some(record) = to_restore(object, &node) else { return Ok(()) };
+        self.recall(object, snapshot);
         // Others may act on the node by now: they would not expect it to change.
         self.acting.hold_node(&node).await?;
         // The VMIs that were asked to leave a moment ago are on the node; its watch may be behind.

@@ -10,6 +10,7 @@ use super::{
     accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
     acting::{Acting, lease_changed, next_outcome},
     context::Context,
+    intent::to_restore,
     overlay::Overlay,
     pace::Pace,
     requests::has_finalizer,
@@ -35,6 +36,7 @@ pub(super) struct Worker {
     pub(super) pace: Pace,
     /// What has become of the VMs that had to leave.
     pub(super) departures: Departures,
+    has_recalled: bool,
     own_object: Overlay<NodeMaintenance>,
 }
 
@@ -52,7 +54,15 @@ impl Worker {
         let mut acting = Acting::new(context, accepted.node.clone(), actor(object));
         acting.lease_errors = object.status.as_ref().and_then(|status| status.error_on_lease_count).unwrap_or(0);
         let departures = Departures::continue_from(object.status.as_ref().and_then(|status| status.report.as_ref()));
-        Self { acting, accepted, drained_at: None, pace: Pace::default(), departures, own_object: Overlay::default() }
+        Self {
+            acting,
+            accepted,
+            drained_at: None,
+            pace: Pace::default(),
+            departures,
+            has_recalled: false,
+            own_object: Overlay::default(),
+        }
     }
 
     /// Works until the maintenance is gone or this replica stops. `wake` tells of changes.
@@ -173,8 +183,21 @@ impl Worker {
         self.drain_on(object)
     }
 
+    /// What another leader has asked to leave is followed by this one too.
+    pub(super) fn recall(&mut self, object: &NodeMaintenance, snapshot: &Snapshot) {
+        if std::mem::replace(&mut self.has_recalled, true) {
+            return;
+        }
+        let record = snapshot.node(&self.accepted.node).and_then(|node| to_restore(object, node));
+        if let Some(record) = record {
+            self.departures.recall(&record.evacuations, snapshot);
+        }
+    }
+
     /// Drains, and goes on watching when that is done.
     fn drain_on(&mut self, object: &NodeMaintenance) -> Option<Timestamp> {
+        let snapshot = self.acting.snapshot();
+        self.recall(object, &snapshot);
         let step = self.acting.drain_step(&self.accepted.options, |record, now| drain_began(object, record, now))?;
         let (now, snapshot) = (self.acting.now(), self.acting.snapshot());
         self.departures.see(&step.progress, &self.accepted.node, &snapshot);

@@ -6,17 +6,17 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::world::{MAINTENANCE, World, is_out, put_budget};
+use super::world::{MAINTENANCE, NODE, World, is_out, put_budget};
 use crate::{
     clock::Clock,
     controller::{CallBack, Deliver, Undelivered},
     maintenance::NoticeEvent,
     metrics::{CallBackLabels, CallBackOutcome},
     model::testing::at,
-    names::FINALIZER,
+    names::{FINALIZER, RECORD_ANNOTATION},
 };
 
 /// Takes what it is told, or does not.
@@ -339,4 +339,35 @@ async fn the_end_waits_thirty_seconds_also_where_the_clock_of_the_next_leader_is
     let begun = Instant::now();
     world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
     assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vm_that_arrives_elsewhere_between_two_leaders_is_in_the_report() {
+    let (world, receiver) = told_world(0);
+    for plural in ["virtualmachines", "virtualmachineinstances", "virtualmachineinstancemigrations", "kubevirts"] {
+        world.server.install(&format!("{plural}.kubevirt.io"));
+    }
+    world.begin("m", "node02");
+    world.until("it is marked", |world| world.maintenance()["status"]["notices"]["delivered"] == 2).await;
+    let world = world.kill();
+    // It was asked to leave before that, and has left since.
+    world.server.edit(NODE, |node| {
+        let record = &mut node["metadata"]["annotations"][RECORD_ANNOTATION];
+        let mut read: Value = serde_json::from_str(record.as_str().unwrap()).unwrap();
+        read["evacuations"] = json!(["uid-db", "uid-of-one-that-is-gone"]);
+        *record = json!(read.to_string());
+    });
+    world.server.put(
+        "/apis/kubevirt.io/v1/namespaces/shop/virtualmachineinstances/db",
+        json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+            "metadata": { "namespace": "shop", "name": "db", "uid": "uid-db" },
+            "status": { "phase": "Running", "nodeName": "node03" },
+        }),
+    );
+    let world = world.start();
+    let moved = json!([{ "namespace": "shop", "name": "db", "to": "node03" }]);
+    world.until("it is said", |world| world.maintenance()["status"]["report"]["moved"] == moved).await;
+    end(&world).await;
+    assert_eq!(receiver.taken()[2].report.as_ref().map(|report| report.moved.len()), Some(1), "once");
 }

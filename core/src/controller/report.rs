@@ -21,7 +21,7 @@ impl Worker {
         let now = self.acting.now();
         let (snapshot, object) = self.look();
         let object = object?;
-        if !has_finalizer(&object) && self.acting.trouble.is_none() {
+        if !has_finalizer(&object) && self.trouble().is_none() {
             // Nothing is promised before the object is held.
             return None;
         }
@@ -65,7 +65,7 @@ impl Worker {
             record: record.as_ref(),
             drain: self.acting.last.as_ref().map(|(phase, progress)| (phase, progress)),
             drained_at: self.drained_at,
-            trouble: self.acting.trouble.as_ref(),
+            trouble: self.trouble(),
             lease_errors: self.acting.lease_errors,
             report: Some(self.departures.report()),
             total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),

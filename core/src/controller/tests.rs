@@ -315,3 +315,21 @@ async fn one_that_names_no_node_goes_although_it_came_with_a_finalizer_from_a_co
     sleep(Duration::from_secs(60)).await;
     assert!(world.server.get(MAINTENANCE).is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_the_spec_does_not_hide_what_is_wrong_with_the_node() {
+    let world = World::new(0).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    world.server.edit(MAINTENANCE, |object| object["spec"]["drain"] = json!({"podSelector": "app in"}));
+    world.until("it is said", |world| world.condition("Degraded")["reason"] == "InvalidSpec").await;
+    take_lease(&world);
+    world.until("the worse is said", |world| world.condition("Degraded")["reason"] == "NodeLeaseHeld").await;
+    sleep(Duration::from_secs(5)).await;
+    let written = world.status_writes().len();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.status_writes().len(), written, "and stays said");
+    assert_eq!(world.maintenance()["status"]["errorOnLeaseCount"], 1);
+    world.server.remove(LEASE);
+    world.until("the other is said again", |world| world.condition("Degraded")["reason"] == "InvalidSpec").await;
+}

@@ -37,6 +37,8 @@ pub(super) struct Worker {
     /// What has become of the VMs that had to leave.
     pub(super) departures: Departures,
     has_recalled: bool,
+    /// What is wrong with the spec: it goes on as it was before, so that is said only where nothing else is wrong.
+    spec_trouble: Option<Trouble>,
     own_object: Overlay<NodeMaintenance>,
 }
 
@@ -61,6 +63,7 @@ impl Worker {
             pace: Pace::default(),
             departures,
             has_recalled: false,
+            spec_trouble: None,
             own_object: Overlay::default(),
         }
     }
@@ -133,9 +136,9 @@ impl Worker {
                         drain.machine().set_options(accepted.options);
                     }
                 }
-                self.acting.trouble.take_if(|trouble| trouble.reason == TroubleReason::InvalidSpec);
+                self.spec_trouble = None;
             }
-            Err(refused) => self.acting.trouble = Some(Trouble::new(TroubleReason::InvalidSpec, refused.message)),
+            Err(refused) => self.spec_trouble = Some(Trouble::new(TroubleReason::InvalidSpec, refused.message)),
         }
     }
 
@@ -169,9 +172,7 @@ impl Worker {
                 Err(trouble) => return Some(self.acting.failed(trouble)),
             }
         }
-        if self.acting.trouble.as_ref().is_some_and(|trouble| trouble.reason != TroubleReason::InvalidSpec) {
-            self.acting.trouble = None;
-        }
+        self.acting.trouble = None;
         // Options that nobody wrote drain nothing; the condition Degraded says why.
         if self.accepted.origin == OptionsOrigin::Unknown {
             return None;
@@ -209,6 +210,11 @@ impl Worker {
         self.acting.last = Some((step.phase, step.progress));
         // What has just become true is said on the node as well.
         if finished { Some(now) } else { step.wake_at }
+    }
+
+    /// What is wrong with it.
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        self.acting.trouble.as_ref().or(self.spec_trouble.as_ref())
     }
 
     pub(super) fn cached_object_version(&self) -> String {

@@ -1,5 +1,7 @@
 //! Who works on what, while this replica leads: one worker for each accepted maintenance; none waits for another.
 
+mod orders;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -18,7 +20,6 @@ use super::{
     context::{Context, RETRY},
     courier::Courier,
     news::News,
-    order::{OrderWorker, forget, refuse},
     orphans::{self, Reply},
     records::Records,
     requests::{self, WriteError},
@@ -29,8 +30,7 @@ use super::{
 use crate::{
     cluster::{Concerned, Snapshot},
     config_map::ConfigMapError,
-    model::{DrainOptions, DrainOrder, Node, NodeName, Record, RecordReading, Trouble, Uid},
-    order::{self, Duty, duty},
+    model::{Node, NodeName, Record, RecordReading, Uid},
 };
 
 /// The work of a leader.
@@ -143,9 +143,7 @@ impl Supervisor {
                 snapshot.put(as_accepted(object, self.context.clock.now()));
             }
         }
-        for order in self.orders_in_hand(&snapshot) {
-            snapshot.put(as_begun(&order, self.context.clock.now()));
-        }
+        self.count_orders_in_hand(&mut snapshot);
         self.refused.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
         self.nameless.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
         self.send_couriers(&objects, stopping);
@@ -177,72 +175,6 @@ impl Supervisor {
             }
         }
         self.assign_orders(&snapshot, stopping);
-    }
-
-    /// The orders that are being carried out here.
-    fn orders_in_hand(&self, snapshot: &Snapshot) -> Vec<Arc<DrainOrder>> {
-        snapshot.drain_orders().filter(|order| self.orders.contains_key(order.id())).cloned().collect()
-    }
-
-    /// Does its duty about every drain order; `snapshot` holds what was decided about maintenances just now.
-    fn assign_orders(&mut self, snapshot: &Snapshot, stopping: &watch::Receiver<bool>) {
-        let now = self.context.clock.now();
-        let orders: Vec<_> = snapshot.drain_orders().cloned().collect();
-        self.settled_orders.retain(|(id, _)| orders.iter().any(|order| order.id() == id));
-        // The caches of orders and of nodes are not of one moment.
-        let is_recorded = |id: &Uid| snapshot.nodes().any(|node| recorded_by(node).as_ref() == Some(id));
-        self.ended_orders.retain(|id| orders.iter().any(|order| order.id() == id) || is_recorded(id));
-        for order in orders {
-            if self.orders.contains_key(order.id()) {
-                continue;
-            }
-            match duty(&order, snapshot, now) {
-                Duty::CarryOut(_) if self.ended_orders.contains(order.id()) => {}
-                Duty::CarryOut(options) => self.carry_out(&order, options, stopping),
-                Duty::Keep(at) => self.look_again_at(at),
-                Duty::Refuse(refused) => {
-                    let (reason, message) = (refused.reason, &refused.message);
-                    tracing::info!(drain = %order.id(), node = %order.node(), reason, message, "not carried out");
-                    self.settle_order(order, Some(refused));
-                }
-                Duty::Forget => self.settle_order(order, None),
-            }
-        }
-    }
-
-    fn carry_out(
-        &mut self,
-        order: &DrainOrder,
-        options: Result<DrainOptions, Trouble>,
-        stopping: &watch::Receiver<bool>,
-    ) {
-        tracing::info!(drain = %order.id(), node = %order.node(), "carries a drain order out");
-        let wake = Arc::new(Notify::new());
-        let worker = OrderWorker::new(self.context.clone(), order, options);
-        let (woken, stopping, id) = (wake.clone(), stopping.clone(), order.id().clone());
-        let task = self.tasks.spawn(async move {
-            let ended = worker.run(woken, stopping).await;
-            tracing::debug!(drain = %id, ?ended, "a worker has ended");
-            Done::Order(id, ended)
-        });
-        let member = Member { node: Some(order.node().clone()), name: String::new(), wake, task: task.id() };
-        self.orders.insert(order.id().clone(), member);
-    }
-
-    /// Refuses an order, or forgets it.
-    fn settle_order(&mut self, order: Arc<DrainOrder>, refused: Option<order::Refused>) {
-        let what = (order.id().clone(), refused.is_some());
-        if !self.settled_orders.insert(what.clone()) {
-            return;
-        }
-        let context = self.context.clone();
-        self.tasks.spawn(async move {
-            let settled = match refused {
-                Some(refused) => refuse(&context, &order, refused).await,
-                None => forget(&context, &order).await,
-            };
-            Done::SettledOrder(what, settled)
-        });
     }
 
     fn employ(&mut self, object: &NodeMaintenance, accepted: Accepted, stopping: &watch::Receiver<bool>) {
@@ -397,12 +329,6 @@ fn as_accepted(object: &NodeMaintenance, now: Timestamp) -> NodeMaintenance {
     let mut accepted = object.clone();
     accepted.status = Some(status::of_accepted(object, &status::Known::default(), now));
     accepted
-}
-
-fn as_begun(order: &DrainOrder, now: Timestamp) -> DrainOrder {
-    let mut begun = order.clone();
-    begun.status.started_at.get_or_insert(now);
-    begun
 }
 
 /// Who acts on a node, by its record.

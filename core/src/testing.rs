@@ -219,6 +219,11 @@ impl FakeServer {
         store.watches.forget_until(version);
     }
 
+    /// From now on patches do not keep that field of a status, as where the definition in the cluster lacks it.
+    pub(crate) fn prune(&self, field: &str) {
+        self.store().pruned = Some(field.to_owned());
+    }
+
     /// Serves a custom resource: `plural.group`.
     pub(crate) fn install(&self, definition: &str) {
         let definition_of = json!({ "metadata": { "name": definition, "uid": format!("uid-{definition}") } });

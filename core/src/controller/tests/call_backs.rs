@@ -371,3 +371,30 @@ async fn a_vm_that_arrives_elsewhere_between_two_leaders_is_in_the_report() {
     end(&world).await;
     assert_eq!(receiver.taken()[2].report.as_ref().map(|report| report.moved.len()), Some(1), "once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_nobody_where_the_definition_in_the_cluster_does_not_keep_what_is_noted() {
+    let (world, receiver) = told_world(0);
+    world.server.prune("notices");
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    let begun = Instant::now();
+    end(&world).await;
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(receiver.attempts.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_told_once_although_the_object_cannot_be_let_go_yet() {
+    let (world, receiver) = told_world(0);
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    world.link().refuse(&format!("PATCH {MAINTENANCE}$"), 409);
+    world.server.delete(MAINTENANCE);
+    sleep(Duration::from_secs(60)).await;
+    world.server.edit(MAINTENANCE, |object| object["metadata"]["labels"] = json!({ "a": "b" }));
+    sleep(Duration::from_secs(60)).await;
+    world.link().refuse_nothing();
+    world.until("it goes", |world| world.server.get(MAINTENANCE).is_none()).await;
+    assert_eq!(receiver.events(), ["Accepted", "Drained", "Ended"]);
+}

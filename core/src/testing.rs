@@ -219,6 +219,11 @@ impl FakeServer {
         store.watches.forget_until(version);
     }
 
+    /// From now on patches do not keep that field of a status, as where the definition in the cluster lacks it.
+    pub(crate) fn prune(&self, field: &str) {
+        self.store().pruned = Some(field.to_owned());
+    }
+
     /// Serves a custom resource: `plural.group`.
     pub(crate) fn install(&self, definition: &str) {
         let definition_of = json!({ "metadata": { "name": definition, "uid": format!("uid-{definition}") } });
@@ -239,6 +244,13 @@ impl FakeServer {
 
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.store().objects.get(path).cloned()
+    }
+
+    /// The objects whose path begins so.
+    pub(crate) fn all(&self, path: &str) -> Vec<Value> {
+        let store = self.store();
+        let found = store.objects.iter().filter(|(found, _)| found.starts_with(path));
+        found.map(|(_, object)| object.clone()).collect()
     }
 
     /// Writes an object past all checks.

@@ -365,7 +365,7 @@ pub(super) async fn lease_changed(held: Option<&mut HeldNode>) {
 }
 
 /// What went wrong with the node Lease, as a trouble of whoever acts on the node.
-fn trouble_with_lease(error: &NodeLeaseError) -> Trouble {
+pub(super) fn trouble_with_lease(error: &NodeLeaseError) -> Trouble {
     let reason = match error {
         NodeLeaseError::HeldBy { node, holder, .. } => {
             // Not until when: that changes with each renewal, and the status with it.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use super::{NodeMaintenanceStatus, call_back::Delivery, news::Publisher, transition};
@@ -14,6 +15,9 @@ use crate::{
     model::{ObjectKey, Pod},
     plan::BlockReason,
 };
+
+/// What a leader could not write is tried again after this time.
+pub(super) const RETRY: Duration = Duration::from_secs(15);
 
 /// How a controller works.
 #[derive(Clone, Debug)]
@@ -53,7 +57,7 @@ impl Context {
     pub(super) fn leads_no_longer(&self) {
         let metrics = self.cluster.metrics();
         self.blocked.clear(metrics);
-        super::supervisor::count(metrics, &Snapshot::default());
+        super::census::count(metrics, &Snapshot::default());
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 
 /// A receiver has this time for its answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// What was to be told so long ago is told no more.
+/// What was to be told so long ago is repeated no more.
 const TELL_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// The first repeat comes after this time, each further one after twice as long as the one before.
 const FIRST_REPEAT: Duration = Duration::from_secs(1);
@@ -44,12 +44,17 @@ pub(super) struct Courier {
     delivered: i64,
     /// The number up to which the object says so.
     marked: i64,
+    /// The version of the object that the last mark was written over: it does not show that mark yet.
+    marked_over: Option<String>,
+    /// Of delivering the first notice that waits.
     tries: Tries,
+    /// Of marking what is done with.
+    mark_tries: Tries,
     /// The object as it was last seen.
     last_seen: Option<Arc<NodeMaintenance>>,
 }
 
-/// How often the first notice that waits was tried in vain, or the mark.
+/// How often something was tried in vain, and when last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tries {
     failures: u32,
@@ -86,14 +91,17 @@ impl Tries {
 fn due(notices: &Notices, delivered: i64, tries: Tries, is_ending: bool, now: Timestamp) -> Due {
     let Some(first) = notices.waiting(delivered).next() else { return Due::Nothing };
     let missing = first.number - delivered.max(notices.delivered) - 1;
-    let is_old = |notice: &&Notice| now.duration_since(notice.time) > TELL_WITHIN;
-    let old = notices.waiting(delivered).take_while(is_old).last();
-    match (old, tries.again_at(is_ending)) {
-        (Some(old), _) => Due::GiveUp { until: old.number, count: missing + old.number - first.number + 1 },
-        // There were more than are kept.
-        (None, _) if missing > 0 => Due::GiveUp { until: first.number - 1, count: missing },
-        (None, Some(at)) if at > now => Due::At(at),
-        (None, _) => Due::Deliver(first.clone()),
+    // There were more than are kept.
+    if missing > 0 {
+        return Due::GiveUp { until: first.number - 1, count: missing };
+    }
+    // Each gets an attempt: it may be old because the one before it was never taken, or because nobody led.
+    if tries.failures > 0 && now.duration_since(first.time) > TELL_WITHIN {
+        return Due::GiveUp { until: first.number, count: 1 };
+    }
+    match tries.again_at(is_ending) {
+        Some(at) if at > now => Due::At(at),
+        _ => Due::Deliver(first.clone()),
     }
 }
 
@@ -106,7 +114,9 @@ impl Courier {
             uid: Uid(object.metadata.uid.clone().unwrap_or_default()),
             delivered: 0,
             marked: 0,
+            marked_over: None,
             tries: Tries::default(),
+            mark_tries: Tries::default(),
             last_seen: None,
         }
     }
@@ -133,6 +143,11 @@ impl Courier {
         let object = self.context.cluster.snapshot().maintenance(&self.name).cloned();
         let object = object.filter(|object| object.metadata.uid.as_deref() == Some(self.uid.as_str()))?;
         let marked = notices(&object).delivered;
+        if marked < self.marked && object.metadata.resource_version != self.marked_over {
+            // Somebody has replaced the status: what is noted now is counted anew.
+            (self.marked, self.delivered) = (marked, marked);
+            self.tries = Tries::default();
+        }
         self.marked = self.marked.max(marked);
         self.delivered = self.delivered.max(marked);
         self.last_seen = Some(object.clone());
@@ -144,7 +159,7 @@ impl Courier {
         let now = self.context.clock.now();
         let is_ending = object.metadata.deletion_timestamp.is_some();
         if self.marked < self.delivered {
-            return match self.tries.again_at(is_ending).filter(|at| *at > now) {
+            return match self.mark_tries.again_at(is_ending).filter(|at| *at > now) {
                 Some(at) => Some(at),
                 None => self.mark(object).await,
             };
@@ -212,15 +227,16 @@ impl Courier {
         match requests::mark_delivered(self.context.cluster.client(), object, self.delivered).await {
             Ok(()) => {
                 self.marked = self.delivered;
-                self.tries = Tries::default();
+                self.marked_over.clone_from(&object.metadata.resource_version);
+                self.mark_tries = Tries::default();
                 return Some(self.context.clock.now());
             }
             // The watch brings what is there now.
             Err(WriteError::Changed(_)) => {}
             Err(error) => tracing::warn!(maintenance = self.name, %error, "what was told could not be marked yet"),
         }
-        self.tries.failed(self.context.clock.now());
-        self.tries.again_at(true)
+        self.mark_tries.failed(self.context.clock.now());
+        self.mark_tries.again_at(true)
     }
 
     /// The object has gone: what still waits cannot be told any more.

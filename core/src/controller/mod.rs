@@ -11,9 +11,10 @@
 //! | `call_back`, `courier` | what is told to other programs, and how it is delivered |
 //! | `order` | one drain order, from its start to its outcome |
 //! | `process` | one drain in somebody's own process |
-//! | `orphans` | records on nodes whose maintenance or order is gone |
+//! | `standing` | where a maintenance stands when the leader looks at it |
+//! | `records`, `orphans` | records on nodes whose maintenance or order is gone |
 //! | `receipts` | receipts of requests that are sent once only |
-//! | `news` | Kubernetes Events |
+//! | `news`, `census` | Kubernetes Events; how many maintenances there are, as a metric |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
 //!
 //! What waits for several things (`select!`) looks at them in an order (`biased`), those that end first: on one thread the
@@ -21,6 +22,7 @@
 
 mod acting;
 mod call_back;
+mod census;
 mod context;
 mod courier;
 mod election;
@@ -31,8 +33,10 @@ mod overlay;
 mod pace;
 mod process;
 mod receipts;
+mod records;
 mod report;
 mod requests;
+mod standing;
 mod steps;
 mod stop;
 mod supervisor;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::{
     acting::{Acting, lease_changed, next_outcome},
     context::Context,
+    news::News,
     overlay::Overlay,
     pace::Pace,
     worker::Ended,
@@ -35,6 +36,8 @@ pub(super) struct OrderWorker {
     options: Result<DrainOptions, Trouble>,
     own_order: Overlay<DrainOrder>,
     pace: Pace,
+    /// Why it waits, as it was said last where the order cannot say it.
+    said: Option<String>,
 }
 
 /// What follows from one look.
@@ -68,6 +71,7 @@ impl OrderWorker {
             options,
             own_order: Overlay::default(),
             pace: Pace::default(),
+            said: None,
         }
     }
 
@@ -123,7 +127,12 @@ impl OrderWorker {
                     return FirstLook::There;
                 }
                 Ok(_) => return FirstLook::Gone,
-                Err(error) => self.acting.failed(trouble_with_order(&error)),
+                Err(error) => {
+                    let trouble = trouble_with_order(&error);
+                    let why = format!("drain {} has not begun yet: {}", self.id, trouble.message);
+                    self.say_on_node(why, News::NotBegunYet);
+                    self.acting.failed(trouble)
+                }
             };
             let clock = self.acting.context.clock;
             tokio::select! {
@@ -268,7 +277,16 @@ impl OrderWorker {
         loop {
             let retry_at = match self.end_once(end, message, &mut left_behind).await {
                 Ok(()) => return Ended::Gone,
-                Err(trouble) => self.acting.failed(trouble),
+                Err(trouble) => {
+                    if self.look().1.is_none() {
+                        let why = format!(
+                            "drain {}, whose order was deleted, has not ended yet: {}",
+                            self.id, trouble.message
+                        );
+                        self.say_on_node(why, News::NotEndedYet);
+                    }
+                    self.acting.failed(trouble)
+                }
             };
             let status_at = self.write_status().await;
             let clock = self.acting.context.clock;
@@ -283,6 +301,17 @@ impl OrderWorker {
                 }
             }
         }
+    }
+
+    /// Says on the node what the order cannot say, once.
+    fn say_on_node(&mut self, why: String, news: fn(String) -> News) {
+        if self.said.as_ref() == Some(&why) {
+            return;
+        }
+        if let Some(node) = self.own_node() {
+            self.acting.context.publisher.of_node(&node, news(why.clone()));
+        }
+        self.said = Some(why);
     }
 
     async fn end_once(

@@ -1,6 +1,8 @@
 //! Records on nodes whose maintenance is gone: the finalizer was removed by force, or somebody wrote the record by hand.
 
-use super::{NodeMaintenance, context::Context, news::News};
+use std::time::Duration;
+
+use super::{NodeMaintenance, acting::trouble_with_lease, context::Context, news::News};
 use crate::{
     cluster::Snapshot,
     lease::NodeLease,
@@ -10,6 +12,10 @@ use crate::{
     node,
 };
 
+/// Where the node Lease of a drain in a process cannot be read, it is asked for again after so long: it would have lapsed
+/// by then.
+const UNKNOWN_FOR: Duration = Duration::from_secs(90);
+
 /// What is to be done about the record on a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
@@ -17,8 +23,28 @@ pub(super) enum Finding {
     Fine,
     /// It is reported and not obeyed.
     Report(String),
-    /// Its maintenance is not in the caches; the API server is asked, and if it is gone the node is restored.
-    Restore(Record),
+    /// The API server is asked first.
+    Ask(Question),
+}
+
+/// What is to be asked about a record that is obeyed or reported only if those who acted are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Whether its maintenance, which is not in the caches, is gone: then the node is restored.
+    Maintenance(Record),
+    /// Whether its drain runs in somebody's process, which holds the node Lease then: if not, it is reported.
+    Process(Record),
+}
+
+/// What has come of a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Nothing is left to do.
+    Settled,
+    /// It is reported and not obeyed.
+    Report(String),
+    /// They act: to be asked again after that time.
+    AskAgainAfter(Duration),
 }
 
 /// Looks at the record of a node: pure.
@@ -37,39 +63,86 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
     {
         return Finding::Fine;
     }
-    if record.actor.kind != ActorKind::Maintenance {
-        let (kind, name) = (record.actor.kind, &record.actor.name);
-        return Finding::Report(format!(
-            "node {} carries the record of a drain ({kind:?} {name}) that no controller carries out: uncordon the node when it should serve again",
-            node.name
-        ));
+    match record.actor.kind {
+        ActorKind::Maintenance => {}
+        ActorKind::Order => return Finding::Report(drain_is_over(node, &record)),
+        ActorKind::Process => return Finding::Ask(Question::Process(record)),
     }
     let lives = snapshot.maintenance(&record.actor.name).is_some_and(|object| uid_of(object) == record.actor.uid);
     if lives {
         return Finding::Fine;
     }
     match record.check(node, drain_taint_key) {
-        Ok(()) => Finding::Restore(record),
+        Ok(()) => Finding::Ask(Question::Maintenance(record)),
         Err(fault) => Finding::Report(fault.to_string()),
     }
 }
 
-/// Restores a node whose maintenance is gone, if the API server confirms that it is. `Err`: try again later.
-pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
+fn drain_is_over(node: &Node, record: &Record) -> String {
+    let (kind, name) = (record.actor.kind, &record.actor.name);
+    format!(
+        "node {} carries the record of a drain ({kind:?} {name}) that nobody carries out: uncordon the node when it should serve again",
+        node.name
+    )
+}
+
+/// Asks, and does what follows. `Err`: try again later.
+pub(super) async fn ask(context: &Context, node: &Node, question: &Question) -> Result<Reply, String> {
+    match question {
+        Question::Maintenance(record) => restore(context, node, record).await.map(|()| Reply::Settled),
+        Question::Process(record) => {
+            let client = context.cluster.client().clone();
+            let holder = match NodeLease::holder(client, context.clock, &node.name).await {
+                Ok(holder) => holder,
+                Err(error) => {
+                    tracing::warn!(drain = record.actor.name, %error, "it is not known whether a drain runs");
+                    return Ok(Reply::AskAgainAfter(UNKNOWN_FOR));
+                }
+            };
+            match holder {
+                Some((holder, expires_in)) if holder == record.actor.lease_holder() => {
+                    Ok(Reply::AskAgainAfter(expires_in))
+                }
+                // It has just ended, and the watch is behind.
+                _ if recorded_now(context, node, record).await?.is_none() => Ok(Reply::Settled),
+                _ => Ok(Reply::Report(drain_is_over(node, record))),
+            }
+        }
+    }
+}
+
+/// Restores a node whose maintenance is gone, if the API server confirms that it is.
+async fn restore(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
     let client = context.cluster.client();
     if !maintenance_is_gone(client, &record.actor).await.map_err(|error| error.to_string())? {
         // One that cannot be decoded, or has only just been made.
         return Err(format!("NodeMaintenance {} is there, but the cache does not show it", record.actor.name));
     }
+    // The watch may be behind what ended the maintenance: then nobody needs the node Lease, and others may want it.
+    if recorded_now(context, node, record).await?.is_none() {
+        return Ok(());
+    }
     let holder = record.actor.lease_holder();
     let lease = NodeLease::acquire(client.clone(), context.clock, &node.name, &node.uid, holder).await;
-    let mut lease = lease.map_err(|error| error.to_string())?;
-    let key = &context.settings.drain_taint_key;
-    let node = &node::read(client, node).await.map_err(|error| error.to_string())?;
-    let record = match Record::read(node) {
-        RecordReading::Present(found) if found.actor == record.actor => &found.clone(),
-        _ => return Ok(()),
-    };
+    let mut lease = lease.map_err(|error| trouble_with_lease(&error).message)?;
+    let restored = restore_held(context, node, record).await;
+    let released = lease.release().await.map_err(|error| error.to_string());
+    restored.and(released)
+}
+
+/// The node as the API server has it now, if it carries the record of that actor.
+async fn recorded_now(context: &Context, node: &Node, record: &Record) -> Result<Option<(Node, Record)>, String> {
+    let node = node::read(context.cluster.client(), node).await.map_err(|error| error.to_string())?;
+    Ok(match Record::read(&node) {
+        RecordReading::Present(found) if found.actor == record.actor => Some((node, found)),
+        _ => None,
+    })
+}
+
+/// The same, while we hold the node Lease.
+async fn restore_held(context: &Context, node: &Node, record: &Record) -> Result<(), String> {
+    let (client, key) = (context.cluster.client(), &context.settings.drain_taint_key);
+    let Some((node, record)) = &recorded_now(context, node, record).await? else { return Ok(()) };
     record.check(node, key).map_err(|error| error.to_string())?;
     // The options went with the object; without them nothing is aborted that runs.
     let options = DrainSpec::default().for_maintenance().map_err(|error| error.to_string())?;
@@ -84,14 +157,13 @@ pub(super) async fn restore(context: &Context, node: &Node, record: &Record) -> 
         RecordReading::Present(found) if found.actor == record.actor => node::restore(node, &found, key),
         _ => Ok(None),
     });
-    let restored = restored.await.map_err(|error| error.to_string())?;
-    if let Some(restored) = restored {
+    if let Some(restored) = restored.await.map_err(|error| error.to_string())? {
         tracing::warn!(node = %restored.name, maintenance = record.actor.name, "restored: its maintenance was removed by force");
         if !record.was_unschedulable {
             context.publisher.of_node(&restored, News::UncordonNode);
         }
     }
-    lease.release().await.map_err(|error| error.to_string())
+    Ok(())
 }
 
 /// The sound record of another maintenance that is not in the caches: a newcomer takes the node over from it.
@@ -102,7 +174,7 @@ pub(super) fn left_behind(
     drain_taint_key: &str,
 ) -> Option<Record> {
     match find(node, snapshot, drain_taint_key) {
-        Finding::Restore(record) if record.actor.uid != uid_of(newcomer) => Some(record),
+        Finding::Ask(Question::Maintenance(record)) if record.actor.uid != uid_of(newcomer) => Some(record),
         _ => None,
     }
 }
@@ -132,14 +204,15 @@ mod tests {
         let (object, node) = taken_out();
         let snapshot = Snapshot::default().with(object);
         assert_eq!(find(&node, &snapshot, DRAIN_TAINT_KEY), Finding::Fine);
-        assert!(matches!(find(&node, &Snapshot::default(), DRAIN_TAINT_KEY), Finding::Restore(_)));
+        let found = find(&node, &Snapshot::default(), DRAIN_TAINT_KEY);
+        assert!(matches!(found, Finding::Ask(Question::Maintenance(_))));
     }
 
     #[test]
     fn what_was_written_by_hand_is_only_reported() {
         let (object, good) = taken_out();
         let RecordReading::Present(record) = Record::read(&good) else { panic!() };
-        let drain = Actor { kind: ActorKind::Process, ..actor(&object) };
+        let drain = Actor { kind: ActorKind::Order, ..actor(&object) };
         let forged = [
             good.clone().with_record_text("{"),
             good.clone().with_record(&Record { actor: drain, ..record.clone() }),
@@ -152,6 +225,15 @@ mod tests {
             let finding = find(&node, &Snapshot::default(), DRAIN_TAINT_KEY);
             assert!(matches!(&finding, Finding::Report(why) if why.contains("node02")), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn of_a_drain_in_a_process_the_node_lease_is_asked() {
+        let (object, node) = taken_out();
+        let RecordReading::Present(record) = Record::read(&node) else { panic!() };
+        let drain = Record { actor: Actor { kind: ActorKind::Process, ..actor(&object) }, ..record };
+        let found = find(&node.with_record(&drain), &Snapshot::default(), DRAIN_TAINT_KEY);
+        assert_eq!(found, Finding::Ask(Question::Process(drain)));
     }
 
     #[test]

@@ -9,9 +9,11 @@ use super::{
     news::News,
     requests::{self, WriteError, has_finalizer},
     status::{self, Known},
+    stop::has_ended,
     transition::{self, Reached, Transition},
     worker::Worker,
 };
+use crate::cluster::Snapshot;
 
 impl Worker {
     /// Writes the status if it says something new and it is time to; returns when it has to be written else.
@@ -19,25 +21,11 @@ impl Worker {
         let now = self.acting.now();
         let (snapshot, object) = self.look();
         let object = object?;
-        if !has_finalizer(&object) && self.acting.trouble.is_none() {
+        if !has_finalizer(&object) && self.trouble().is_none() {
             // Nothing is promised before the object is held.
             return None;
         }
-        // Not simply the one on the node: whoever may patch nodes/status can write annotations.
-        let record = snapshot.node(&self.accepted.node).and_then(|node| to_restore(&object, node));
-        let record = record.or_else(|| object.status.as_ref().and_then(|status| status.record.clone()));
-        let known = Known {
-            record: record.as_ref(),
-            drain: self.acting.last.as_ref().map(|(phase, progress)| (phase, progress)),
-            drained_at: self.drained_at,
-            trouble: self.acting.trouble.as_ref(),
-            lease_errors: self.acting.lease_errors,
-            report: Some(self.departures.report()),
-            total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),
-            stopping: object.metadata.deletion_timestamp.is_some(),
-        };
-        let mut wanted = status::of_accepted(&object, &known, now);
-        self.acting.context.note(object.status.as_ref(), &mut wanted);
+        let wanted = self.wanted_status(&object, &snapshot, now);
         let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else {
             self.pace.is_up_to_date();
             return None;
@@ -63,6 +51,41 @@ impl Worker {
         }
     }
 
+    /// What its status should say now, with what that is news of.
+    pub(super) fn wanted_status(
+        &self,
+        object: &NodeMaintenance,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> NodeMaintenanceStatus {
+        // Not simply the one on the node: whoever may patch nodes/status can write annotations.
+        let record = snapshot.node(&self.accepted.node).and_then(|node| to_restore(object, node));
+        let record = record.or_else(|| object.status.as_ref().and_then(|status| status.record.clone()));
+        let known = Known {
+            record: record.as_ref(),
+            drain: self.acting.last.as_ref().map(|(phase, progress)| (phase, progress)),
+            drained_at: self.drained_at,
+            trouble: self.trouble(),
+            lease_errors: self.acting.lease_errors,
+            report: Some(self.departures.report()),
+            total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),
+            stopping: object.metadata.deletion_timestamp.is_some(),
+        };
+        let mut wanted = status::of_accepted(object, &known, now);
+        match (has_ended(object), known.stopping) {
+            // Nothing comes after the end.
+            (true, _) => {}
+            (false, false) => self.acting.context.note(object.status.as_ref(), &mut wanted),
+            // What was reached before, and not said yet, is told by its own reason.
+            (false, true) => {
+                let mut reached = status::of_accepted(object, &Known { stopping: false, ..known }, now);
+                self.acting.context.note(object.status.as_ref(), &mut reached);
+                wanted.notices = reached.notices;
+            }
+        }
+        wanted
+    }
+
     /// Takes the acceptance back; whether that is written.
     pub(super) async fn refuse(&mut self, object: &NodeMaintenance, refused: &Refused) -> bool {
         let now = self.acting.now();
@@ -82,7 +105,7 @@ impl Worker {
     }
 
     /// Tells of what has changed in the status.
-    fn tell(&self, object: &NodeMaintenance, new: &NodeMaintenanceStatus) {
+    pub(super) fn tell(&self, object: &NodeMaintenance, new: &NodeMaintenanceStatus) {
         let old = object.status.as_ref();
         for Transition { to, message, .. } in transition::between(old, new) {
             let news = match to {

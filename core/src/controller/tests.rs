@@ -1,10 +1,12 @@
 //! The whole controller against an API server in memory, in paused time.
 
 mod call_backs;
+mod events;
 mod operations;
 mod orders;
 mod process;
 mod receipts;
+mod records;
 mod world;
 
 use std::time::Duration;
@@ -301,4 +303,33 @@ async fn many_nodes_go_at_once_and_the_metrics_count_them() {
     world.until_phase("Succeeded").await;
     sleep(Duration::from_secs(5)).await;
     assert_eq!(blocked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_names_no_node_goes_although_it_came_with_a_finalizer_from_a_copy() {
+    let world = World::new(0).start();
+    world.begin("m", "NO NODE");
+    world.server.edit(MAINTENANCE, |object| object["metadata"]["finalizers"] = json!([FINALIZER]));
+    world.until_phase("Failed").await;
+    world.server.delete(MAINTENANCE);
+    sleep(Duration::from_secs(60)).await;
+    assert!(world.server.get(MAINTENANCE).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_the_spec_does_not_hide_what_is_wrong_with_the_node() {
+    let world = World::new(0).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    world.server.edit(MAINTENANCE, |object| object["spec"]["drain"] = json!({"podSelector": "app in"}));
+    world.until("it is said", |world| world.condition("Degraded")["reason"] == "InvalidSpec").await;
+    take_lease(&world);
+    world.until("the worse is said", |world| world.condition("Degraded")["reason"] == "NodeLeaseHeld").await;
+    sleep(Duration::from_secs(5)).await;
+    let written = world.status_writes().len();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.status_writes().len(), written, "and stays said");
+    assert_eq!(world.maintenance()["status"]["errorOnLeaseCount"], 1);
+    world.server.remove(LEASE);
+    world.until("the other is said again", |world| world.condition("Degraded")["reason"] == "InvalidSpec").await;
 }

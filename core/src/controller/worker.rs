@@ -10,6 +10,7 @@ use super::{
     accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
     acting::{Acting, lease_changed, next_outcome},
     context::Context,
+    intent::to_restore,
     overlay::Overlay,
     pace::Pace,
     requests::has_finalizer,
@@ -35,6 +36,9 @@ pub(super) struct Worker {
     pub(super) pace: Pace,
     /// What has become of the VMs that had to leave.
     pub(super) departures: Departures,
+    has_recalled: bool,
+    /// What is wrong with the spec: it goes on as it was before, so that is said only where nothing else is wrong.
+    spec_trouble: Option<Trouble>,
     own_object: Overlay<NodeMaintenance>,
 }
 
@@ -52,7 +56,16 @@ impl Worker {
         let mut acting = Acting::new(context, accepted.node.clone(), actor(object));
         acting.lease_errors = object.status.as_ref().and_then(|status| status.error_on_lease_count).unwrap_or(0);
         let departures = Departures::continue_from(object.status.as_ref().and_then(|status| status.report.as_ref()));
-        Self { acting, accepted, drained_at: None, pace: Pace::default(), departures, own_object: Overlay::default() }
+        Self {
+            acting,
+            accepted,
+            drained_at: None,
+            pace: Pace::default(),
+            departures,
+            has_recalled: false,
+            spec_trouble: None,
+            own_object: Overlay::default(),
+        }
     }
 
     /// Works until the maintenance is gone or this replica stops. `wake` tells of changes.
@@ -123,9 +136,9 @@ impl Worker {
                         drain.machine().set_options(accepted.options);
                     }
                 }
-                self.acting.trouble.take_if(|trouble| trouble.reason == TroubleReason::InvalidSpec);
+                self.spec_trouble = None;
             }
-            Err(refused) => self.acting.trouble = Some(Trouble::new(TroubleReason::InvalidSpec, refused.message)),
+            Err(refused) => self.spec_trouble = Some(Trouble::new(TroubleReason::InvalidSpec, refused.message)),
         }
     }
 
@@ -159,9 +172,7 @@ impl Worker {
                 Err(trouble) => return Some(self.acting.failed(trouble)),
             }
         }
-        if self.acting.trouble.as_ref().is_some_and(|trouble| trouble.reason != TroubleReason::InvalidSpec) {
-            self.acting.trouble = None;
-        }
+        self.acting.trouble = None;
         // Options that nobody wrote drain nothing; the condition Degraded says why.
         if self.accepted.origin == OptionsOrigin::Unknown {
             return None;
@@ -173,8 +184,21 @@ impl Worker {
         self.drain_on(object)
     }
 
+    /// What another leader has asked to leave is followed by this one too.
+    pub(super) fn recall(&mut self, object: &NodeMaintenance, snapshot: &Snapshot) {
+        if std::mem::replace(&mut self.has_recalled, true) {
+            return;
+        }
+        let record = snapshot.node(&self.accepted.node).and_then(|node| to_restore(object, node));
+        if let Some(record) = record {
+            self.departures.recall(&record.evacuations, snapshot);
+        }
+    }
+
     /// Drains, and goes on watching when that is done.
     fn drain_on(&mut self, object: &NodeMaintenance) -> Option<Timestamp> {
+        let snapshot = self.acting.snapshot();
+        self.recall(object, &snapshot);
         let step = self.acting.drain_step(&self.accepted.options, |record, now| drain_began(object, record, now))?;
         let (now, snapshot) = (self.acting.now(), self.acting.snapshot());
         self.departures.see(&step.progress, &self.accepted.node, &snapshot);
@@ -186,6 +210,11 @@ impl Worker {
         self.acting.last = Some((step.phase, step.progress));
         // What has just become true is said on the node as well.
         if finished { Some(now) } else { step.wake_at }
+    }
+
+    /// What is wrong with it.
+    pub(super) fn trouble(&self) -> Option<&Trouble> {
+        self.acting.trouble.as_ref().or(self.spec_trouble.as_ref())
     }
 
     pub(super) fn cached_object_version(&self) -> String {

@@ -128,7 +128,8 @@ impl Contender {
         self.known.as_ref().and_then(|known| fields::holder(&known.lease))
     }
 
-    fn decide(&self, expiry: Expiry) -> Decision {
+    /// What may be done about the Lease as it was last seen.
+    pub(super) fn decide(&self, expiry: Expiry) -> Decision {
         let me = &self.claimant.holder;
         match expiry {
             Expiry::Observed => decide(self.known.as_ref(), me, Instant::now()),

@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     contender::{Contender, Expiry, GiveAway, Outcome},
+    decision::Decision,
     fields::Claimant,
     request::{self, LeaseError, REQUEST_TIMEOUT, post_params},
 };
@@ -157,6 +158,22 @@ impl NodeLease {
                 Err(NodeLeaseError::HeldBy { node: node.clone(), holder, until: contender.expires_at() })
             }
             Err(error) => Err(failure(node, error)),
+        }
+    }
+
+    /// Who holds the Lease of a node, and how long yet if they do not renew it; `None` where nobody does, or it has
+    /// lapsed. One request.
+    pub async fn holder(
+        client: Client,
+        clock: Clock,
+        node: &NodeName,
+    ) -> Result<Option<(String, Duration)>, NodeLeaseError> {
+        let nobody = Claimant { holder: String::new(), duration: DURATION, owner: None };
+        let mut contender = Contender::new(client, clock, key_of(node), nobody);
+        contender.look().await.map_err(|error| failure(node, error))?;
+        match contender.decide(Expiry::ByWallClock) {
+            Decision::HeldBy { holder, expires_in } => Ok(Some((holder, expires_in))),
+            Decision::Create | Decision::TakeOver | Decision::Renew => Ok(None),
         }
     }
 

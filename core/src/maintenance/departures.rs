@@ -1,6 +1,6 @@
 //! What has become of the VMs that had to leave a node: pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     cluster::Snapshot,
@@ -27,6 +27,25 @@ impl Departures {
     #[must_use]
     pub fn continue_from(report: Option<&Report>) -> Self {
         Self { leaving: BTreeMap::new(), report: report.cloned().unwrap_or_default() }
+    }
+
+    /// Follows those too that were asked to leave before: by a leader that did not get to see what became of them.
+    pub fn recall(&mut self, asked: &[Uid], snapshot: &Snapshot) {
+        if asked.is_empty() {
+            return;
+        }
+        let asked: BTreeSet<&Uid> = asked.iter().collect();
+        for vmi in snapshot.virtual_machine_instances().filter(|vmi| asked.contains(&vmi.uid)) {
+            if !self.lists(&vmi.key) {
+                self.leaving.entry(vmi.uid.clone()).or_insert_with(|| vmi.key.clone());
+            }
+        }
+    }
+
+    fn lists(&self, key: &ObjectKey) -> bool {
+        let is_it = |namespace: &str, name: &str| key.namespace == namespace && key.name == name;
+        self.report.moved.iter().any(|moved| is_it(&moved.namespace, &moved.name))
+            || self.report.stopped.iter().any(|stopped| is_it(&stopped.namespace, &stopped.name))
     }
 
     /// What is known.
@@ -145,5 +164,20 @@ mod tests {
         departures.see(&to_leave(&["db"]), &node, &running);
         departures.resolve(&node, &Snapshot::default().with(vmi("shop", "db").on("node02").in_phase(VmiPhase::Ended)));
         assert_eq!(departures.report().stopped.len(), 2);
+    }
+
+    #[test]
+    fn what_was_asked_before_is_followed_unless_it_is_known_what_became_of_it() {
+        let node = node_name("node02");
+        let known = Moved { namespace: "shop".to_owned(), name: "cache".to_owned(), to: node_name("node03") };
+        let before = Report { moved: vec![known.clone()], ..Report::default() };
+        let mut departures = Departures::continue_from(Some(&before));
+        let (cache, db, other) = (vmi("shop", "cache").on("node04"), vmi("shop", "db").on("node05"), vmi("shop", "o"));
+        let asked = [cache.uid.clone(), db.uid.clone(), "of one that has gone".into()];
+        let now = Snapshot::default().with(cache).with(db).with(other.on("node05"));
+        departures.recall(&asked, &now);
+        departures.resolve(&node, &now);
+        let moved = Moved { namespace: "shop".to_owned(), name: "db".to_owned(), to: node_name("node05") };
+        assert_eq!(departures.report(), &Report { moved: vec![known, moved], ..Report::default() });
     }
 }

@@ -1,5 +1,15 @@
 //! Start a maintenance once, however often that is asked for under the same key: across answers that were lost, restarts,
 //! replicas, and beyond its end.
+//!
+//! | receipt of the key | maintenance of its name | what is done |
+//! |---|---|---|
+//! | none | – | the receipt is made, then the maintenance; a refusal takes the receipt away again |
+//! | open: nobody has noted what came of it | made for it | that is noted and told |
+//! | open | none, or made for another | the maintenance is made; a refusal leaves the receipt to whoever made it |
+//! | known | – | what came of it is told |
+//!
+//! That a receipt is open, or that there is no maintenance, counts only as the API server says it: a cache that is behind
+//! would start again what has ended.
 
 use std::sync::Arc;
 
@@ -76,36 +86,42 @@ impl Operations {
         let receipts = Receipts::new(self.cluster.client(), &self.namespace);
         let snapshot = self.cluster.snapshot();
         let name = format!("receipt-{}", key.key);
-        let receipt = match snapshot.receipt(&name) {
-            Some(receipt) => Receipt::clone(receipt),
-            None => match self.new_receipt(&receipts, &name, request, key, &snapshot).await? {
-                Made::New(receipt) => return self.start_for(request, &receipts, receipt).await,
-                Made::Found(receipt) => receipt,
-            },
+        let found = match snapshot.receipt(&name) {
+            Some(known) if known.result.is_some() => Some(Receipt::clone(known)),
+            // By now it may be known what came of it, and even that it has ended.
+            Some(_) => receipts.get(&name).await?,
+            None => None,
         };
-        match reply(&receipt, key, &snapshot)? {
-            Reply::Known(started) => return Ok(started),
-            Reply::Open => {}
+        let taken = match found {
+            Some(receipt) => Taken { receipt, made_here: false },
+            None => self.take(&receipts, &name, request, key, &snapshot).await?,
+        };
+        if let Reply::Known(started) = reply(&taken.receipt, key, &snapshot)? {
+            return Ok(started);
         }
-        match self.made_for(&receipt).await? {
-            Some(object) => Ok(noted(&receipts, &receipt, object).await),
-            None => self.start_for(request, &receipts, receipt).await,
+        if !taken.made_here
+            && let Some(object) = self.made_for(&taken.receipt).await?
+        {
+            note(&receipts, &taken.receipt, &object).await;
+            return Ok(StartedOnce { object, replayed: true, ended: false });
         }
+        self.start_for(request, &receipts, &taken).await
     }
 
-    async fn new_receipt(
+    /// Makes the receipt of a request, unless another replica has.
+    async fn take(
         &self,
         receipts: &Receipts,
         name: &str,
         request: &StartMaintenance,
         key: &OnceKey,
         snapshot: &Snapshot,
-    ) -> Result<Made, OnceError> {
+    ) -> Result<Taken, OnceError> {
         // What is refused leaves no receipt, so that it can be asked for again when the obstacle is gone. But a repeat
         // may be asking about what is in its own way, and the cache may be behind.
         if let Some(refused) = refusal_of_start(request, snapshot) {
             return match receipts.get(name).await? {
-                Some(receipt) => Ok(Made::Found(receipt)),
+                Some(receipt) => Ok(Taken { receipt, made_here: false }),
                 None => Err(refused.into()),
             };
         }
@@ -118,10 +134,10 @@ impl Operations {
             maintenance: request.name_of_new(),
             created_at: to_the_second(self.clock.now()),
         };
-        match receipts.create(name, &wanted).await {
-            Ok(receipt) => Ok(Made::New(receipt)),
+        match receipts.create(name, &wanted, None).await {
+            Ok(receipt) => Ok(Taken { receipt, made_here: true }),
             Err(ConfigMapError::Changed(error)) => match receipts.get(name).await? {
-                Some(receipt) => Ok(Made::Found(receipt)),
+                Some(receipt) => Ok(Taken { receipt, made_here: false }),
                 None => Err(ConfigMapError::Changed(error).into()),
             },
             Err(error) => Err(error.into()),
@@ -133,21 +149,27 @@ impl Operations {
         &self,
         request: &StartMaintenance,
         receipts: &Receipts,
-        receipt: Receipt,
+        taken: &Taken,
     ) -> Result<StartedOnce, OnceError> {
+        let Taken { receipt, made_here } = taken;
         let error = match self.start_in_name_of(request, Some(&receipt.name)).await {
             Ok(started) => {
-                let noted = noted(receipts, &receipt, started.object).await;
-                return Ok(StartedOnce { replayed: false, ..noted });
+                note(receipts, receipt, &started.object).await;
+                return Ok(StartedOnce { object: started.object, replayed: false, ended: false });
             }
             Err(error) => error,
         };
         // Another replica was asked the same at the same time, or the answer to our own write was lost.
-        if let Some(object) = self.made_for(&receipt).await? {
-            return Ok(noted(receipts, &receipt, object).await);
+        if let Some(object) = self.made_for(receipt).await? {
+            note(receipts, receipt, &object).await;
+            return Ok(StartedOnce { object, replayed: true, ended: false });
         }
         let may_have_been_written = error.kind() == OperationErrorKind::Unavailable;
-        if !may_have_been_written && let Err(error) = receipts.delete(&receipt).await {
+        // Whoever made it may be about to start what is refused here: caches are not of one moment.
+        if *made_here
+            && !may_have_been_written
+            && let Err(error) = receipts.delete(receipt).await
+        {
             tracing::warn!(%error, "a receipt of a request that was refused stays for a day");
         }
         Err(error.into())
@@ -162,18 +184,26 @@ impl Operations {
     }
 }
 
-enum Made {
-    New(Receipt),
-    Found(Receipt),
+/// The receipt in whose name a request is carried out.
+struct Taken {
+    receipt: Receipt,
+    /// Made for this very call, and not by an earlier one or another replica.
+    made_here: bool,
 }
 
 /// Notes what came of a request. If that fails, the leader does it.
-async fn noted(receipts: &Receipts, receipt: &Receipt, object: Arc<NodeMaintenance>) -> StartedOnce {
-    match receipts.note(receipt, &ReceiptResult::of(&object)).await {
+async fn note(receipts: &Receipts, receipt: &Receipt, object: &NodeMaintenance) {
+    let result = ReceiptResult::of(object);
+    let noted = match receipts.note(receipt, &result).await {
+        // Another replica that was refused may have taken its receipt away, in whose name this was made.
+        Err(ConfigMapError::Changed(_)) => receipts.create(&receipt.name, &receipt.request, Some(&result)).await,
+        noted => noted,
+    };
+    match noted {
+        // It is there: another has noted it, or the leader will.
         Ok(_) | Err(ConfigMapError::Changed(_)) => {}
         Err(error) => tracing::warn!(%error, "what came of a request could not be noted; the leader will"),
     }
-    StartedOnce { object, replayed: true, ended: false }
 }
 
 fn reply(receipt: &Receipt, key: &OnceKey, snapshot: &Snapshot) -> Result<Reply, OnceError> {

@@ -30,9 +30,15 @@ impl Receipts {
         }
     }
 
-    /// Makes one. `Changed` if there is one of that name already.
-    pub(crate) async fn create(&self, name: &str, request: &ReceiptRequest) -> Result<Receipt, ConfigMapError> {
-        let data = BTreeMap::from([(Receipt::REQUEST.to_owned(), json!(request).to_string())]);
+    /// Makes one, with what came of the request if that is known. `Changed` if there is one of that name already.
+    pub(crate) async fn create(
+        &self,
+        name: &str,
+        request: &ReceiptRequest,
+        result: Option<&ReceiptResult>,
+    ) -> Result<Receipt, ConfigMapError> {
+        let mut data = BTreeMap::from([(Receipt::REQUEST.to_owned(), json!(request).to_string())]);
+        data.extend(result.map(|result| (Receipt::RESULT.to_owned(), json!(result).to_string())));
         self.read(name, &self.objects.create(name, RECEIPT_LABEL, data).await?)
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Store {
     pub(super) version: u64,
     pub(super) watches: Watches,
     pub(super) evicted: Vec<String>,
+    /// A field of every status that patches do not keep.
+    pub(super) pruned: Option<String>,
     /// The node of each pod that was evicted, as it was then.
     pub(super) evicted_from: Vec<Value>,
 }
@@ -127,6 +129,9 @@ impl Store {
                     merge_conditions(&mut object, &body);
                 } else {
                     merge(&mut object, &body);
+                }
+                if let (Some(field), Some(status)) = (&self.pruned, object["status"].as_object_mut()) {
+                    status.remove(field);
                 }
                 if object["spec"] != current["spec"] && object["metadata"]["generation"].is_i64() {
                     object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);

@@ -13,7 +13,7 @@ use crate::{
     testing::FakeServer,
 };
 
-fn start(world: &World) -> ProcessDrain {
+pub(super) fn start(world: &World) -> ProcessDrain {
     start_on(world, &world.server.another_link())
 }
 

@@ -11,6 +11,7 @@ use crate::{
     model::testing::node_name,
     names::RECEIPT_ANNOTATION,
     operation::{IfExists, OnceError, OnceKey, StartMaintenance, StopMaintenance, StopTarget},
+    testing::Mood,
 };
 
 const OWN: &str = "/apis/nodemaintenance.kubevirt.io/v1beta1/nodemaintenances/node02-maintenance";
@@ -47,6 +48,15 @@ async fn settle() {
 fn result(world: &World) -> Value {
     let text = world.server.get(RECEIPT).and_then(|receipt| receipt["data"]["result"].as_str().map(str::to_owned));
     text.map(|text| serde_json::from_str(&text).unwrap()).unwrap_or_default()
+}
+
+/// Another replica has taken the request, and got no further.
+fn put_receipt(world: &World) {
+    let created_at = world.clock.now().to_string();
+    let request =
+        json!({ "hash": "h", "caller": "alice", "maintenance": "node02-maintenance", "createdAt": created_at });
+    let metadata = json!({ "name": "receipt-k1", "namespace": "careen", "uid": "uid-receipt" });
+    world.server.put(RECEIPT, json!({ "metadata": metadata, "data": { "request": request.to_string() } }));
 }
 
 /// As if it had ended so long ago: a day is too long to be waited for, even in paused time.
@@ -111,22 +121,17 @@ async fn who_dies_in_between_leaves_it_to_the_repeat_and_to_the_leader() {
     let world = World::new(2);
     put_budget(&world.server, 0);
     let world = world.start();
-    let put_receipt = || {
-        let request = json!({ "hash": "h", "caller": "alice", "maintenance": "node02-maintenance", "createdAt": world.clock.now().to_string() });
-        let metadata = json!({ "name": "receipt-k1", "namespace": "careen", "uid": "uid-receipt" });
-        world.server.put(RECEIPT, json!({ "metadata": metadata, "data": { "request": request.to_string() } }));
-    };
     // It died before the maintenance was made.
-    put_receipt();
+    put_receipt(&world);
     settle().await;
     let operations = world.operations().await;
     let started = operations.start_maintenance_once(&start(), &key()).await.unwrap();
     assert_eq!((started.replayed, started.object.name()), (false, "node02-maintenance"));
     // Or afterwards: the leader notes it, and who repeats it meanwhile finds it.
-    put_receipt();
+    put_receipt(&world);
     let again = operations.start_maintenance_once(&start(), &key()).await.unwrap();
     assert_eq!((again.replayed, &again.object.metadata.uid), (true, &started.object.metadata.uid));
-    put_receipt();
+    put_receipt(&world);
     world.until("the leader has noted it", |world| result(world)["maintenance"].is_object()).await;
 }
 
@@ -166,4 +171,53 @@ async fn so_many_keys_are_remembered_and_no_more() {
     assert!(world.server.get(OWN).is_none());
     sleep(Duration::from_secs(70)).await;
     assert!(operations.start_maintenance_once(&start(), &key()).await.is_ok(), "old ones have made room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_it_is_asked_for_where_the_cache_does_not_know_before_anything_is_started() {
+    let world = World::new(0);
+    put_receipt(&world);
+    let operations = world.operations().await;
+    world.server.hold_watches("configmaps");
+    let maintenance = json!({
+        "apiVersion": "nodemaintenance.kubevirt.io/v1beta1", "kind": "NodeMaintenance",
+        "metadata": { "name": "node02-maintenance", "uid": "uid-ended" }, "spec": { "nodeName": "node02" },
+    });
+    let result = json!({ "maintenance": maintenance, "endedAt": world.clock.now().to_string() });
+    world.server.edit(RECEIPT, |receipt| receipt["data"]["result"] = json!(result.to_string()));
+    let again = operations.start_maintenance_once(&start(), &key()).await.unwrap();
+    assert_eq!((again.replayed, again.ended), (true, true));
+    assert!(world.server.get(OWN).is_none(), "nobody has asked for another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_leaves_the_receipt_of_another_replica() {
+    let world = World::new(0).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    let behind = world.operations().await;
+    world.server.hold_watches("nodemaintenances");
+    world.server.remove(super::world::MAINTENANCE);
+    // Another replica knows that, and is about to start it.
+    put_receipt(&world);
+    let refused = behind.start_maintenance_once(&start(), &key()).await;
+    assert!(matches!(&refused, Err(OnceError::Operation(error)) if error.reason() == "AlreadyUnderMaintenance"));
+    assert!(world.server.get(RECEIPT).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_another_has_taken_away_meanwhile_is_made_again() {
+    let world = World::new(0);
+    let link = world.server.another_link();
+    let operations = world.operations_over(&link).await;
+    link.set_mood(Mood::Slow(Duration::from_secs(1)));
+    let taken_away = async {
+        world.until("it is made", |world| world.server.get(OWN).is_some()).await;
+        world.server.remove(RECEIPT);
+    };
+    let (request, key) = (start(), key());
+    let (started, ()) = join(operations.start_maintenance_once(&request, &key), taken_away).await;
+    let started = started.unwrap();
+    assert!(!started.replayed);
+    assert_eq!(result(&world)["maintenance"]["metadata"]["uid"], json!(started.object.metadata.uid));
 }

@@ -113,8 +113,13 @@ impl World {
 
     /// What a face calls, on a replica of its own with caches of its own.
     pub(super) async fn operations(&self) -> Operations {
+        self.operations_over(&self.server.another_link()).await
+    }
+
+    /// The same, over that link.
+    pub(super) async fn operations_over(&self, link: &FakeServer) -> Operations {
         let metrics = Metrics::default();
-        let client = client_on(self.server.another_link().service(), &metrics);
+        let client = client_on(link.service(), &metrics);
         let cluster = Cluster::with_orders(client, "careen", metrics);
         cluster.ready().await;
         Operations::new(cluster, self.clock, "careen", DRAIN_TAINT_KEY)

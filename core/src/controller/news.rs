@@ -73,8 +73,9 @@ impl News {
             Self::NotEndedYet(why) => (EventType::Warning, "NotEndedYet", why.clone()),
             Self::LeftBehind(what) => (EventType::Warning, "LeftBehind", what.clone()),
         };
-        // The API server takes at most 1 kB of note.
-        (type_, reason, note.chars().take(1000).collect())
+        // The API server takes at most 1 kB of note: of bytes, not of characters.
+        let fits = note.char_indices().take_while(|(at, character)| at + character.len_utf8() <= 1000);
+        (type_, reason, fits.map(|(_, character)| character).collect())
     }
 }
 
@@ -165,5 +166,16 @@ fn node_reference(name: &NodeName, uid: Option<String>) -> ObjectReference {
         name: Some(name.to_string()),
         uid,
         ..ObjectReference::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_has_no_more_bytes_than_the_api_server_takes() {
+        let (_, _, note) = News::Stuck("é".repeat(1000)).words();
+        assert_eq!(note.len(), 1000);
     }
 }

@@ -4,6 +4,8 @@
 
 use std::{fs, path::Path};
 
+use careen_core::model::{BlockClass, BlockReason};
+
 /// A file of the repository.
 fn read(path: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
@@ -32,6 +34,21 @@ fn every_reason_is_explained() {
     assert_eq!(rows(&page, "\n## A workload is blocked\n"), blocked);
     let troubles = variants(&read("core/src/model/trouble.rs"), "TroubleReason");
     assert_eq!(rows(&page, "\n## Something is wrong with the operation itself\n"), troubles);
+}
+
+#[test]
+fn every_reason_has_its_class_and_the_alert_knows_those_that_are_stuck() {
+    let page = read("docs/reasons.md");
+    let mut stuck = Vec::new();
+    for name in rows(&page, "\n## A workload is blocked\n") {
+        let class = serde_json::from_value::<BlockReason>(name.as_str().into()).unwrap().class();
+        assert!(page.contains(&format!("| `{name}` | {class:?} |")), "{name} is {class:?}");
+        if class == BlockClass::Stuck {
+            stuck.push(name);
+        }
+    }
+    let alert = format!("reason=~\"{}\"", stuck.join("|"));
+    assert!(read("docs/metrics.md").contains(&alert), "docs/metrics.md: {alert}");
 }
 
 #[test]

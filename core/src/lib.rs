@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`names`] | the names that other tools rely on |
 //! | [`metrics`], [`clock`], [`duration`], [`selector`] | what their names say |
+//! | `schema` | adjustments of generated schemas |
 //! | [`model`] | what is kept of each Kubernetes object, and the vocabulary that all modules share |
+//! | `answer`, `config_map` | what came of one request, and its time-out; guarded writes of `ConfigMap`s |
 //! | [`cluster`] | one connection, one set of watch caches, snapshots for pure code |
 //! | [`plan`] | what would happen: verdicts, pure |
 //! | [`node`] | cordon, taint, and the record of what was done |
@@ -14,6 +16,7 @@
 //! | [`lease`] | who acts: the leader Lease and the node Leases |
 //! | [`maintenance`] | what is decided about a `NodeMaintenance`, and what its status says |
 //! | [`order`] | a drain that is ordered over the network |
+//! | `receipt` | what a request that is sent once only (`Idempotency-Key`) has led to |
 //! | [`operation`] | what people ask for, as every face offers it |
 //! | [`controller`] | carries maintenances and orders out, on the leader; and drains in somebody's own process |
 //! | [`view`] | what people see: plain structs, pure |

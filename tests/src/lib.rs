@@ -14,9 +14,10 @@
 //! | [`case`] | what one case has: its nodes, its namespace, its maintenances |
 //! | [`objects`] | Kubernetes objects as JSON: read, write, delete |
 //! | [`nodes`] | what plays the kubelets of its nodes |
+//! | [`workloads`] | ordinary workloads that run on them |
 //! | [`wait`] | waiting with a deadline |
 //! | [`audit`] | the audit log: who asked for what |
-//! | [`receiver`] | a receiver of call-backs |
+//! | [`receiver`], `tls` | a receiver of call-backs; TLS for who serves on loopback |
 //! | [`rest`] | the REST service, as a caller with a token sees it |
 //! | [`kubectl`] | kubectl, as a person uses it |
 //! | [`kubevirt`] | KubeVirt, and VMs |

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `connect` | how a client is made |
+//! | `connect`, `discreet` | how a client is made, and that nothing secret is said when it fails |
 //! | `count_requests`, `answer_timeout` | what every request of a client is subject to |
 //! | `snapshot` | the consistent view that pure code gets |
 //! | `apply` | how a snapshot takes up what the watches bring |

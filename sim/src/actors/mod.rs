@@ -3,7 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`view`] | what an actor sees: the watched objects |
+//! | [`view`], `mirror` | what an actor sees: the watched objects, and how they are kept up to date |
 //! | [`actor`] | what an actor decides: writes, and when to look again |
 //! | [`driver`] | runs actors on an API server |
 //! | [`rules`] | how long things take, and what goes wrong: the table of settings |

@@ -1,5 +1,6 @@
 //! What the engine counts; whoever serves `/metrics` registers it.
 
+use crate::model::BlockReason;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{
@@ -18,7 +19,7 @@ pub struct Metrics {
     pub api_requests: Family<ApiRequestLabels, Counter>,
     /// Evictions, by the answer's class.
     pub evictions: Family<AnswerLabels, Counter>,
-    /// Blocked workloads on nodes that are being drained, by reason.
+    /// Blocked workloads on nodes that are being drained, by class and reason.
     pub blocked_workloads: Family<ReasonLabels, Gauge>,
     /// `NodeMaintenance` resources, by phase.
     pub maintenances: Family<PhaseLabels, Gauge>,
@@ -52,11 +53,19 @@ pub struct AnswerLabels {
     pub answer: &'static str,
 }
 
-/// A reason of the vocabulary.
+/// What blocks a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabels {
-    /// Its name.
+    /// Whether time can help.
+    pub class: String,
+    /// The name of the reason.
     pub reason: String,
+}
+
+impl From<BlockReason> for ReasonLabels {
+    fn from(reason: BlockReason) -> Self {
+        Self { class: format!("{:?}", reason.class()), reason: reason.to_string() }
+    }
 }
 
 /// A phase of a maintenance.

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use careen_core::model::{BlockClass, BlockReason};
+use careen_core::model::BlockReason;
 
 /// A file of the repository.
 fn read(path: &str) -> String {
@@ -37,18 +37,12 @@ fn every_reason_is_explained() {
 }
 
 #[test]
-fn every_reason_has_its_class_and_the_alert_knows_those_that_are_stuck() {
+fn every_reason_has_its_class() {
     let page = read("docs/reasons.md");
-    let mut stuck = Vec::new();
     for name in rows(&page, "\n## A workload is blocked\n") {
         let class = serde_json::from_value::<BlockReason>(name.as_str().into()).unwrap().class();
         assert!(page.contains(&format!("| `{name}` | {class:?} |")), "{name} is {class:?}");
-        if class == BlockClass::Stuck {
-            stuck.push(name);
-        }
     }
-    let alert = format!("reason=~\"{}\"", stuck.join("|"));
-    assert!(read("docs/metrics.md").contains(&alert), "docs/metrics.md: {alert}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl BlockedGauges {
             // A reason in both is seen twice; the second time the gauge is set to the same.
             let total: i64 = all.values().filter_map(|reasons| reasons.get(reason)).sum();
             if change != 0 {
-                let labels = ReasonLabels { reason: reason.to_string() };
+                let labels = ReasonLabels::from(*reason);
                 metrics.blocked_workloads.get_or_create(&labels).set(total);
             }
         }
@@ -110,7 +110,7 @@ impl BlockedGauges {
     pub(super) fn clear(&self, metrics: &Metrics) {
         let all = std::mem::take(&mut *self.by_maintenance.lock().unwrap_or_else(PoisonError::into_inner));
         for reason in all.into_values().flat_map(BTreeMap::into_keys) {
-            let labels = ReasonLabels { reason: reason.to_string() };
+            let labels = ReasonLabels::from(reason);
             metrics.blocked_workloads.get_or_create(&labels).set(0);
         }
     }
@@ -141,21 +141,21 @@ mod tests {
     fn the_gauge_of_blocked_workloads_is_the_sum_over_all_maintenances() {
         use BlockReason::{BudgetExhausted, UnmanagedPod};
         let (metrics, gauges) = (Metrics::default(), BlockedGauges::default());
-        let shown = |reason: &str| {
-            let labels = ReasonLabels { reason: reason.to_owned() };
+        let shown = |reason: BlockReason| {
+            let labels = ReasonLabels::from(reason);
             metrics.blocked_workloads.get_or_create(&labels).get()
         };
         gauges.set(&metrics, "a", Some(&blocked_by(&[BudgetExhausted, BudgetExhausted, UnmanagedPod])));
         gauges.set(&metrics, "b", Some(&blocked_by(&[BudgetExhausted])));
-        assert_eq!((shown("BudgetExhausted"), shown("UnmanagedPod")), (3, 1));
+        assert_eq!((shown(BudgetExhausted), shown(UnmanagedPod)), (3, 1));
         gauges.set(&metrics, "a", Some(&blocked_by(&[BudgetExhausted])));
-        assert_eq!((shown("BudgetExhausted"), shown("UnmanagedPod")), (2, 0));
+        assert_eq!((shown(BudgetExhausted), shown(UnmanagedPod)), (2, 0));
         gauges.set(&metrics, "a", None);
         gauges.set(&metrics, "never seen", None);
-        assert_eq!(shown("BudgetExhausted"), 1);
+        assert_eq!(shown(BudgetExhausted), 1);
         gauges.clear(&metrics);
-        assert_eq!(shown("BudgetExhausted"), 0);
+        assert_eq!(shown(BudgetExhausted), 0);
         gauges.set(&metrics, "b", Some(&blocked_by(&[BudgetExhausted])));
-        assert_eq!(shown("BudgetExhausted"), 1, "after leading again");
+        assert_eq!(shown(BudgetExhausted), 1, "after leading again");
     }
 }

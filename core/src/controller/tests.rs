@@ -295,7 +295,7 @@ async fn many_nodes_go_at_once_and_the_metrics_count_them() {
         .await;
     let metrics = world.cluster().metrics().clone();
     let blocked = || {
-        let labels = crate::metrics::ReasonLabels { reason: "BudgetExhausted".to_owned() };
+        let labels = crate::metrics::ReasonLabels::from(crate::plan::BlockReason::BudgetExhausted);
         metrics.blocked_workloads.get_or_create(&labels).get()
     };
     assert_eq!((blocked(), metrics.leader.get()), (3, 1));

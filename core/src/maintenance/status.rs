@@ -222,7 +222,9 @@ fn first_stuck(progress: &Progress) -> Option<(String, String)> {
         0 => String::new(),
         n => format!(" (and {n} more workloads)"),
     };
-    Some((block.reason.to_string(), format!("{kind} {key}: {}{others}", block.message)))
+    let named = format!("{kind} {key}");
+    let named = if block.message.starts_with(&named) { String::new() } else { format!("{named}: ") };
+    Some((block.reason.to_string(), format!("{named}{}{others}", block.message)))
 }
 
 fn to_i32(count: usize) -> i32 {

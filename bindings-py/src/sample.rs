@@ -71,7 +71,7 @@ fn words() -> BTreeMap<&'static str, Value> {
         "Tier" = Tier { First, Critical, OwnPod }
         "TroubleReason" = TroubleReason {
             InvalidSpec, NodeGone, NodeLeaseHeld, NodeLeaseUnconfirmed, NamespaceMissing, RecordOfAnother,
-            RecordUnreadable, NodeNotChanged, CachesNotFilled, Forbidden, Contended, ApiServerUnavailable,
+            RecordUnreadable, NodeNotChanged, CachesNotFilled, CachesOld, Forbidden, Contended, ApiServerUnavailable,
         }
         "UnhealthyPodEvictionPolicy" = UnhealthyPodEvictionPolicy { IfHealthyBudget, AlwaysAllow }
         "VerdictKind" = VerdictKind { Skip, Evict, Delete, Migrate, ShutDown, Blocked }

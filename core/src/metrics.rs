@@ -1,6 +1,5 @@
 //! What the engine counts; whoever serves `/metrics` registers it.
 
-use crate::model::BlockReason;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{
@@ -11,6 +10,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+
+use crate::model::BlockReason;
 
 /// The engine's metrics. Cloning shares them.
 #[derive(Clone, Debug)]

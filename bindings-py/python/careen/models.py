@@ -284,6 +284,7 @@ class TroubleReason(_Word):
     RECORD_UNREADABLE = "RecordUnreadable"
     NODE_NOT_CHANGED = "NodeNotChanged"
     CACHES_NOT_FILLED = "CachesNotFilled"
+    CACHES_OLD = "CachesOld"
     FORBIDDEN = "Forbidden"
     CONTENDED = "Contended"
     API_SERVER_UNAVAILABLE = "ApiServerUnavailable"

@@ -12,6 +12,10 @@ use tokio::time::{Instant, sleep};
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The same failure is logged again after this time.
 const AGAIN: Duration = Duration::from_secs(60);
+/// A watch that works need not bring anything; one that has not failed again for so long works.
+const OVER_AFTER: Duration = Duration::from_secs(30);
+/// What is known is called old when its watch has failed for so long.
+const OLD_AFTER: Duration = Duration::from_secs(60);
 
 /// Paces the attempts of a watch. (kube's `default_backoff` does not: the `Init` before each list resets it, so that a
 /// list that is refused is tried about once a second for ever.)
@@ -19,6 +23,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Failures {
     pauses: DefaultBackoff,
     told: Option<(String, Instant)>,
+    since: Option<Instant>,
 }
 
 impl Failures {
@@ -28,6 +33,16 @@ impl Failures {
             tracing::info!(kind, "the watch works again");
             *self = Self::default();
         }
+    }
+
+    /// If the watch brings nothing for so long, neither an object nor a failure, it works again.
+    pub(super) fn over_after(&self) -> Duration {
+        self.since.map_or(Duration::MAX, |_| OVER_AFTER)
+    }
+
+    /// The watch failed; says whether it has for so long that what is known is old.
+    pub(super) fn last_long(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now).elapsed() >= OLD_AFTER
     }
 
     /// The watch failed: says so, unless it just has, and waits until it is to be tried again.

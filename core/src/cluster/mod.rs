@@ -116,6 +116,12 @@ impl Cluster {
         not_ready(&self.shared.states().borrow())
     }
 
+    /// A kind whose cache was filled and could not be kept up to date for more than a minute, and what the API server says.
+    #[must_use]
+    pub fn old(&self) -> Option<(&'static str, String)> {
+        self.shared.old()
+    }
+
     /// Whether a kind is served by the API server, as far as it is known.
     #[must_use]
     pub fn serves(&self, kind: &'static str) -> bool {

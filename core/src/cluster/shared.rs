@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{PoisonError, RwLock},
+    sync::{Mutex, PoisonError, RwLock},
 };
 
 use tokio::sync::{broadcast, watch};
@@ -20,6 +20,8 @@ pub(super) struct Shared {
     snapshot: RwLock<Snapshot>,
     changes: broadcast::Sender<Concerned>,
     states: watch::Sender<WatchStates>,
+    /// What could not be followed for a while, and why.
+    old: Mutex<BTreeMap<(&'static str, Part), String>>,
     pub(super) metrics: Metrics,
 }
 
@@ -72,6 +74,7 @@ impl Shared {
             snapshot: RwLock::new(snapshot),
             changes: broadcast::Sender::new(CHANGES),
             states: watch::Sender::new(WatchStates::new()),
+            old: Mutex::default(),
             metrics,
         }
     }
@@ -105,6 +108,27 @@ impl Shared {
             states.insert((kind, part.clone()), state);
             true
         });
+    }
+
+    /// Takes up that what is known of a kind is old, because of that failure, or is not; whoever acts looks again then.
+    pub(super) fn set_old(&self, kind: &'static str, part: &Part, failure: Option<&str>) {
+        let mut old = self.old.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match failure {
+            Some(failure) => old.insert((kind, part.clone()), failure.to_owned()),
+            None => old.remove(&(kind, part.clone())),
+        };
+        if before.as_deref() != failure {
+            // An error says only that nobody listens.
+            self.changes.send(Concerned::everything()).ok();
+        }
+    }
+
+    /// A kind that was known and could not be followed for a while, and why; `None` when all are up to date.
+    pub(super) fn old(&self) -> Option<(&'static str, String)> {
+        let old = self.old.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = self.states.borrow();
+        let known = old.iter().find(|(watch, _)| states.get(*watch) == Some(&WatchState::Synced));
+        known.map(|((kind, _), failure)| (*kind, failure.clone()))
     }
 
     pub(super) fn states(&self) -> watch::Receiver<WatchStates> {

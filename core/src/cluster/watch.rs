@@ -14,6 +14,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{
     Kept,
@@ -67,9 +68,19 @@ pub(super) async fn follow<W: Wire>(
     let mut failures = Failures::default();
     let mut listed: Vec<W::Kept> = Vec::new();
     let mut unreadable = BTreeSet::new();
-    while let Some(event) = events.next().await {
+    loop {
+        let event = match timeout(failures.over_after(), events.next()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return,
+            Err(_) => {
+                failures.are_over(kind);
+                shared.set_old(kind, &part, None);
+                continue;
+            }
+        };
         if matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_))) {
             failures.are_over(kind);
+            shared.set_old(kind, &part, None);
         }
         match event {
             Ok(Event::Init) => {
@@ -108,6 +119,9 @@ pub(super) async fn follow<W: Wire>(
                     _ => WatchState::Failing { error: failure.clone() },
                 };
                 shared.set_state(kind, &part, state);
+                if failures.last_long() {
+                    shared.set_old(kind, &part, Some(&failure));
+                }
                 failures.pause(kind, &failure).await;
             }
         }

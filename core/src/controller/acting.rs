@@ -275,6 +275,13 @@ impl Acting {
         Err(Trouble::new(TroubleReason::CachesNotFilled, message))
     }
 
+    /// What is known may be old: it goes on, for each request says what it expects, but whoever wonders is told.
+    pub(super) fn caches_are_old(&self) -> Option<Trouble> {
+        let (kind, failure) = self.context.cluster.old()?;
+        let message = format!("what is known of every {kind} is old: its watch fails: {failure}");
+        Some(Trouble::new(TroubleReason::CachesOld, message))
+    }
+
     /// One step of the drain, which is begun if it has not been; `None` while the node does not carry our record.
     /// `began` says when it began.
     pub(super) fn drain_step(

@@ -177,7 +177,7 @@ impl OrderWorker {
         self.acting.say(DrainStage::InProgress).await?;
         self.acting.caches_are_filled()?;
         self.acting.begin_anew();
-        self.acting.trouble = None;
+        self.acting.trouble = self.acting.caches_are_old();
         let started = order.status.started_at;
         let step =
             self.acting.drain_step(&options, |record, _| started.map_or(record.since, |at| at.max(record.since)));

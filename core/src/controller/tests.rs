@@ -333,3 +333,19 @@ async fn what_is_wrong_with_the_spec_does_not_hide_what_is_wrong_with_the_node()
     world.server.remove(LEASE);
     world.until("the other is said again", |world| world.condition("Degraded")["reason"] == "InvalidSpec").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_cannot_be_followed_any_more_is_named_and_nothing_else_stops() {
+    let world = World::new(1).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    world.link().refuse("WATCH /api/v1/pods", 403);
+    world.link().refuse("LIST /api/v1/pods", 403);
+    world.server.close_watches("pods");
+    world.until("it is said", |world| world.condition("Degraded")["reason"] == "CachesOld").await;
+    let message = world.condition("Degraded")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("Pod"), "{message}");
+    assert_eq!(world.maintenance()["status"]["phase"], "Succeeded");
+    world.link().refuse_nothing();
+    world.until("it is over", |world| world.condition("Degraded")["status"] == "False").await;
+}

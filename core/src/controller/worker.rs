@@ -172,7 +172,7 @@ impl Worker {
                 Err(trouble) => return Some(self.acting.failed(trouble)),
             }
         }
-        self.acting.trouble = None;
+        self.acting.trouble = self.acting.caches_are_old();
         // Options that nobody wrote drain nothing; the condition Degraded says why.
         if self.accepted.origin == OptionsOrigin::Unknown {
             return None;

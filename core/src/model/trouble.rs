@@ -40,6 +40,8 @@ pub enum TroubleReason {
     NodeNotChanged,
     /// A kind of object is not listed yet.
     CachesNotFilled,
+    /// A kind of object has not been followed for a while: what is known of it may be old.
+    CachesOld,
     /// Careen lacks a right.
     Forbidden,
     /// Somebody else changed the object in between.
@@ -62,6 +64,7 @@ impl TroubleReason {
             Self::RecordUnreadable => "RecordUnreadable",
             Self::NodeNotChanged => "NodeNotChanged",
             Self::CachesNotFilled => "CachesNotFilled",
+            Self::CachesOld => "CachesOld",
             Self::Forbidden => "Forbidden",
             Self::Contended => "Contended",
             Self::ApiServerUnavailable => "ApiServerUnavailable",

@@ -127,6 +127,13 @@ async fn what_is_refused_and_what_is_stuck_is_told() {
     world.begin("other", "node99");
     // Its eviction is tried again and again, and comes to the same.
     sleep(Duration::from_secs(600)).await;
+    let versions = world.server.versions(MAINTENANCE);
+    let was_stuck = versions.iter().flatten().filter_map(|version| {
+        let conditions = version["status"]["conditions"].as_array()?;
+        Some(conditions.iter().any(|condition| condition["type"] == "Stuck" && condition["status"] == "True"))
+    });
+    let flaps = was_stuck.skip_while(|is_stuck| !is_stuck).filter(|is_stuck| !is_stuck).count();
+    assert_eq!(flaps, 0, "it is stuck all the time");
     world.link().refuse_nothing();
     world.until_phase("Succeeded").await;
     sleep(Duration::from_secs(1)).await;

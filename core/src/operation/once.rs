@@ -6,7 +6,8 @@
 //! | none | – | the receipt is made, then the maintenance; a refusal takes the receipt away again |
 //! | open: nobody has noted what came of it | made for it | that is noted and told |
 //! | open | none, or made for another | the maintenance is made; a refusal leaves the receipt to whoever made it |
-//! | known | – | what came of it is told |
+//! | known | its own, or ended as the receipt says | what became of it is told |
+//! | known | none in the cache | the API server is asked: it has just ended, or the cache is behind |
 //!
 //! That a receipt is open, or that there is no maintenance, counts only as the API server says it: a cache that is behind
 //! would start again what has ended.
@@ -71,6 +72,8 @@ impl From<ConfigMapError> for OnceError {
 enum Reply {
     /// What became of the request.
     Known(StartedOnce),
+    /// That it was started, and the cache does not show it: not yet, or not any more.
+    Unseen(Arc<NodeMaintenance>),
     /// That it is not known: whoever took it did not get so far, or is about to.
     Open,
 }
@@ -96,8 +99,14 @@ impl Operations {
             Some(receipt) => Taken { receipt, made_here: false },
             None => self.take(&receipts, &name, request, key, &snapshot).await?,
         };
-        if let Reply::Known(started) = reply(&taken.receipt, key, &snapshot)? {
-            return Ok(started);
+        match reply(&taken.receipt, key, &snapshot)? {
+            Reply::Known(started) => return Ok(started),
+            Reply::Unseen(started) => {
+                let now = self.made_for(&taken.receipt).await?;
+                let ended = now.is_none();
+                return Ok(StartedOnce { object: now.unwrap_or(started), replayed: true, ended });
+            }
+            Reply::Open => {}
         }
         if !taken.made_here
             && let Some(object) = self.made_for(&taken.receipt).await?
@@ -215,8 +224,8 @@ fn reply(receipt: &Receipt, key: &OnceKey, snapshot: &Snapshot) -> Result<Reply,
     let known = |object, ended| Ok(Reply::Known(StartedOnce { object, replayed: true, ended }));
     match snapshot.maintenance(result.maintenance.name()).filter(is_it) {
         Some(object) => known(object.clone(), false),
-        // If nobody has found yet that it has ended, the cache may be behind.
-        None => known(Arc::new(result.maintenance.clone()), result.ended_at.is_some()),
+        None if result.ended_at.is_some() => known(Arc::new(result.maintenance.clone()), true),
+        None => Ok(Reply::Unseen(Arc::new(result.maintenance.clone()))),
     }
 }
 
@@ -249,11 +258,12 @@ mod tests {
         let running = made.clone().decided(true);
         let told = |receipt: &Receipt, snapshot: &Snapshot| match reply(receipt, &key(), snapshot).unwrap() {
             Reply::Known(started) => Some((NodeMaintenance::clone(&started.object), started.ended)),
-            Reply::Open => None,
+            Reply::Unseen(_) | Reply::Open => None,
         };
         let now = Snapshot::default().with(running.clone());
         assert_eq!(told(&noted, &now), Some((running, false)), "as it is now");
-        assert_eq!(told(&noted, &Snapshot::default()), Some((made.clone(), false)), "the cache is behind");
+        let unseen = reply(&noted, &key(), &Snapshot::default());
+        assert_eq!(unseen, Ok(Reply::Unseen(Arc::new(made.clone()))), "the cache is behind, or it has just ended");
         let ended = ReceiptResult { ended_at: Some(at(5)), ..ReceiptResult::of(&made) };
         assert_eq!(told(&receipt(Some(ended)), &Snapshot::default()), Some((made, true)));
         assert_eq!(told(&receipt(None), &now), None, "it is not known yet");

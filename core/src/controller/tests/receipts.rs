@@ -221,3 +221,17 @@ async fn a_receipt_that_another_has_taken_away_meanwhile_is_made_again() {
     assert!(!started.replayed);
     assert_eq!(result(&world)["maintenance"]["metadata"]["uid"], json!(started.object.metadata.uid));
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_has_just_ended_is_known_to_have_before_the_leader_has_noted_it() {
+    let world = World::new(0);
+    let operations = world.operations().await;
+    let first = operations.start_maintenance_once(&start(), &key()).await.unwrap();
+    settle().await;
+    world.server.remove(OWN);
+    settle().await;
+    assert!(result(&world)["endedAt"].is_null(), "nobody leads");
+    let again = operations.start_maintenance_once(&start(), &key()).await.unwrap();
+    assert_eq!((again.replayed, again.ended, &again.object.metadata.uid), (true, true, &first.object.metadata.uid));
+    assert!(world.server.get(OWN).is_none(), "nobody has asked for another");
+}

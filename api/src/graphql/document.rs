@@ -15,6 +15,7 @@ use super::{
     limits::Limits,
     refusal::refusal,
     schema::Built,
+    text,
 };
 use crate::rest::{Problem, Reason};
 
@@ -48,7 +49,7 @@ impl Asked {
     /// Checks it, in a time that its size bounds.
     pub(super) fn checked(self, built: &Built, limits: &Limits) -> Result<Checked, ServerError> {
         let Self { query, operation_name, variables, extensions } = self;
-        cost::check_text(&query, limits).map_err(|too_much| too_expensive(&too_much))?;
+        text::check(&query, limits).map_err(|too_much| too_expensive(&too_much))?;
         let document = parse_query(&query).map_err(|error| {
             let error = ServerError::from(error);
             let place = error.locations.first().copied();
@@ -85,7 +86,7 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result
 
 fn too_expensive(too_much: &TooMuch) -> ServerError {
     let reason = match too_much {
-        TooMuch::Cycle(_) | TooMuch::SeveralStreams => Reason::INVALID,
+        TooMuch::Cycle(_) | TooMuch::SeveralStreams | TooMuch::NoFragment(_) | TooMuch::Unused(_) => Reason::INVALID,
         _ => Reason::TOO_EXPENSIVE,
     };
     refused_at(&Problem::new(reason, too_much), None)

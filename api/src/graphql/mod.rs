@@ -9,7 +9,7 @@
 //! | `scene` | one moment of the cluster, who looks at it, and what they may see |
 //! | `arguments`, `connection` | the arguments of fields; pages of lists |
 //! | `stream` | what is followed |
-//! | `document`, `cost`, `limits` | a request is checked before anything of it runs |
+//! | `document`, `text`, `cost`, `limits` | a request is checked before anything of it runs |
 //! | `schema` | the schema, put together |
 //! | `refusal` | problems as GraphQL tells them |
 //! | `http`, `socket`, `page` | requests, WebSockets, and a page to ask by hand |
@@ -32,6 +32,7 @@ mod shape;
 mod shown;
 mod socket;
 mod stream;
+mod text;
 #[cfg(test)]
 mod tests;
 

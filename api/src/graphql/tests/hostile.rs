@@ -33,6 +33,10 @@ fn attacks() -> Vec<(&'static str, String, &'static str)> {
             repeated(count, fragment)
         )
     };
+    let doubled = |count: usize, end: &str| {
+        let fragment = |index: usize| format!("fragment F{index} on Query {{ ...F{0} ...F{0} }} ", index + 1);
+        format!("{} fragment F{count} on Query {{ {end} }}", repeated(count, fragment))
+    };
     vec![
         ("fields 1,000 deep", nested("node(name:\"a\"){", "}", 1000), "brackets are nested"),
         ("lists 10,000 deep", format!("{{ nodes(first: {}{}) }}", "[".repeat(10_000), "]".repeat(10_000)), "brackets"),
@@ -62,8 +66,16 @@ fn attacks() -> Vec<(&'static str, String, &'static str)> {
         ("brackets behind an escaped end of a string",
          format!("{{ node(name: \"\"\" \\\"\"\" \"\"\") {} ", "{ a".repeat(1000)), "brackets"),
         ("nothing", String::new(), "cannot be read"),
+        ("fragments that double in an operation that is not chosen", format!("query A {{ __typename }} query B {{ ...F0 }} {}", doubled(30, "__typename")), "fields"),
+        ("fragments that double and end in nothing", format!("{{ ...F0 }} {}", doubled(30, "...Gone")), "there is no fragment Gone"),
+        ("fragments that double and that nobody uses", format!("{{ __typename }} {}", doubled(30, "__typename")), "uses fragment F0"),
         ("two streams at once", "subscription { nodeChanged { removed } b: nodeChanged { removed } }".into(), "one field"),
     ]
+}
+
+/// The operation that is chosen, where there are several.
+fn chosen(query: &str) -> Option<String> {
+    query.starts_with("query A ").then(|| "A".to_owned())
 }
 
 #[test]
@@ -71,9 +83,9 @@ fn hostile_documents_are_refused_before_anything_runs() {
     let limits = Limits::default();
     let built = schema::build(&limits).unwrap();
     for (attack, query, expected) in attacks() {
-        let size = query.len();
+        let (size, operation_name) = (query.len(), chosen(&query));
         let begun = Instant::now();
-        let refused = Asked { query, ..Asked::default() }.checked(&built, &limits);
+        let refused = Asked { query, operation_name, ..Asked::default() }.checked(&built, &limits);
         let took = begun.elapsed();
         let error = refused.expect_err(attack);
         assert!(error.message.contains(expected), "{attack}: {}", error.message);
@@ -87,7 +99,7 @@ fn hostile_documents_are_refused_before_anything_runs() {
 async fn what_is_hostile_has_a_code_and_costs_no_more_than_a_body() {
     let app = Simulated::start().await;
     for (attack, query, expected) in attacks() {
-        let answer = app.post("admin", json!({ "query": query })).await;
+        let answer = app.post("admin", json!({ "query": query, "operationName": chosen(&query) })).await;
         if query.len() > 64_000 {
             answer.problem(413, "RequestEntityTooLarge");
             continue;
@@ -98,7 +110,8 @@ async fn what_is_hostile_has_a_code_and_costs_no_more_than_a_body() {
         assert!(error["message"].as_str().unwrap().contains(expected), "{attack}: {error}");
         let code = match expected {
             "cannot be read" => "BadRequest",
-            "one field" | "uses itself" | "fragment F0 uses itself" => "Invalid",
+            "one field" | "uses itself" | "fragment F0 uses itself" | "uses fragment F0" => "Invalid",
+            "there is no fragment Gone" => "Invalid",
             _ => "TooExpensive",
         };
         assert_eq!(error["extensions"]["code"], code, "{attack}");

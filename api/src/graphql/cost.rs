@@ -11,12 +11,12 @@ use async_graphql::{
 
 use super::{connection::FIRST, limits::Limits};
 
-/// What a field costs, in objects.
+/// What a field costs: the work of an object is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Price {
-    /// The object itself.
+    /// The field itself, whatever it leads to.
     own: u64,
-    /// It leads to as many objects as its argument `first` says.
+    /// It leads to as many objects as its argument `first` says, and each of them costs 1 and what is asked of it.
     is_page: bool,
 }
 
@@ -25,8 +25,9 @@ impl Price {
     const NOTHING: Self = Self { own: 0, is_page: false };
     /// One object.
     pub(super) const ONE: Self = Self { own: 1, is_page: false };
-    /// So many objects as its argument `first` says.
-    pub(super) const PAGE: Self = Self { own: 0, is_page: true };
+    /// So many objects as its argument `first` says, whether or not they are asked for: to know whether there are more they
+    /// are looked through. Finding the list costs as much as ten of them.
+    pub(super) const PAGE: Self = Self { own: 10, is_page: true };
 
     /// As much to work out as so many objects.
     pub(super) const fn like(objects: u64) -> Self {
@@ -65,7 +66,7 @@ impl Prices {
 /// What a selection amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// How many objects the answer may have.
+    /// How much work the answer may be.
     pub(super) cost: u64,
     /// How many fields there are, each fragment counted where it is used.
     fields: u64,
@@ -106,7 +107,7 @@ pub(super) enum TooMuch {
     Depth { found: u64, most: u64 },
     #[error("there are {found} directives, and at most {most} are allowed")]
     Directives { found: u64, most: u64 },
-    #[error("the answer may have {found} objects, and at most {most} are allowed: ask for less with `first`")]
+    #[error("the answer costs as much as {found} objects, and at most {most} are allowed: ask for less with `first`")]
     Cost { found: u64, most: u64 },
     #[error("there is no fragment {0}")]
     NoFragment(String),
@@ -223,9 +224,9 @@ impl<'a> Scales<'a> {
         let name = field.name.node.as_str();
         let (price, to) = self.prices.of(type_, name);
         let inner = self.selection(to, &field.selection_set.node)?;
-        let times = if price.is_page { self.first(field) } else { 1 };
+        let (each, times) = if price.is_page { (1, self.first(field)) } else { (0, 1) };
         Ok(Weight {
-            cost: inner.cost.saturating_add(price.own).saturating_mul(times),
+            cost: inner.cost.saturating_add(each).saturating_mul(times).saturating_add(price.own),
             fields: inner.fields.saturating_add(1),
             aliases: inner.aliases.saturating_add(u64::from(field.alias.is_some())),
             depth: inner.depth + 1,

@@ -55,7 +55,7 @@ pub use plan::{PlanEntryView, PlanView, RefusalView};
 pub use report::ReportView;
 pub use verdict::{BlockView, VerdictKind, VerdictView};
 pub use virtual_machine_instance::{StrategyOrigin, VirtualMachineInstanceView};
-pub use workload::{OwnerView, WorkloadKindView, WorkloadStateKind, WorkloadView};
+pub use workload::{OwnerView, WorkloadKindView, WorkloadStateKind, WorkloadView, WorkloadsOf};
 
 /// Answers questions about one moment. What many answers need (KubeVirt's queue, the maintenance of each node) is worked
 /// out once, when it is first needed; everything else is found by an index of the snapshot.

@@ -103,6 +103,12 @@ struct Changed {
 }
 
 impl Which {
+    /// Which, and which page of them.
+    fn parted(mut self) -> (Self, Paging) {
+        let paging = std::mem::take(&mut self.paging);
+        (self, paging)
+    }
+
     fn takes(&self, maintenance: &MaintenanceView) -> bool {
         let ticket = maintenance.ticket.as_ref().map(|ticket| ticket.id.as_str());
         let is_stuck = maintenance.blocking.iter().any(|blocking| blocking.class == BlockClass::Stuck);
@@ -158,8 +164,12 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
             "Maintenances, by name.",
             rights::list_maintenances,
             |root, which| {
-                let all: Vec<_> = root.scene.views.maintenances().filter(|found| which.takes(found)).collect();
-                which.paging.cut("maintenances", all, |maintenance| vec![maintenance.name.clone()])
+                let (which, paging) = which.parted();
+                let key = |object: &&Arc<NodeMaintenance>| vec![object.name().to_owned()];
+                let show = |object: &Arc<NodeMaintenance>| {
+                    Some(MaintenanceView::from(&**object)).filter(|found| which.takes(found))
+                };
+                paging.cut("maintenances", root.scene.views.snapshot().maintenances(), key, show)
             },
         )
         .link::<Named, MaintenanceView>(

@@ -133,6 +133,28 @@ async fn nodes_are_shown_all_and_then_those_that_change() {
 }
 
 #[tokio::test]
+async fn of_many_nodes_a_hundred_are_in_one_event() {
+    let app = Simulated::start().await;
+    for number in 3..=230 {
+        let metadata = json!({ "name": format!("node{number:03}") });
+        app.kubernetes.put("nodes", json!({ "metadata": metadata, "spec": {}, "status": {} })).unwrap();
+    }
+    app.until(|snapshot| snapshot.nodes().count() == 230).await;
+    let mut client = Client::of(app.service(), "lister").await;
+    client.subscribe("1", "subscription { nodeChanged { isSnapshot nodes { name } removed } }").await;
+    let mut seen = Vec::new();
+    for (is_snapshot, count) in [(true, 100), (false, 100), (false, 30)] {
+        let event = client.data().await["nodeChanged"].take();
+        assert_eq!((&event["isSnapshot"], &event["removed"]), (&json!(is_snapshot), &json!([])));
+        assert_eq!(event["nodes"].as_array().map(Vec::len), Some(count));
+        seen.extend(event["nodes"].as_array().unwrap().iter().map(|node| node["name"].to_string()));
+    }
+    assert!(seen.is_sorted() && seen.len() == 230);
+    app.admin("POST /nodes/node02/cordon", None).await.ok();
+    assert_eq!(client.data().await["nodeChanged"]["nodes"], json!([{ "name": "node02" }]));
+}
+
+#[tokio::test]
 async fn strangers_are_told_so_and_let_go() {
     let app = Simulated::start().await;
     for payload in [json!({}), json!({ "Authorization": "Bearer made-up" })] {

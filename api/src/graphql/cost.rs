@@ -109,6 +109,10 @@ pub(super) enum TooMuch {
     Directives { found: u64, most: u64 },
     #[error("the answer costs as much as {found} objects, and at most {most} are allowed: ask for less with `first`")]
     Cost { found: u64, most: u64 },
+    #[error("there are {found} changes, and one request has at most {most}")]
+    Changes { found: usize, most: usize },
+    #[error("{0} is in the mutation twice, and would be done twice: give one of them an alias")]
+    Twice(String),
     #[error("there is no fragment {0}")]
     NoFragment(String),
     #[error("no operation uses fragment {0}")]
@@ -138,11 +142,6 @@ pub(super) fn weigh(
         all = all.and(weight);
         if std::ptr::eq(operation, chosen) {
             found = weight;
-            let is_one_field =
-                matches!(&*operation.selection_set.node.items, [one] if matches!(one.node, Selection::Field(_)));
-            if operation.ty == OperationType::Subscription && !is_one_field {
-                return Err(TooMuch::SeveralStreams);
-            }
         }
         // Here and not only at the end: many operations that use the same fragments must not make this slow.
         limits.check(&all, &found)?;

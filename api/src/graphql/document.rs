@@ -14,6 +14,7 @@ use super::{
     cost::{self, TooMuch},
     limits::Limits,
     refusal::refusal,
+    roots,
     schema::Built,
     text,
 };
@@ -41,6 +42,8 @@ pub(super) struct Asked {
 pub(super) struct Checked {
     pub(super) request: Request,
     pub(super) type_: OperationType,
+    /// So many requests it counts as: each change is one.
+    pub(super) requests: usize,
     pub(super) cost: u64,
     pub(super) tells_cost: bool,
 }
@@ -59,12 +62,13 @@ impl Asked {
         let operation = operation(&document, operation_name.as_deref())?;
         let weight = cost::weigh(&document, operation, &variables, &built.prices, limits);
         let weight = weight.map_err(|too_much| too_expensive(&too_much))?;
+        let requests = roots::requests(&document, operation).map_err(|too_much| too_expensive(&too_much))?;
         let type_ = operation.ty;
         let tells_cost = extensions.is_some_and(|extensions| extensions.get("cost") == Some(&Value::Bool(true)));
         let mut request = Request::new(query).variables(variables);
         request.operation_name = operation_name;
         request.set_parsed_query(document);
-        Ok(Checked { request, type_, cost: weight.cost, tells_cost })
+        Ok(Checked { request, type_, requests, cost: weight.cost, tells_cost })
     }
 }
 
@@ -86,7 +90,11 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result
 
 fn too_expensive(too_much: &TooMuch) -> ServerError {
     let reason = match too_much {
-        TooMuch::Cycle(_) | TooMuch::SeveralStreams | TooMuch::NoFragment(_) | TooMuch::Unused(_) => Reason::INVALID,
+        TooMuch::Cycle(_)
+        | TooMuch::SeveralStreams
+        | TooMuch::Twice(_)
+        | TooMuch::NoFragment(_)
+        | TooMuch::Unused(_) => Reason::INVALID,
         _ => Reason::TOO_EXPENSIVE,
     };
     refused_at(&Problem::new(reason, too_much), None)

@@ -110,7 +110,10 @@ impl Inner {
         };
         match checked.type_ {
             // Its audit lines are written by its fields.
-            OperationType::Mutation if allowed == Allowed::Everything => {}
+            OperationType::Mutation if allowed == Allowed::Everything => {
+                // The first was counted when who calls was asked.
+                (1..checked.requests).try_for_each(|_| self.frame.count(&asker.caller))?;
+            }
             OperationType::Mutation => return Err(only_by_post()),
             OperationType::Query => asker.account.set_audited(),
             OperationType::Subscription => {

@@ -9,7 +9,7 @@
 //! | `scene` | one moment of the cluster, who looks at it, and what they may see |
 //! | `arguments`, `connection` | the arguments of fields; pages of lists |
 //! | `stream` | what is followed |
-//! | `document`, `text`, `cost`, `limits` | a request is checked before anything of it runs |
+//! | `document`, `text`, `cost`, `roots`, `limits` | a request is checked before anything of it runs |
 //! | `schema` | the schema, put together |
 //! | `refusal` | problems as GraphQL tells them |
 //! | `http`, `socket`, `page` | requests, WebSockets, and a page to ask by hand |
@@ -26,6 +26,7 @@ mod limits;
 mod page;
 mod refusal;
 mod resources;
+mod roots;
 mod scene;
 pub(crate) mod schema;
 mod shape;

@@ -72,6 +72,8 @@ fn attacks() -> Vec<(&'static str, String, &'static str)> {
         ("plans of one node", format!("{{ node(name: \"a\") {{ {} }} }}", repeated(10, |index| format!("p{index}: plan {{ warnings }} "))), "objects"),
         ("pages of which only the end is asked for",
          format!("{{ node(name: \"a\") {{ {} }} }}", "workloads(first: 60) { pageInfo { hasNextPage } } ".repeat(300)), "objects"),
+        ("300 changes", format!("mutation {{ {} }}", "cordonNode(input: { node: \"a\" }) { changed } ".repeat(300)), "changes"),
+        ("the same change twice", "mutation { cordonNode(input: { node: \"a\" }) { changed } ...F } fragment F on Mutation { cordonNode(input: { node: \"a\" }) { changed } }".into(), "twice"),
         ("two streams at once", "subscription { nodeChanged { removed } b: nodeChanged { removed } }".into(), "one field"),
     ]
 }
@@ -113,7 +115,7 @@ async fn what_is_hostile_has_a_code_and_costs_no_more_than_a_body() {
         assert!(error["message"].as_str().unwrap().contains(expected), "{attack}: {error}");
         let code = match expected {
             "cannot be read" => "BadRequest",
-            "one field" | "uses itself" | "fragment F0 uses itself" | "uses fragment F0" => "Invalid",
+            "one field" | "uses itself" | "fragment F0 uses itself" | "uses fragment F0" | "twice" => "Invalid",
             "there is no fragment Gone" => "Invalid",
             _ => "TooExpensive",
         };

@@ -72,3 +72,18 @@ async fn a_browser_is_shown_a_page_that_loads_nothing_from_elsewhere() {
     }
     assert!(!page.text().contains("://"), "{}", page.text());
 }
+
+#[tokio::test]
+async fn each_change_of_a_request_counts_as_one_of_its_caller() {
+    let app = Simulated::start().await;
+    let changes: String = (0..10).map(|index| format!("c{index}: cordonNode(input: {{ node: \"No\" }}) {{ changed }} ")).collect();
+    let body = json!({ "query": format!("mutation {{ {changes} }}") });
+    for _ in 0..50 {
+        let answer = app.post("admin", body.clone()).await;
+        if answer.status != 200 {
+            answer.problem(429, "TooManyRequests");
+            return;
+        }
+    }
+    panic!("500 changes at once were let through");
+}

@@ -1,5 +1,7 @@
 //! A request, checked before anything of it runs.
 
+use std::fmt;
+
 use async_graphql::{
     Pos, Request, ServerError, Variables,
     parser::{
@@ -7,7 +9,10 @@ use async_graphql::{
         types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     },
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::{Map, Value};
 
 use super::{
@@ -22,7 +27,7 @@ use crate::rest::{Problem, Reason};
 
 /// A request as clients send it. A list of several is none.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Asked {
     /// The document.
     pub(super) query: String,
@@ -35,6 +40,27 @@ pub(super) struct Asked {
     /// `{"cost": true}`: the answer says what it cost.
     #[serde(default)]
     pub(super) extensions: Option<Map<String, Value>>,
+}
+
+/// Only an object is one: what is derived would take the members from a list as well, in their order.
+impl<'de> Deserialize<'de> for Asked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Asked;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Asked, A::Error> {
+                Asked::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
 }
 
 /// A request that may run.

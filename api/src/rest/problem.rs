@@ -147,9 +147,9 @@ impl Problem {
         &self.0.detail
     }
 
-    /// The JSON, for the request of that id.
-    pub(crate) fn json(&self, request_id: Option<&str>) -> Vec<u8> {
-        let body = ProblemBody {
+    /// What it says, for the request of that id.
+    pub(crate) fn body<'a>(&'a self, request_id: Option<&'a str>) -> ProblemBody<'a> {
+        ProblemBody {
             kind: self.0.reason.uri(),
             title: self.0.reason.title,
             status: self.0.reason.status,
@@ -159,9 +159,13 @@ impl Problem {
             missing: &self.0.missing,
             see: self.0.see.as_deref(),
             request_id,
-        };
+        }
+    }
+
+    /// The JSON, for the request of that id.
+    pub(crate) fn json(&self, request_id: Option<&str>) -> Vec<u8> {
         // Strings and numbers: this does not fail.
-        serde_json::to_vec(&body).unwrap_or_default()
+        serde_json::to_vec(&self.body(request_id)).unwrap_or_default()
     }
 
     /// The answer, for the request of that id.

@@ -27,7 +27,8 @@ async fn one_body_is_one_request() {
     let one = json!({ "query": "{ __typename }" });
     assert_eq!(app.post("admin", one.clone()).await.ok()["data"]["__typename"], "Query");
     for (body, status) in
-        [(json!([one.clone(), one]), 422), (json!({}), 422), (json!({ "query": 5 }), 422), (json!("x"), 422)]
+        [(json!([one.clone(), one]), 422), (json!({}), 422), (json!({ "query": 5 }), 422), (json!("x"), 422),
+         (json!(["{ __typename }", null, null, null]), 422)]
     {
         let answer = app.post("admin", body).await;
         answer.problem(status, "Invalid");
@@ -51,7 +52,7 @@ async fn what_is_wrong_in_a_document_has_a_code_and_a_place() {
         ("{ nodes { nodes { name }", "BadRequest", "cannot be read"),
         ("subscription { nodeChanged { removed } }", "BadRequest", "WebSocket"),
         ("{ nodes(first: 0) { nodes { name } } }", "Invalid", "a page has 1 to 500 objects"),
-        ("{ nodes(after: \"x\") { nodes { name } } }", "BadRequest", "no cursor of this list"),
+        ("{ nodes(after: \"x\") { nodes { name } } }", "BadRequest", "after: this is no cursor of this list"),
         ("{ nodes(labelSelector: \"a b\") { nodes { name } } }", "Invalid", "selector"),
     ] {
         let answer = app.ask(query).await;

@@ -1,7 +1,9 @@
 //! What is refused, as GraphQL tells it: `extensions.code` is the reason that REST's problem has.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_graphql::{
-    Error, ErrorExtensions, Value,
+    Error, ErrorExtensions, ServerError, Value,
     dynamic::{FieldValue, ResolverContext},
 };
 
@@ -24,9 +26,29 @@ pub(super) fn refusal(problem: &Problem) -> Error {
     })
 }
 
+/// The errors of the fields of a stream's answer. The library collects them where it never looks when it answers a
+/// subscription: they would not be told, and be kept as long as the stream lives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refused(Arc<Mutex<Vec<ServerError>>>);
+
+impl Refused {
+    fn add(&self, error: ServerError) {
+        // Nobody panics while holding it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+    }
+
+    /// Those since it was asked last; none is kept.
+    pub(super) fn take(&self) -> Vec<ServerError> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Null in the place of a field, and the error with the path of that field.
 pub(super) fn null_with(context: &ResolverContext<'_>, problem: &Problem) -> Option<FieldValue<'static>> {
     let error = context.set_error_path(refusal(problem).into_server_error(context.item.pos));
-    context.add_error(error);
+    match context.data_opt::<Refused>() {
+        Some(refused) => refused.add(error),
+        None => context.add_error(error),
+    }
     None
 }

@@ -34,6 +34,7 @@ use super::{
     GraphQl, Inner,
     document::{Asked, refused_at},
     http::{refused, with_codes},
+    refusal::Refused,
     stream::Follower,
 };
 use crate::{
@@ -242,8 +243,10 @@ impl Streams {
         if checked.type_ != OperationType::Subscription {
             return Err(Box::new(only_subscriptions()));
         }
-        let answers = built.schema.execute_stream_with_session_data(checked.request, session);
-        Ok(changed_only(answers, permit).boxed())
+        let field_errors = Refused::default();
+        let request = checked.request.data(field_errors.clone());
+        let answers = built.schema.execute_stream_with_session_data(request, session);
+        Ok(changed_only(answers, field_errors, permit).boxed())
     }
 }
 
@@ -255,16 +258,19 @@ fn only_subscriptions() -> Answer {
 /// Leaves out an answer that is the same as the one before: what has changed was not asked for.
 fn changed_only(
     answers: BoxStream<'static, Answer>,
+    field_errors: Refused,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Answer> + Send + 'static {
-    stream::unfold((answers, None, permit), async |(mut answers, mut last, permit)| {
+    stream::unfold((answers, None, field_errors, permit), async |(mut answers, mut last, field_errors, permit)| {
         loop {
-            let answer = with_codes(answers.next().await?);
+            let mut answer = answers.next().await?;
+            answer.errors.extend(field_errors.take());
+            let answer = with_codes(answer);
             // An answer that cannot be written as JSON is told by the connection.
             let digest = serde_json::to_vec(&answer).ok().map(|bytes| Digest::of(&bytes));
             if digest.is_none() || digest != last {
                 last = digest;
-                return Some((answer, (answers, last, permit)));
+                return Some((answer, (answers, last, field_errors, permit)));
             }
         }
     })

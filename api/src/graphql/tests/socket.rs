@@ -155,6 +155,24 @@ async fn of_many_nodes_a_hundred_are_in_one_event() {
 }
 
 #[tokio::test]
+async fn what_a_follower_may_not_see_is_null_with_an_error_at_its_path_each_time() {
+    let app = Simulated::start().await;
+    let mut client = Client::of(app.service(), "lister").await;
+    client.subscribe("1", "subscription { nodeChanged { nodes { name schedulable workloads(first: 9) { nodes { name } } } } }").await;
+    for (nodes, errors) in [(2, 2), (1, 1), (1, 1)] {
+        let mut message = client.next().await;
+        let payload = message["payload"].take();
+        assert_eq!(payload["data"]["nodeChanged"]["nodes"].as_array().map(Vec::len), Some(nodes), "{payload}");
+        let refused = super::ask::refused(&payload);
+        assert_eq!(refused.len(), errors, "{payload}");
+        assert_eq!(refused[0], ("Forbidden".to_owned(), "nodeChanged.nodes.0.workloads".to_owned()));
+        let cordon = app.node("node02")["spec"]["unschedulable"] != true;
+        let what = if cordon { "cordon" } else { "uncordon" };
+        app.admin(&format!("POST /nodes/node02/{what}"), None).await.ok();
+    }
+}
+
+#[tokio::test]
 async fn strangers_are_told_so_and_let_go() {
     let app = Simulated::start().await;
     for payload in [json!({}), json!({ "Authorization": "Bearer made-up" })] {

@@ -33,15 +33,14 @@ mod shape;
 mod shown;
 mod socket;
 mod stream;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 
 use async_graphql::dynamic::SchemaError;
 use axum::Router;
-use tokio::sync::Semaphore;
 
 use crate::{
     rest::{Api, Frame},
@@ -49,9 +48,6 @@ use crate::{
 };
 
 pub(crate) use limits::Limits;
-
-/// So many WebSockets are open at once.
-const MAX_SOCKETS: usize = 1000;
 
 /// What answers GraphQL. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -64,15 +60,15 @@ struct Inner {
     built: schema::Built,
     limits: Limits,
     shutdown: Shutdown,
-    sockets: Arc<Semaphore>,
+    places: socket::Places,
 }
 
 impl GraphQl {
     /// On the same cluster as REST, in the same frame.
     pub(crate) fn new(api: Api, frame: Frame, limits: Limits, shutdown: Shutdown) -> Result<Self, SchemaError> {
         let built = schema::build(&limits)?;
-        let sockets = Arc::new(Semaphore::new(MAX_SOCKETS));
-        Ok(Self(Arc::new(Inner { api, frame, built, limits, shutdown, sockets })))
+        let places = socket::Places::default();
+        Ok(Self(Arc::new(Inner { api, frame, built, limits, shutdown, places })))
     }
 
     /// What it answers to, without the frame around it.

@@ -14,7 +14,9 @@ const MEMBERS: [&str; 6] = ["type", "title", "status", "field", "missing", "see"
 
 /// The error of a problem.
 pub(super) fn refusal(problem: &Problem) -> Error {
-    Error::new(problem.detail()).extend_with(|_, extensions| {
+    // Whoever sends the answer sees by it what the status or the end of the stream is.
+    let error = Error { source: Some(Arc::new(problem.clone())), ..Error::new(problem.detail()) };
+    error.extend_with(|_, extensions| {
         extensions.set("code", problem.reason().name);
         // Strings and numbers: this does not fail.
         let Ok(Value::Object(mut members)) = async_graphql::to_value(problem.body(None)) else { return };

@@ -12,7 +12,7 @@
 //! | `document`, `text`, `cost`, `roots`, `limits` | a request is checked before anything of it runs |
 //! | `schema` | the schema, put together |
 //! | `refusal` | problems as GraphQL tells them |
-//! | `http`, `socket`, `page` | requests, WebSockets, and a page to ask by hand |
+//! | `http`, `media`, `socket`, `page` | requests and their answers, WebSockets, and a page to ask by hand |
 //!
 //! The schema is built at run time (`async_graphql::dynamic`), because its types follow from core's: derived ones would be
 //! written by hand a second time.
@@ -23,6 +23,7 @@ mod cost;
 mod document;
 mod http;
 mod limits;
+mod media;
 mod page;
 mod refusal;
 mod resources;

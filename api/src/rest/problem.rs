@@ -14,6 +14,8 @@ use super::reason::Reason;
 
 /// The content type.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+/// The content type of GraphQL's answers, which has a shape of its own for what is refused.
+pub(crate) const GRAPHQL_RESPONSE_JSON: &str = "application/graphql-response+json";
 
 /// Why a request failed. A handler returns it as its error; the frame adds the request id.
 #[derive(Clone, Debug)]

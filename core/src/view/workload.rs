@@ -1,6 +1,6 @@
 //! A pod or a VM on a node, as people see it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -118,7 +118,7 @@ impl From<&Owner> for OwnerView {
 #[derive(Debug)]
 pub struct WorkloadsOf<'a> {
     views: &'a Views,
-    acting: Option<ActingDrain>,
+    acting: Option<Arc<ActingDrain>>,
     /// Where the states are in the progress of that drain, by the UID of the pod.
     states: BTreeMap<Uid, usize>,
 }
@@ -127,7 +127,7 @@ impl WorkloadsOf<'_> {
     /// The workload of a pod on that node.
     #[must_use]
     pub fn of(&self, pod: &Pod) -> WorkloadView {
-        let acting = self.acting.as_ref();
+        let acting = self.acting.as_deref();
         let state = acting.zip(self.states.get(&pod.uid)).and_then(|(acting, at)| acting.progress.workloads.get(*at));
         self.views.workload_of(pod, acting, state.map(|found| &found.state))
     }
@@ -158,7 +158,7 @@ impl Views {
         let acting = node.and_then(|node| self.acting_on(node));
         let states = acting.iter().flat_map(|acting| &acting.progress.workloads);
         let state = states.into_iter().find(|found| found.workload.uid == pod.uid).map(|found| &found.state);
-        Some(self.workload_of(pod, acting.as_ref(), state))
+        Some(self.workload_of(pod, acting.as_deref(), state))
     }
 
     fn workload_of(&self, pod: &Pod, acting: Option<&ActingDrain>, state: Option<&WorkloadState>) -> WorkloadView {

@@ -185,3 +185,24 @@ fn page_info_type() -> Object {
         object.field(field.description(description))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_page_shows_is_made_and_one_more_to_know_whether_there_is_more() {
+        let made = Cell::new(0);
+        let paging = Paging { first: Limit::try_from(2).ok(), after: Some(cursor("things", vec!["a".to_owned()])) };
+        let key = |name: &&str| vec![(*name).to_owned()];
+        let show = |name: &'static str| {
+            made.set(made.get() + 1);
+            (name != "c").then_some(name)
+        };
+        let found = paging.cut("things", ["a", "b", "c", "d", "e", "f"], key, show).unwrap();
+        let names: Vec<_> = found.items.into_iter().map(|(_, name)| name).collect();
+        assert_eq!((names, found.is_more, made.get()), (vec!["b", "d"], true, 4));
+    }
+}

@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use async_graphql::parser::types::{
-    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
-};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet};
 
 use super::cost::TooMuch;
 

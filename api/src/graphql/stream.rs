@@ -218,7 +218,8 @@ impl<L> Following<L> {
             let Follower { api, account, caller } = &self.follower;
             let scene = Scene::now(api, Asker::new(account.clone(), caller.clone()))?;
             let found = (self.look)(&scene, cause);
-            self.due = if found.as_ref().is_some_and(|found| found.is_more) { Due::ForTheRest } else { Due::AfterChange };
+            self.due =
+                if found.as_ref().is_some_and(|found| found.is_more) { Due::ForTheRest } else { Due::AfterChange };
             let Some(Look { shown, .. }) = found else { continue };
             scene.demand(&self.rights).await?;
             self.not_before = Instant::now() + PACE;

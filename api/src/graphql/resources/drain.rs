@@ -63,7 +63,12 @@ struct OfNode {
 
 impl Changed {
     /// The drain as the caches show it, or else as it was written just now; for a dry run as it would be.
-    async fn shown(scene: &Scene, order: &DrainOrder, changed: bool, dry_run: bool) -> Result<Arc<Shown<Self>>, Problem> {
+    async fn shown(
+        scene: &Scene,
+        order: &DrainOrder,
+        changed: bool,
+        dry_run: bool,
+    ) -> Result<Arc<Shown<Self>>, Problem> {
         let view = Self { node_name: order.node().clone(), changed };
         if !dry_run {
             scene.api.until_shown(|snapshot| drain_is_shown(order, snapshot)).await;

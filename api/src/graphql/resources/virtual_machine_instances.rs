@@ -90,9 +90,8 @@ impl OnNode {
     pub(super) fn find(self, views: &Views, node: &NodeName) -> Result<Found<VirtualMachineInstanceView>, Problem> {
         let on_node = views.snapshot().virtual_machine_instances_on(node);
         let Self { live_migratable, paging } = self;
-        let takes = |vmi: &VirtualMachineInstanceView| {
-            live_migratable.is_none_or(|wanted| vmi.live_migratable == Some(wanted))
-        };
+        let takes =
+            |vmi: &VirtualMachineInstanceView| live_migratable.is_none_or(|wanted| vmi.live_migratable == Some(wanted));
         paging.cut(LIST, on_node, |vmi| key(vmi), |vmi| views.virtual_machine_instance(&vmi.key).filter(takes))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Message, client::IntoClientRequest},
+    tungstenite::{Error, Message, client::IntoClientRequest},
 };
 
 /// A client, on a connection in memory.
@@ -15,15 +15,23 @@ pub(super) struct Client(WebSocketStream<DuplexStream>);
 
 impl Client {
     pub(super) async fn connect(service: Router) -> Self {
+        Self::try_connect(service).await.unwrap()
+    }
+
+    /// The same, or the status with which it is turned away.
+    pub(super) async fn try_connect(service: Router) -> Result<Self, u16> {
         let (ours, theirs) = duplex(4096);
         let service = TowerToHyperService::new(service);
         let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
         tokio::spawn(connection.with_upgrades());
         let mut request = "ws://localhost/graphql".into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-        let (socket, response) = client_async(request, ours).await.unwrap();
+        let (socket, response) = match client_async(request, ours).await {
+            Err(Error::Http(response)) => return Err(response.status().as_u16()),
+            connected => connected.unwrap(),
+        };
         assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
-        Self(socket)
+        Ok(Self(socket))
     }
 
     /// One that has said who it is.

@@ -84,6 +84,20 @@ async fn one_socket_has_fifty_subscriptions_and_one_caller_twenty_sockets() {
 }
 
 #[tokio::test]
+async fn who_does_not_say_who_they_are_leaves_places_for_others() {
+    let app = Simulated::start().await;
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        strangers.push(Client::connect(app.service()).await);
+    }
+    assert_eq!(Client::try_connect(app.service()).await.err(), Some(429));
+    let init = json!({ "type": "connection_init", "payload": { "Authorization": "Bearer viewer" } });
+    strangers[0].send(init).await;
+    assert_eq!(strangers[0].next().await["type"], "connection_ack");
+    Client::of(app.service(), "viewer").await;
+}
+
+#[tokio::test]
 async fn who_sends_too_much_is_refused_and_stays() {
     let app = Simulated::start().await;
     let mut client = Client::of(app.service(), "admin").await;

@@ -11,7 +11,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    cost::Price,
     scene::Scene,
     shown::{Shown, Types},
 };
@@ -57,19 +56,32 @@ struct Edge<T> {
 }
 
 impl Paging {
-    /// Cuts the page out of all objects of a list, which come in the order of their keys.
-    pub(super) fn cut<T>(
+    /// Cuts the page out of all objects of a list, which come in the order of their keys. Only those of the page are made
+    /// into what is shown; `None` leaves one out.
+    pub(super) fn cut<S, T>(
         self,
         list: &'static str,
-        all: impl IntoIterator<Item = T>,
-        key: impl Fn(&T) -> Vec<String>,
+        all: impl IntoIterator<Item = S>,
+        key: impl Fn(&S) -> Vec<String>,
+        show: impl Fn(S) -> Option<T>,
     ) -> Result<Found<T>, Problem> {
         let is_not_first = self.after.is_some();
         let limit = self.first.or(Limit::try_from(FIRST).ok());
-        let page = Page::of(list, limit, self.after.as_deref()).map_err(|problem| problem.field("after"))?;
-        let (items, is_more) = page.cut(all, &key).into_parts();
-        Ok(Found { list, items: items.into_iter().map(|item| (key(&item), item)).collect(), is_more, is_not_first })
+        let page = Page::of(list, limit, self.after.as_deref()).map_err(|_| no_cursor())?;
+        let shown = all.into_iter().skip_while(|object| page.is_before(&key(object)));
+        let shown = shown.filter_map(|object| {
+            let key = key(&object);
+            show(object).map(|shown| (key, shown))
+        });
+        let (items, is_more) = page.clone().cut(shown, |(key, _)| key.clone()).into_parts();
+        Ok(Found { list, items, is_more, is_not_first })
     }
+}
+
+/// REST's problem names its own parameter, and where that is.
+fn no_cursor() -> Problem {
+    let sentence = "after: this is no cursor of this list; send the one of an object or of a page before, or none";
+    Problem::bad_request(sentence).field("after")
 }
 
 impl<T> Found<T> {
@@ -94,11 +106,9 @@ pub(super) fn register<T: JsonSchema + Send + Sync + 'static>(types: &mut Types)
         return connection;
     }
     types.prices.lead(&connection, "nodes", &item);
-    types.prices.set(&connection, "nodes", Price::ONE);
     types.prices.lead(&connection, "edges", &edge);
     types.prices.lead(&connection, "pageInfo", PAGE_INFO);
     types.prices.lead(&edge, "node", &item);
-    types.prices.set(&edge, "node", Price::ONE);
     let object = Object::new(&connection)
         .description("Some of a list, and where they are in it.")
         .field(
@@ -174,4 +184,25 @@ fn page_info_type() -> Object {
         });
         object.field(field.description(description))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_page_shows_is_made_and_one_more_to_know_whether_there_is_more() {
+        let made = Cell::new(0);
+        let paging = Paging { first: Limit::try_from(2).ok(), after: Some(cursor("things", vec!["a".to_owned()])) };
+        let key = |name: &&str| vec![(*name).to_owned()];
+        let show = |name: &'static str| {
+            made.set(made.get() + 1);
+            (name != "c").then_some(name)
+        };
+        let found = paging.cut("things", ["a", "b", "c", "d", "e", "f"], key, show).unwrap();
+        let names: Vec<_> = found.items.into_iter().map(|(_, name)| name).collect();
+        assert_eq!((names, found.is_more, made.get()), (vec!["b", "d"], true, 4));
+    }
 }

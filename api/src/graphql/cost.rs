@@ -2,22 +2,21 @@
 //!
 //! Fragments are weighed once, however often they are used, so that a document cannot make the weighing itself slow.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_graphql::{
-    Value, Variables,
+    Name, Value, Variables,
     parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet},
 };
 
 use super::{connection::FIRST, limits::Limits};
-use crate::rest::MAX_BODY;
 
-/// What a field costs, in objects.
+/// What a field costs: the work of an object is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Price {
-    /// The object itself.
+    /// The field itself, whatever it leads to.
     own: u64,
-    /// It leads to as many objects as its argument `first` says.
+    /// It leads to as many objects as its argument `first` says, and each of them costs 1 and what is asked of it.
     is_page: bool,
 }
 
@@ -26,8 +25,9 @@ impl Price {
     const NOTHING: Self = Self { own: 0, is_page: false };
     /// One object.
     pub(super) const ONE: Self = Self { own: 1, is_page: false };
-    /// So many objects as its argument `first` says.
-    pub(super) const PAGE: Self = Self { own: 0, is_page: true };
+    /// So many objects as its argument `first` says, whether or not they are asked for: to know whether there are more they
+    /// are looked through. Finding the list costs as much as ten of them.
+    pub(super) const PAGE: Self = Self { own: 10, is_page: true };
 
     /// As much to work out as so many objects.
     pub(super) const fn like(objects: u64) -> Self {
@@ -66,7 +66,7 @@ impl Prices {
 /// What a selection amounts to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
-    /// How many objects the answer may have.
+    /// How much work the answer may be.
     pub(super) cost: u64,
     /// How many fields there are, each fragment counted where it is used.
     fields: u64,
@@ -107,8 +107,16 @@ pub(super) enum TooMuch {
     Depth { found: u64, most: u64 },
     #[error("there are {found} directives, and at most {most} are allowed")]
     Directives { found: u64, most: u64 },
-    #[error("the answer may have {found} objects, and at most {most} are allowed: ask for less with `first`")]
+    #[error("the answer costs as much as {found} objects, and at most {most} are allowed: ask for less with `first`")]
     Cost { found: u64, most: u64 },
+    #[error("there are {found} changes, and one request has at most {most}")]
+    Changes { found: usize, most: usize },
+    #[error("{0} is in the mutation twice, and would be done twice: give one of them an alias")]
+    Twice(String),
+    #[error("there is no fragment {0}")]
+    NoFragment(String),
+    #[error("no operation uses fragment {0}")]
+    Unused(String),
     #[error("lists of fields and types are nested in the question about the schema, which multiplies them")]
     Introspection,
     #[error("fragment {0} uses itself")]
@@ -117,96 +125,56 @@ pub(super) enum TooMuch {
     SeveralStreams,
 }
 
-/// Checks the text, before it is parsed: a parser goes as deep as the brackets do.
-pub(super) fn check_text(text: &str, limits: &Limits) -> Result<(), TooMuch> {
-    let (mut tokens, mut depth, mut directives) = (0_usize, 0_usize, 0_u64);
-    let bytes = text.as_bytes();
-    if bytes.len() > MAX_BODY {
-        return Err(TooMuch::Bytes(MAX_BODY));
-    }
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => at = end_of_string(bytes, at),
-            b'#' => at += bytes[at..].iter().take_while(|byte| !b"\r\n".contains(byte)).count(),
-            b'{' | b'(' | b'[' => (depth, at) = (depth + 1, at + 1),
-            b'}' | b')' | b']' => (depth, at) = (depth.saturating_sub(1), at + 1),
-            b'@' => (directives, at) = (directives + 1, at + 1),
-            byte if is_of_word(byte) => at += bytes[at..].iter().take_while(|byte| is_of_word(**byte)).count(),
-            byte if byte.is_ascii_whitespace() || byte == b',' => {
-                at += 1;
-                continue;
-            }
-            _ => at += 1,
-        }
-        tokens += 1;
-        if tokens > limits.tokens {
-            return Err(TooMuch::Tokens(limits.tokens));
-        }
-        if depth > limits.brackets {
-            return Err(TooMuch::Brackets(limits.brackets));
-        }
-        if directives > limits.directives {
-            return Err(TooMuch::Directives { found: directives, most: limits.directives });
-        }
-    }
-    Ok(())
-}
-
-fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
-
-/// Behind the string that begins there.
-fn end_of_string(bytes: &[u8], begin: usize) -> usize {
-    let rest = &bytes[begin..];
-    if rest.starts_with(b"\"\"\"") {
-        // In a block string only three quotes can be escaped.
-        let end = rest[2..].windows(4).position(|four| four[0] != b'\\' && four.ends_with(b"\"\"\""));
-        return end.map_or(bytes.len(), |end| begin + end + 6);
-    }
-    let mut escaped = true;
-    let end = rest.iter().position(|byte| {
-        let is_end = !escaped && (*byte == b'"' || *byte == b'\n');
-        // The first quote is no end: it counts as escaped.
-        escaped = !escaped && *byte == b'\\';
-        is_end
-    });
-    end.map_or(bytes.len(), |end| begin + end + 1)
-}
-
-/// Weighs the operation that would run.
+/// Weighs all operations, because all of them are validated: what is not chosen must not cost more than what is.
 pub(super) fn weigh(
     document: &ExecutableDocument,
-    operation: &OperationDefinition,
+    chosen: &OperationDefinition,
     variables: &Variables,
     prices: &Prices,
     limits: &Limits,
 ) -> Result<Weight, TooMuch> {
-    let root = match operation.ty {
+    let (mut all, mut found, mut used) = (Weight::default(), Weight::default(), HashSet::new());
+    for (_, operation) in document.operations.iter() {
+        let operation = &operation.node;
+        let mut scales = Scales { document, operation, variables, prices, fragments: HashMap::new() };
+        let weight = scales.selection(root(operation.ty), &operation.selection_set.node)?;
+        used.extend(scales.fragments.into_keys());
+        all = all.and(weight);
+        if std::ptr::eq(operation, chosen) {
+            found = weight;
+        }
+        // Here and not only at the end: many operations that use the same fragments must not make this slow.
+        limits.check(&all, &found)?;
+    }
+    // Its fields would be validated as well.
+    let unused = document.fragments.keys().map(Name::as_str).filter(|name| !used.contains(name));
+    match unused.min() {
+        Some(name) => Err(TooMuch::Unused(name.to_owned())),
+        None => Ok(found),
+    }
+}
+
+/// The type that an operation begins with.
+fn root(type_: OperationType) -> &'static str {
+    match type_ {
         OperationType::Query => "Query",
         OperationType::Mutation => "Mutation",
         OperationType::Subscription => "Subscription",
-    };
-    let mut scales = Scales { document, operation, variables, prices, fragments: HashMap::new() };
-    let weight = scales.selection(root, &operation.selection_set.node)?;
-    let checks = [
-        (weight.fields, limits.fields, TooMuch::Fields { found: weight.fields, most: limits.fields }),
-        (weight.aliases, limits.aliases, TooMuch::Aliases { found: weight.aliases, most: limits.aliases }),
-        (weight.depth, limits.depth, TooMuch::Depth { found: weight.depth, most: limits.depth }),
-        (weight.cost, limits.cost, TooMuch::Cost { found: weight.cost, most: limits.cost }),
-        (weight.lists_of_introspection, 1, TooMuch::Introspection),
-    ];
-    for (found, most, too_much) in checks {
-        if found > most {
-            return Err(too_much);
-        }
     }
-    let is_one_field = matches!(&*operation.selection_set.node.items, [one] if matches!(one.node, Selection::Field(_)));
-    if operation.ty == OperationType::Subscription && !is_one_field {
-        return Err(TooMuch::SeveralStreams);
+}
+
+impl Limits {
+    /// Whether the validation of all operations, and the answer to the chosen one, are within the limits.
+    fn check(&self, all: &Weight, chosen: &Weight) -> Result<(), TooMuch> {
+        let checks = [
+            (all.fields, self.fields, TooMuch::Fields { found: all.fields, most: self.fields }),
+            (all.aliases, self.aliases, TooMuch::Aliases { found: all.aliases, most: self.aliases }),
+            (all.depth, self.depth, TooMuch::Depth { found: all.depth, most: self.depth }),
+            (chosen.cost, self.cost, TooMuch::Cost { found: chosen.cost, most: self.cost }),
+            (all.lists_of_introspection, 1, TooMuch::Introspection),
+        ];
+        checks.into_iter().find(|(found, most, _)| found > most).map_or(Ok(()), |(_, _, too_much)| Err(too_much))
     }
-    Ok(weight)
 }
 
 struct Scales<'a> {
@@ -241,8 +209,9 @@ impl<'a> Scales<'a> {
             Some(None) => return Err(TooMuch::Cycle(name.to_owned())),
             None => {}
         }
-        // One that does not exist is told by the validation.
-        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Weight::default()) };
+        // Without a weight it could be used without end.
+        let none = || TooMuch::NoFragment(name.to_owned());
+        let fragment = self.document.fragments.get(name).ok_or_else(none)?;
         self.fragments.insert(name, None);
         let type_ = fragment.node.type_condition.node.on.node.as_str();
         let weight = self.selection(type_, &fragment.node.selection_set.node)?;
@@ -254,9 +223,9 @@ impl<'a> Scales<'a> {
         let name = field.name.node.as_str();
         let (price, to) = self.prices.of(type_, name);
         let inner = self.selection(to, &field.selection_set.node)?;
-        let times = if price.is_page { self.first(field) } else { 1 };
+        let (each, times) = if price.is_page { (1, self.first(field)) } else { (0, 1) };
         Ok(Weight {
-            cost: inner.cost.saturating_add(price.own).saturating_mul(times),
+            cost: inner.cost.saturating_add(each).saturating_mul(times).saturating_add(price.own),
             fields: inner.fields.saturating_add(1),
             aliases: inner.aliases.saturating_add(u64::from(field.alias.is_some())),
             depth: inner.depth + 1,
@@ -267,7 +236,7 @@ impl<'a> Scales<'a> {
     /// The value of the argument `first`; one that is wrong is told by the field.
     fn first(&self, field: &Field) -> u64 {
         let argument = field.arguments.iter().find(|(name, _)| name.node == "first");
-        let variable = |name: async_graphql::Name| Ok::<_, ()>(self.variable(&name));
+        let variable = |name: Name| Ok::<_, ()>(self.variable(&name));
         match argument.map(|(_, value)| value.node.clone().into_const_with(variable)) {
             Some(Ok(Value::Number(number))) => number.as_u64().unwrap_or(0),
             _ => u64::from(FIRST),

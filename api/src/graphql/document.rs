@@ -1,5 +1,7 @@
 //! A request, checked before anything of it runs.
 
+use std::fmt;
+
 use async_graphql::{
     Pos, Request, ServerError, Variables,
     parser::{
@@ -7,20 +9,25 @@ use async_graphql::{
         types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     },
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::{Map, Value};
 
 use super::{
     cost::{self, TooMuch},
     limits::Limits,
     refusal::refusal,
+    roots,
     schema::Built,
+    text,
 };
 use crate::rest::{Problem, Reason};
 
 /// A request as clients send it. A list of several is none.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub(super) struct Asked {
     /// The document.
     pub(super) query: String,
@@ -35,11 +42,34 @@ pub(super) struct Asked {
     pub(super) extensions: Option<Map<String, Value>>,
 }
 
+/// Only an object is one: what is derived would take the members from a list as well, in their order.
+impl<'de> Deserialize<'de> for Asked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Asked;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Asked, A::Error> {
+                Asked::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
 /// A request that may run.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) request: Request,
     pub(super) type_: OperationType,
+    /// So many requests it counts as: each change is one.
+    pub(super) requests: usize,
     pub(super) cost: u64,
     pub(super) tells_cost: bool,
 }
@@ -48,7 +78,7 @@ impl Asked {
     /// Checks it, in a time that its size bounds.
     pub(super) fn checked(self, built: &Built, limits: &Limits) -> Result<Checked, ServerError> {
         let Self { query, operation_name, variables, extensions } = self;
-        cost::check_text(&query, limits).map_err(|too_much| too_expensive(&too_much))?;
+        text::check(&query, limits).map_err(|too_much| too_expensive(&too_much))?;
         let document = parse_query(&query).map_err(|error| {
             let error = ServerError::from(error);
             let place = error.locations.first().copied();
@@ -58,12 +88,13 @@ impl Asked {
         let operation = operation(&document, operation_name.as_deref())?;
         let weight = cost::weigh(&document, operation, &variables, &built.prices, limits);
         let weight = weight.map_err(|too_much| too_expensive(&too_much))?;
+        let requests = roots::requests(&document, operation).map_err(|too_much| too_expensive(&too_much))?;
         let type_ = operation.ty;
         let tells_cost = extensions.is_some_and(|extensions| extensions.get("cost") == Some(&Value::Bool(true)));
         let mut request = Request::new(query).variables(variables);
         request.operation_name = operation_name;
         request.set_parsed_query(document);
-        Ok(Checked { request, type_, cost: weight.cost, tells_cost })
+        Ok(Checked { request, type_, requests, cost: weight.cost, tells_cost })
     }
 }
 
@@ -85,7 +116,11 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result
 
 fn too_expensive(too_much: &TooMuch) -> ServerError {
     let reason = match too_much {
-        TooMuch::Cycle(_) | TooMuch::SeveralStreams => Reason::INVALID,
+        TooMuch::Cycle(_)
+        | TooMuch::SeveralStreams
+        | TooMuch::Twice(_)
+        | TooMuch::NoFragment(_)
+        | TooMuch::Unused(_) => Reason::INVALID,
         _ => Reason::TOO_EXPENSIVE,
     };
     refused_at(&Problem::new(reason, too_much), None)

@@ -1,5 +1,4 @@
-//! `/graphql` over HTTP: `POST`, and `GET` for queries only. What GraphQL refuses is answered with `200` and `errors`; what
-//! the frame refuses, such as a request without a token, is a problem as everywhere.
+//! `/graphql` over HTTP: `POST`, and `GET` for queries only.
 
 use std::sync::Arc;
 
@@ -12,20 +11,21 @@ use axum::{
     Router,
     extract::{FromRequestParts, Request, State, WebSocketUpgrade},
     http::{HeaderMap, header},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 
 use super::{
     GraphQl, Inner,
     document::{Asked, refused_at},
+    media::Media,
     page,
     resources::Root,
     scene::{Asker, Scene},
     shown::Shown,
     socket,
 };
-use crate::rest::{Account, Body, Json, Problem, Query, Reason};
+use crate::rest::{Account, Body, Problem, Query, Reason};
 
 /// The path.
 pub(super) const PATH: &str = "/graphql";
@@ -42,9 +42,13 @@ async fn ask(
     body: Result<Body<Asked>, Problem>,
 ) -> Result<Response, Problem> {
     account.set_route(PATH);
-    let caller = graphql.0.frame.caller(&account, &headers).await?;
-    let Body(asked) = body?;
-    Ok(Json(graphql.0.answer(asked, Asker::new(account, caller), Allowed::Everything).await?).into_response())
+    let media = Media::accepted(&headers)?;
+    let answered = async {
+        let caller = graphql.0.frame.caller(&account, &headers).await?;
+        let Body(asked) = body?;
+        graphql.0.answer(asked, Asker::new(account, caller), Allowed::Everything).await
+    };
+    media.response(answered.await)
 }
 
 async fn follow_or_ask(
@@ -62,10 +66,13 @@ async fn follow_or_ask(
     if parts.uri.query().is_none() && page::is_wanted(&parts.headers) {
         return Ok(page::page());
     }
-    let caller = graphql.0.frame.caller(&account, &parts.headers).await?;
-    let Query(asked) = Query::<InQuery>::from_request_parts(&mut parts, &()).await?;
-    let answer = graphql.0.answer(asked.asked()?, Asker::new(account, caller), Allowed::Queries).await?;
-    Ok(Json(answer).into_response())
+    let media = Media::accepted(&parts.headers)?;
+    let answered = async {
+        let caller = graphql.0.frame.caller(&account, &parts.headers).await?;
+        let Query(asked) = Query::<InQuery>::from_request_parts(&mut parts, &()).await?;
+        graphql.0.answer(asked.asked()?, Asker::new(account, caller), Allowed::Queries).await
+    };
+    media.response(answered.await)
 }
 
 /// A request in the query of a `GET`: what is no text is JSON.
@@ -110,7 +117,10 @@ impl Inner {
         };
         match checked.type_ {
             // Its audit lines are written by its fields.
-            OperationType::Mutation if allowed == Allowed::Everything => {}
+            OperationType::Mutation if allowed == Allowed::Everything => {
+                // The first was counted when who calls was asked.
+                (1..checked.requests).try_for_each(|_| self.frame.count(&asker.caller))?;
+            }
             OperationType::Mutation => return Err(only_by_post()),
             OperationType::Query => asker.account.set_audited(),
             OperationType::Subscription => {

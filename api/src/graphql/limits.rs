@@ -16,7 +16,7 @@ pub(crate) struct Limits {
     pub(super) aliases: u64,
     /// Directives.
     pub(super) directives: u64,
-    /// Objects of an answer: 100 nodes with 30 workloads each, and of each its budgets, its VM and its migration.
+    /// What the answer costs, in objects: 100 nodes with 30 workloads each, and of each its budgets, its VM and its migration.
     pub(super) cost: u64,
     /// Whether the schema may be asked for.
     pub(super) introspection: bool,

@@ -9,10 +9,10 @@
 //! | `scene` | one moment of the cluster, who looks at it, and what they may see |
 //! | `arguments`, `connection` | the arguments of fields; pages of lists |
 //! | `stream` | what is followed |
-//! | `document`, `cost`, `limits` | a request is checked before anything of it runs |
+//! | `document`, `text`, `cost`, `roots`, `limits` | a request is checked before anything of it runs |
 //! | `schema` | the schema, put together |
 //! | `refusal` | problems as GraphQL tells them |
-//! | `http`, `socket`, `page` | requests, WebSockets, and a page to ask by hand |
+//! | `http`, `media`, `socket`, `page` | requests and their answers, WebSockets, and a page to ask by hand |
 //!
 //! The schema is built at run time (`async_graphql::dynamic`), because its types follow from core's: derived ones would be
 //! written by hand a second time.
@@ -23,9 +23,11 @@ mod cost;
 mod document;
 mod http;
 mod limits;
+mod media;
 mod page;
 mod refusal;
 mod resources;
+mod roots;
 mod scene;
 pub(crate) mod schema;
 mod shape;
@@ -34,12 +36,12 @@ mod socket;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 
 use async_graphql::dynamic::SchemaError;
 use axum::Router;
-use tokio::sync::Semaphore;
 
 use crate::{
     rest::{Api, Frame},
@@ -47,9 +49,6 @@ use crate::{
 };
 
 pub(crate) use limits::Limits;
-
-/// So many WebSockets are open at once.
-const MAX_SOCKETS: usize = 1000;
 
 /// What answers GraphQL. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -62,15 +61,15 @@ struct Inner {
     built: schema::Built,
     limits: Limits,
     shutdown: Shutdown,
-    sockets: Arc<Semaphore>,
+    places: socket::Places,
 }
 
 impl GraphQl {
     /// On the same cluster as REST, in the same frame.
     pub(crate) fn new(api: Api, frame: Frame, limits: Limits, shutdown: Shutdown) -> Result<Self, SchemaError> {
         let built = schema::build(&limits)?;
-        let sockets = Arc::new(Semaphore::new(MAX_SOCKETS));
-        Ok(Self(Arc::new(Inner { api, frame, built, limits, shutdown, sockets })))
+        let places = socket::Places::default();
+        Ok(Self(Arc::new(Inner { api, frame, built, limits, shutdown, places })))
     }
 
     /// What it answers to, without the frame around it.

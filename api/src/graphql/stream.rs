@@ -45,6 +45,26 @@ pub(super) struct Streams<'a> {
     subscription: Subscription,
 }
 
+/// Why a stream looks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cause<'a> {
+    /// It begins.
+    Begin,
+    /// Something has changed.
+    Change(&'a Concerned),
+    /// There was more than one answer shows.
+    Rest,
+}
+
+/// What a stream has found.
+#[derive(Debug)]
+pub(super) struct Look<T> {
+    /// What it shows.
+    pub(super) shown: T,
+    /// Whether it looks again without waiting for a change.
+    pub(super) is_more: bool,
+}
+
 /// What a stream shows of one object.
 #[derive(Debug)]
 struct Seen<T>(Option<T>);
@@ -91,9 +111,13 @@ impl<'a> Streams<'a> {
             )
             .done();
         self.following(name, description, &event, needs, move |parameters: P| {
-            move |scene: &Scene, concerned: Option<&Concerned>| {
-                let is_due = concerned.is_none_or(|concerned| concerns(concerned, &parameters));
-                is_due.then(|| Seen(find(scene, &parameters)))
+            move |scene: &Scene, cause: Cause<'_>| {
+                let is_due = match cause {
+                    Cause::Begin => true,
+                    Cause::Change(concerned) => concerns(concerned, &parameters),
+                    Cause::Rest => false,
+                };
+                is_due.then(|| Look { shown: Seen(find(scene, &parameters)), is_more: false })
             }
         })
     }
@@ -110,7 +134,7 @@ impl<'a> Streams<'a> {
     where
         P: DeserializeOwned + JsonSchema + Send + Sync + 'static,
         T: Send + Sync + 'static,
-        L: FnMut(&Scene, Option<&Concerned>) -> Option<T> + Send + 'static,
+        L: FnMut(&Scene, Cause<'_>) -> Option<Look<T>> + Send + 'static,
     {
         self.types.prices.lead("Subscription", name, event);
         let members = self.types.shapes.of::<P>(Way::Sent, &BTreeSet::new()).members;
@@ -130,23 +154,34 @@ impl<'a> Streams<'a> {
     }
 }
 
+/// When a stream looks next.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// At once.
+    AtFirst,
+    /// When something has changed.
+    AfterChange,
+    /// When its pace allows.
+    ForTheRest,
+}
+
 struct Following<L> {
     follower: Follower,
     rights: Vec<Right>,
     look: L,
     changes: Changes,
-    is_first: bool,
+    due: Due,
     not_before: Instant,
 }
 
-fn states<T: Send + Sync + 'static, L: FnMut(&Scene, Option<&Concerned>) -> Option<T> + Send + 'static>(
+fn states<T: Send + Sync + 'static, L: FnMut(&Scene, Cause<'_>) -> Option<Look<T>> + Send + 'static>(
     follower: Follower,
     rights: Vec<Right>,
     look: L,
 ) -> impl Stream<Item = Result<Arc<Shown<T>>, Error>> + Send {
     // Before the first look: what happens in between is shown twice, and not never.
     let changes = follower.api.cluster().changes();
-    let following = Following { follower, rights, look, changes, is_first: true, not_before: Instant::now() };
+    let following = Following { follower, rights, look, changes, due: Due::AtFirst, not_before: Instant::now() };
     stream::unfold(Some(following), async |following| {
         let mut following = following?;
         match following.next().await {
@@ -159,26 +194,36 @@ fn states<T: Send + Sync + 'static, L: FnMut(&Scene, Option<&Concerned>) -> Opti
 impl<L> Following<L> {
     async fn next<T>(&mut self) -> Result<Arc<Shown<T>>, Problem>
     where
-        L: FnMut(&Scene, Option<&Concerned>) -> Option<T>,
+        L: FnMut(&Scene, Cause<'_>) -> Option<Look<T>>,
     {
         loop {
-            let concerned = if self.is_first {
-                // A client that comes again when the server has only just started waits; it is not sent away.
-                self.follower.api.cluster().ready().await;
-                None
-            } else {
-                let concerned = self.changes.next().await;
-                sleep_until(self.not_before).await;
-                Some(concerned)
+            let concerned;
+            let cause = match self.due {
+                Due::AtFirst => {
+                    // A client that comes again when the server has only just started waits; it is not sent away.
+                    self.follower.api.cluster().ready().await;
+                    Cause::Begin
+                }
+                Due::AfterChange => {
+                    concerned = self.changes.next().await;
+                    sleep_until(self.not_before).await;
+                    Cause::Change(&concerned)
+                }
+                Due::ForTheRest => {
+                    sleep_until(self.not_before).await;
+                    Cause::Rest
+                }
             };
             // What the caller may see is asked anew each time.
             let Follower { api, account, caller } = &self.follower;
             let scene = Scene::now(api, Asker::new(account.clone(), caller.clone()))?;
-            let Some(found) = (self.look)(&scene, concerned.as_ref()) else { continue };
+            let found = (self.look)(&scene, cause);
+            self.due =
+                if found.as_ref().is_some_and(|found| found.is_more) { Due::ForTheRest } else { Due::AfterChange };
+            let Some(Look { shown, .. }) = found else { continue };
             scene.demand(&self.rights).await?;
-            self.is_first = false;
             self.not_before = Instant::now() + PACE;
-            return Ok(Shown::new(scene, found));
+            return Ok(Shown::new(scene, shown));
         }
     }
 }

@@ -36,7 +36,7 @@ impl TryFrom<u16> for Limit {
 }
 
 /// Which page: the values of `limit` and `continue`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Page {
     limit: usize,
     after: Option<Vec<String>>,
@@ -74,10 +74,14 @@ impl Page {
         Ok(Self { limit, after, list })
     }
 
+    /// Whether an object of that key comes before the page.
+    pub(crate) fn is_before(&self, key: &[String]) -> bool {
+        self.after.as_deref().is_some_and(|after| key <= after)
+    }
+
     /// Cuts the page out of all objects, which come in the order of their keys.
     pub(crate) fn cut<T>(self, all: impl IntoIterator<Item = T>, key: impl Fn(&T) -> Vec<String>) -> List<T> {
-        let is_before = |object: &T| self.after.as_ref().is_some_and(|after| key(object) <= *after);
-        let mut rest = all.into_iter().skip_while(is_before);
+        let mut rest = all.into_iter().skip_while(|object| self.is_before(&key(object)));
         let items: Vec<T> = rest.by_ref().take(self.limit).collect();
         let more = rest.next().is_some();
         let last = items.last().filter(|_| more);

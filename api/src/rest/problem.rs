@@ -14,6 +14,8 @@ use super::reason::Reason;
 
 /// The content type.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+/// The content type of GraphQL's answers, which has a shape of its own for what is refused.
+pub(crate) const GRAPHQL_RESPONSE_JSON: &str = "application/graphql-response+json";
 
 /// Why a request failed. A handler returns it as its error; the frame adds the request id.
 #[derive(Clone, Debug)]
@@ -147,9 +149,9 @@ impl Problem {
         &self.0.detail
     }
 
-    /// The JSON, for the request of that id.
-    pub(crate) fn json(&self, request_id: Option<&str>) -> Vec<u8> {
-        let body = ProblemBody {
+    /// What it says, for the request of that id.
+    pub(crate) fn body<'a>(&'a self, request_id: Option<&'a str>) -> ProblemBody<'a> {
+        ProblemBody {
             kind: self.0.reason.uri(),
             title: self.0.reason.title,
             status: self.0.reason.status,
@@ -159,9 +161,13 @@ impl Problem {
             missing: &self.0.missing,
             see: self.0.see.as_deref(),
             request_id,
-        };
+        }
+    }
+
+    /// The JSON, for the request of that id.
+    pub(crate) fn json(&self, request_id: Option<&str>) -> Vec<u8> {
         // Strings and numbers: this does not fail.
-        serde_json::to_vec(&body).unwrap_or_default()
+        serde_json::to_vec(&self.body(request_id)).unwrap_or_default()
     }
 
     /// The answer, for the request of that id.

@@ -58,6 +58,9 @@ reasons! {
         "No VirtualMachineInstanceMigration has that namespace and name.";
     METHOD_NOT_ALLOWED: "MethodNotAllowed", 405, "The path does not take this method",
         "The header `Allow` lists those that it takes.";
+    NOT_ACCEPTABLE: "NotAcceptable", 406, "There is no answer of a type that is accepted",
+        "`Accept` names no media type that this path has. GraphQL has `application/graphql-response+json` and \
+         `application/json`.";
     ALREADY_UNDER_MAINTENANCE: "AlreadyUnderMaintenance", 409, "The node belongs to another maintenance",
         "`see` leads to it. One ticket can neither change nor stop the maintenance of another.";
     UNDER_MAINTENANCE: "UnderMaintenance", 409, "A maintenance acts on the node",

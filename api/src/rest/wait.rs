@@ -47,7 +47,7 @@ impl Waits {
 
 impl Api {
     /// Waits until the caches show what was written: who reads next, here, finds it.
-    pub(super) async fn until_shown(&self, is_shown: impl Fn(&Snapshot) -> bool) {
+    pub(crate) async fn until_shown(&self, is_shown: impl Fn(&Snapshot) -> bool) {
         timeout(SHOWN_WITHIN, self.operations.until(is_shown)).await.ok();
     }
 

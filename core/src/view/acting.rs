@@ -1,7 +1,10 @@
 //! The drain that acts on a node, as it looks from any replica: the same machine that drains is asked what it sees, and
 //! what it would do is left undone. Only since when something blocks is taken from what the leader wrote.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use jiff::Timestamp;
 
@@ -37,8 +40,20 @@ impl Views {
         holder_with(node, accepted.map(AsRef::as_ref), &self.snapshot)
     }
 
-    /// The drain that acts on that node now, by a maintenance or an order.
-    pub(super) fn acting_on(&self, node: &Node) -> Option<ActingDrain> {
+    /// The drain that acts on that node now, by a maintenance or an order. It is worked out once: an answer may ask for
+    /// each workload of the node.
+    pub(super) fn acting_on(&self, node: &Node) -> Option<Arc<ActingDrain>> {
+        // Nobody panics while holding it.
+        let kept = || self.acting.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept().get(&node.name).cloned();
+        known.unwrap_or_else(|| {
+            let found = self.observed_on(node).map(Arc::new);
+            kept().insert(node.name.clone(), found.clone());
+            found
+        })
+    }
+
+    fn observed_on(&self, node: &Node) -> Option<ActingDrain> {
         match self.holder_of(node) {
             Holder::Maintenance(name) => {
                 let object = self.snapshot.maintenance(&name).filter(|object| !is_going(object))?;

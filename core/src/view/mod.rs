@@ -33,7 +33,7 @@ mod workload;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use jiff::Timestamp;
@@ -45,6 +45,7 @@ use crate::{
     plan::precedence,
 };
 
+use acting::ActingDrain;
 pub use budget::BudgetView;
 pub use change::{ChangeView, NodeStateView};
 pub use drain::{DrainPhaseView, DrainProgressView, DrainView};
@@ -55,23 +56,24 @@ pub use plan::{PlanEntryView, PlanView, RefusalView};
 pub use report::ReportView;
 pub use verdict::{BlockView, VerdictKind, VerdictView};
 pub use virtual_machine_instance::{StrategyOrigin, VirtualMachineInstanceView};
-pub use workload::{OwnerView, WorkloadKindView, WorkloadStateKind, WorkloadView};
+pub use workload::{OwnerView, WorkloadKindView, WorkloadStateKind, WorkloadView, WorkloadsOf};
 
-/// Answers questions about one moment. What many answers need (KubeVirt's queue, the maintenance of each node) is worked
-/// out once, when it is first needed; everything else is found by an index of the snapshot.
+/// Answers questions about one moment. What many answers need (KubeVirt's queue, the maintenance of each node, the drain that
+/// acts on one) is worked out once, when it is first needed; everything else is found by an index of the snapshot.
 #[derive(Debug)]
 pub struct Views {
     snapshot: Snapshot,
     now: Timestamp,
     queue: OnceLock<Queue>,
     maintenances: OnceLock<BTreeMap<String, Arc<NodeMaintenance>>>,
+    acting: Mutex<BTreeMap<NodeName, Option<Arc<ActingDrain>>>>,
 }
 
 impl Views {
     /// The views of that moment.
     #[must_use]
     pub fn of(snapshot: Snapshot, now: Timestamp) -> Self {
-        Self { snapshot, now, queue: OnceLock::new(), maintenances: OnceLock::new() }
+        Self { snapshot, now, queue: OnceLock::new(), maintenances: OnceLock::new(), acting: Mutex::default() }
     }
 
     /// The snapshot.

@@ -1,6 +1,6 @@
 //! A pod or a VM on a node, as people see it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -113,13 +113,41 @@ impl From<&Owner> for OwnerView {
     }
 }
 
+/// The workloads of one node, each worked out when it is asked for; what the drain that acts on the node says of them is
+/// worked out once.
+#[derive(Debug)]
+pub struct WorkloadsOf<'a> {
+    views: &'a Views,
+    acting: Option<Arc<ActingDrain>>,
+    /// Where the states are in the progress of that drain, by the UID of the pod.
+    states: BTreeMap<Uid, usize>,
+}
+
+impl WorkloadsOf<'_> {
+    /// The workload of a pod on that node.
+    #[must_use]
+    pub fn of(&self, pod: &Pod) -> WorkloadView {
+        let acting = self.acting.as_deref();
+        let state = acting.zip(self.states.get(&pod.uid)).and_then(|(acting, at)| acting.progress.workloads.get(*at));
+        self.views.workload_of(pod, acting, state.map(|found| &found.state))
+    }
+}
+
 impl Views {
     /// The workloads on a node, by the name of their pod.
     #[must_use]
     pub fn workloads_on(&self, node: &NodeName) -> Vec<WorkloadView> {
+        let on_node = self.workloads_of(node);
+        self.snapshot.pods_on(node).map(|pod| on_node.of(pod)).collect()
+    }
+
+    /// The same, for who does not need all of them.
+    #[must_use]
+    pub fn workloads_of(&self, node: &NodeName) -> WorkloadsOf<'_> {
         let acting = self.snapshot.node(node).and_then(|node| self.acting_on(node));
-        let states = acting.as_ref().map(states).unwrap_or_default();
-        self.snapshot.pods_on(node).map(|pod| self.workload_of(pod, acting.as_ref(), &states)).collect()
+        let workloads = acting.iter().flat_map(|acting| &acting.progress.workloads);
+        let states = workloads.enumerate().map(|(at, found)| (found.workload.uid.clone(), at)).collect();
+        WorkloadsOf { views: self, acting, states }
     }
 
     /// The workload of that pod.
@@ -128,16 +156,12 @@ impl Views {
         let pod = self.snapshot.pod(pod)?;
         let node = pod.node.as_ref().and_then(|node| self.snapshot.node(node));
         let acting = node.and_then(|node| self.acting_on(node));
-        let states = acting.as_ref().map(states).unwrap_or_default();
-        Some(self.workload_of(pod, acting.as_ref(), &states))
+        let states = acting.iter().flat_map(|acting| &acting.progress.workloads);
+        let state = states.into_iter().find(|found| found.workload.uid == pod.uid).map(|found| &found.state);
+        Some(self.workload_of(pod, acting.as_deref(), state))
     }
 
-    fn workload_of(
-        &self,
-        pod: &Pod,
-        acting: Option<&ActingDrain>,
-        states: &BTreeMap<&Uid, &WorkloadState>,
-    ) -> WorkloadView {
+    fn workload_of(&self, pod: &Pod, acting: Option<&ActingDrain>, state: Option<&WorkloadState>) -> WorkloadView {
         let vmi = vmi_of(pod, &self.snapshot);
         let owner = match vmi {
             Some(vmi) if is_launcher(pod) => vmi.owner.as_ref(),
@@ -145,7 +169,6 @@ impl Views {
         };
         let acts = acting.map(|acting| {
             let Classified { workload, verdict } = classify(pod, &self.snapshot, &acting.options);
-            let state = states.get(&pod.uid).copied();
             let blocked = match state {
                 Some(WorkloadState::Blocked { block, .. }) => {
                     Some(BlockView::of(block, acting.since(&workload, block.reason)))
@@ -177,10 +200,6 @@ impl Views {
             blocked,
         }
     }
-}
-
-fn states(acting: &ActingDrain) -> BTreeMap<&Uid, &WorkloadState> {
-    acting.progress.workloads.iter().map(|found| (&found.workload.uid, &found.state)).collect()
 }
 
 fn kind_of(state: &WorkloadState) -> WorkloadStateKind {

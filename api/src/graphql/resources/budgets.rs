@@ -18,8 +18,8 @@ pub(in crate::graphql) fn register(types: &mut Types) {
             |budget, paging| {
                 let key = ObjectKey::new(&budget.view.namespace, &budget.view.name);
                 let views = &budget.scene.views;
-                let pods = views.pods_of_budget(&key).filter_map(|pod| views.workload(&pod.key));
-                paging.cut("workloads", pods, workloads::key)
+                let pods = views.pods_of_budget(&key);
+                paging.cut("workloads", pods, |pod| workloads::key(pod), |pod| views.workload(&pod.key))
             },
         )
         .done();

@@ -14,7 +14,7 @@ use super::{Root, Shown, Type, Types, rights};
 use crate::{
     auth::operations::migrations,
     graphql::{arguments::Nothing, scene::Scene, stream::Streams},
-    rest::{Problem, rights_of_options},
+    rest::{Problem, drain_is_shown, rights_of_options},
 };
 
 /// A node to be drained.
@@ -62,9 +62,22 @@ struct OfNode {
 }
 
 impl Changed {
-    fn shown(scene: &Scene, order: &DrainOrder, changed: bool) -> Result<Arc<Shown<Self>>, Problem> {
+    /// The drain as the caches show it, or else as it was written just now; for a dry run as it would be.
+    async fn shown(
+        scene: &Scene,
+        order: &DrainOrder,
+        changed: bool,
+        dry_run: bool,
+    ) -> Result<Arc<Shown<Self>>, Problem> {
         let view = Self { node_name: order.node().clone(), changed };
-        let after = scene.after(|snapshot| drop(snapshot.put(order.clone())))?;
+        if !dry_run {
+            scene.api.until_shown(|snapshot| drain_is_shown(order, snapshot)).await;
+        }
+        let after = scene.after(|snapshot| {
+            if !drain_is_shown(order, snapshot) {
+                drop(snapshot.put(order.clone()));
+            }
+        })?;
         Ok(Shown::new(after, view))
     }
 }
@@ -100,7 +113,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let requested_by = scene.asker.account.user();
                 let request = OrderDrain { id: new_drain_id(), node, options, requested_by, dry_run };
                 let ordered = scene.api.operations()?.order_drain(&request).await?;
-                Changed::shown(&scene, &ordered.order, ordered.created)
+                Changed::shown(&scene, &ordered.order, ordered.created, dry_run).await
             },
         )
         .change::<CancelDrainInput, Changed, _>(
@@ -115,7 +128,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let requested_by = scene.asker.account.user();
                 let request = CancelDrain { node, id, requested_by, dry_run };
                 let cancelled = scene.api.operations()?.cancel_drain(&request).await?;
-                Changed::shown(&scene, &cancelled.order, !cancelled.already)
+                Changed::shown(&scene, &cancelled.order, !cancelled.already, dry_run).await
             },
         )
 }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use careen_core::{
+    cluster::Snapshot,
     model::{BlockClass, DrainSpec, NodeMaintenance, NodeName, Ticket},
-    operation::{IfExists, StartMaintenance, StopMaintenance, StopTarget},
+    operation::{IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped},
     view::{MaintenancePhaseView, MaintenanceView, NodeView},
 };
 use schemars::JsonSchema;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     graphql::{arguments::Nothing, connection::Paging, scene::Scene, stream::Streams},
-    rest::Problem,
+    rest::{Problem, maintenance_shown},
 };
 
 /// Which maintenances.
@@ -103,6 +104,12 @@ struct Changed {
 }
 
 impl Which {
+    /// Which, and which page of them.
+    fn parted(mut self) -> (Self, Paging) {
+        let paging = std::mem::take(&mut self.paging);
+        (self, paging)
+    }
+
     fn takes(&self, maintenance: &MaintenanceView) -> bool {
         let ticket = maintenance.ticket.as_ref().map(|ticket| ticket.id.as_str());
         let is_stuck = maintenance.blocking.iter().any(|blocking| blocking.class == BlockClass::Stuck);
@@ -114,16 +121,46 @@ impl Which {
     }
 }
 
+/// What was written is in the caches.
+fn is_started(written: &NodeMaintenance, snapshot: &Snapshot) -> bool {
+    maintenance_shown(written, snapshot).is_some()
+}
+
+/// That it is to go is in the caches, or they do not have it any more.
+fn is_stopped(written: &NodeMaintenance, snapshot: &Snapshot) -> bool {
+    maintenance_shown(written, snapshot).is_none_or(|found| found.metadata.deletion_timestamp.is_some())
+}
+
 impl Changed {
-    fn shown(
-        scene: &Scene,
-        object: &NodeMaintenance,
-        created: bool,
-        changed: bool,
-    ) -> Result<Arc<Shown<Self>>, Problem> {
-        let view =
-            Self { name: object.name().to_owned(), created, changed, object: Some(MaintenanceView::from(object)) };
-        Ok(Shown::new(scene.after(|_| ())?, view))
+    /// The maintenance that was started or changed, as the caches show it or else as it was written just now; for a dry
+    /// run as it was or would be, and its node as it is.
+    async fn started(scene: &Scene, started: &Started, dry_run: bool) -> Result<Arc<Shown<Self>>, Problem> {
+        let Started { object, created, changed } = started;
+        if !dry_run {
+            scene.api.until_shown(|snapshot| is_started(object, snapshot)).await;
+        }
+        let after = scene.after(|snapshot| {
+            if !dry_run && !is_started(object, snapshot) {
+                drop(snapshot.put(NodeMaintenance::clone(object)));
+            }
+        })?;
+        Ok(Self::seen(after, object, *created, *changed))
+    }
+
+    /// The maintenance that is to go, as the caches show it or else as it was last known.
+    async fn stopped(scene: &Scene, stopped: &Stopped, dry_run: bool) -> Result<Arc<Shown<Self>>, Problem> {
+        let Stopped { object, already } = stopped;
+        if !dry_run {
+            scene.api.until_shown(|snapshot| is_stopped(object, snapshot)).await;
+        }
+        Ok(Self::seen(scene.after(|_| ())?, object, false, !already))
+    }
+
+    fn seen(after: Arc<Scene>, object: &NodeMaintenance, created: bool, changed: bool) -> Arc<Shown<Self>> {
+        let found = maintenance_shown(object, after.views.snapshot());
+        let view = MaintenanceView::from(found.map_or(object, |found| &**found));
+        let changed = Self { name: object.name().to_owned(), created, changed, object: Some(view) };
+        Shown::new(after, changed)
     }
 }
 
@@ -158,8 +195,12 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
             "Maintenances, by name.",
             rights::list_maintenances,
             |root, which| {
-                let all: Vec<_> = root.scene.views.maintenances().filter(|found| which.takes(found)).collect();
-                which.paging.cut("maintenances", all, |maintenance| vec![maintenance.name.clone()])
+                let (which, paging) = which.parted();
+                let key = |object: &&Arc<NodeMaintenance>| vec![object.name().to_owned()];
+                let show = |object: &Arc<NodeMaintenance>| {
+                    Some(MaintenanceView::from(&**object)).filter(|found| which.takes(found))
+                };
+                paging.cut("maintenances", root.scene.views.snapshot().maintenances(), key, show)
             },
         )
         .link::<Named, MaintenanceView>(
@@ -185,7 +226,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let (requested_by, if_exists) = (scene.asker.account.user(), IfExists::Update);
                 let request = StartMaintenance { node, name, reason, ticket, drain, requested_by, if_exists, dry_run };
                 let started = scene.api.operations()?.start_maintenance(&request).await?;
-                Changed::shown(&scene, &started.object, started.created, started.changed)
+                Changed::started(&scene, &started, dry_run).await
             },
         )
         .change::<StopMaintenanceInput, Changed, _>(
@@ -207,7 +248,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 }
                 let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
                 let stopped = scene.api.operations()?.stop_maintenance(&request).await?;
-                Changed::shown(&scene, &stopped.object, false, !stopped.already)
+                Changed::stopped(&scene, &stopped, dry_run).await
             },
         )
 }

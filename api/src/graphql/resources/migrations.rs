@@ -1,7 +1,9 @@
 //! `migrations`, `migration`, `cancelMigration`, and what leads on from a migration.
 
+use std::sync::Arc;
+
 use careen_core::{
-    model::{NodeName, ObjectKey, Uid},
+    model::{NodeName, ObjectKey, Uid, virtual_machine::Migration},
     operation::{CancelMigration, MigrationCancelled},
     view::{MigrationView, NodeView, VirtualMachineInstanceView},
 };
@@ -111,9 +113,8 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
                     namespace.as_ref().is_none_or(|namespace| migration.key.namespace == *namespace)
                         && is_over.is_none_or(|is_over| migration.is_finished() == is_over)
                 });
-                let found = wanted.filter_map(|migration| root.scene.views.migration(&migration.key));
-                let key = |found: &MigrationView| vec![found.namespace.clone(), found.name.clone().unwrap_or_default()];
-                paging.cut("migrations", found, key)
+                let key = |found: &&Arc<Migration>| vec![found.key.namespace.clone(), found.key.name.clone()];
+                paging.cut("migrations", wanted, key, |found| root.scene.views.migration(&found.key))
             },
         )
         .link::<ObjectKey, MigrationView>(

@@ -1,10 +1,12 @@
 //! `nodes`, `node`, `nodeChanged`, and what leads on from a node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use careen_core::{
-    cluster::Concerned,
-    model::{DrainSpec, NodeName},
+    model::{DrainSpec, Node, NodeName},
     selector::PodSelector,
     view::{DrainView, MaintenanceView, NodeView, PlanView, VirtualMachineInstanceView, WorkloadView},
 };
@@ -14,7 +16,13 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, plan, rights, virtual_machine_instances, workloads};
 use crate::{
     auth::Digest,
-    graphql::{arguments::Nothing, connection::Paging, cost::Price, scene::Scene, stream::Streams},
+    graphql::{
+        arguments::Nothing,
+        connection::{FIRST, Paging},
+        cost::Price,
+        scene::Scene,
+        stream::{Cause, Look, Streams},
+    },
     rest::Problem,
 };
 
@@ -49,6 +57,12 @@ struct Planned {
 }
 
 impl Which {
+    /// Which, and which page of them.
+    fn parted(mut self) -> (Self, Paging) {
+        let paging = std::mem::take(&mut self.paging);
+        (self, paging)
+    }
+
     fn takes(&self, node: &NodeView) -> bool {
         self.ready.is_none_or(|ready| node.ready == ready)
             && self.schedulable.is_none_or(|schedulable| node.schedulable == schedulable)
@@ -102,8 +116,10 @@ pub(in crate::graphql) fn register(types: &mut Types) {
 pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
     query
         .connection::<Which, NodeView>("nodes", "Nodes, by name.", rights::list_nodes, |root: &Shown<Root>, which| {
-            let nodes: Vec<NodeView> = root.scene.views.nodes().filter(|node| which.takes(node)).collect();
-            which.paging.cut("nodes", nodes, |node| vec![node.name.to_string()])
+            let (which, paging) = which.parted();
+            let views = &root.scene.views;
+            let show = |node: &Arc<Node>| views.node(&node.name).filter(|node| which.takes(node));
+            paging.cut("nodes", views.snapshot().nodes(), |node| vec![node.name.to_string()], show)
         })
         .link::<Named, NodeView>(
             "node",
@@ -126,12 +142,15 @@ struct Followed {
     label_selector: Option<PodSelector>,
 }
 
+/// So many nodes an event has at most: as many as it costs.
+const NODES_OF_EVENT: usize = FIRST as usize;
+
 /// Nodes as they are, and the names of those that are gone.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "NodesEvent")]
 #[serde(rename_all = "camelCase")]
 struct NodesEvent {
-    /// Whether these are all nodes that are followed: so it is at first.
+    /// Whether it begins here: so it is at first. If more than 100 nodes are followed, the others come in the next events.
     is_snapshot: bool,
     #[serde(skip)]
     nodes: Vec<NodeView>,
@@ -141,39 +160,52 @@ struct NodesEvent {
 
 impl Followed {
     fn takes(&self, node: &NodeView) -> bool {
-        self.node.as_ref().is_none_or(|name| node.name == *name)
-            && self.label_selector.as_ref().is_none_or(|selector| selector.matches(&node.labels))
+        self.label_selector.as_ref().is_none_or(|selector| selector.matches(&node.labels))
     }
 
-    fn is_concerned(&self, name: &NodeName, concerned: &Concerned) -> bool {
-        self.node.as_ref().is_none_or(|node| node == name) && concerned.concerns(name)
+    fn is_of(&self, name: &NodeName) -> bool {
+        self.node.as_ref().is_none_or(|node| node == name)
     }
 }
 
 /// What a client was shown of nodes: only digests, because there may be thousands.
 #[derive(Debug, Default)]
-struct Last(BTreeMap<NodeName, Digest>);
+struct Last {
+    shown: BTreeMap<NodeName, Digest>,
+    /// Which nodes it has still to be shown, if they are not as it was shown them.
+    due: BTreeSet<NodeName>,
+}
 
 impl Last {
-    /// What is to be shown after a change; at first everything.
-    fn look(&mut self, followed: &Followed, scene: &Scene, concerned: Option<&Concerned>) -> Option<NodesEvent> {
-        let is_due = |name: &NodeName| concerned.is_none_or(|concerned| followed.is_concerned(name, concerned));
-        let nodes = scene.views.snapshot().nodes().map(|node| &node.name).filter(|name| is_due(name));
-        let nodes = nodes.filter_map(|name| scene.views.node(name)).filter(|node| followed.takes(node));
-        let (mut changed, mut seen) = (Vec::new(), BTreeSet::new());
-        for node in nodes {
-            seen.insert(node.name.clone());
-            let digest = digest(&node);
-            if self.0.insert(node.name.clone(), digest) != Some(digest) {
-                changed.push(node);
+    /// What is to be shown, no more than an event holds; at first everything.
+    fn look(&mut self, followed: &Followed, scene: &Scene, cause: Cause<'_>) -> Option<Look<NodesEvent>> {
+        let all = || scene.views.snapshot().nodes().map(|node| &node.name).chain(self.shown.keys());
+        let due: Vec<NodeName> = match cause {
+            Cause::Begin => all().filter(|name| followed.is_of(name)).cloned().collect(),
+            Cause::Change(concerned) => {
+                all().filter(|name| followed.is_of(name) && concerned.concerns(name)).cloned().collect()
+            }
+            Cause::Rest => Vec::new(),
+        };
+        self.due.extend(due);
+        let (mut nodes, mut removed) = (Vec::new(), Vec::new());
+        while nodes.len() < NODES_OF_EVENT {
+            let Some(name) = self.due.pop_first() else { break };
+            match scene.views.node(&name).filter(|node| followed.takes(node)) {
+                Some(node) => {
+                    let digest = digest(&node);
+                    if self.shown.insert(name, digest) != Some(digest) {
+                        nodes.push(node);
+                    }
+                }
+                None if self.shown.remove(&name).is_some() => removed.push(name),
+                None => {}
             }
         }
-        let removed: Vec<NodeName> =
-            self.0.keys().filter(|name| is_due(name) && !seen.contains(*name)).cloned().collect();
-        self.0.retain(|name, _| !removed.contains(name));
-        let is_snapshot = concerned.is_none();
-        let is_news = is_snapshot || !changed.is_empty() || !removed.is_empty();
-        is_news.then_some(NodesEvent { is_snapshot, nodes: changed, removed })
+        let is_snapshot = matches!(cause, Cause::Begin);
+        let is_news = is_snapshot || !nodes.is_empty() || !removed.is_empty();
+        let is_more = !self.due.is_empty();
+        is_news.then_some(Look { shown: NodesEvent { is_snapshot, nodes, removed }, is_more })
     }
 }
 
@@ -193,17 +225,17 @@ pub(in crate::graphql) fn subscription(mut streams: Streams<'_>) -> Streams<'_> 
             |_| Vec::new(),
             |event| event.view.nodes.clone(),
         )
-        // How many there will be is not known: as many as a page has.
+        // How many there will be is not known: no more than a page has.
         .costing("nodes", Price::PAGE)
         .done();
     streams.following::<Followed, NodesEvent, _>(
         "nodeChanged",
-        "Nodes: at first all of them, and then those that have changed. What is on a node is not followed, only the node.",
+        "Nodes: at first all of them, and then those that have changed, 100 at most in one event. What is on a node is not followed, only the node.",
         "NodesEvent",
         rights::list_nodes,
         |followed| {
             let mut last = Last::default();
-            move |scene: &Scene, concerned: Option<&Concerned>| last.look(&followed, scene, concerned)
+            move |scene: &Scene, cause: Cause<'_>| last.look(&followed, scene, cause)
         },
     )
 }

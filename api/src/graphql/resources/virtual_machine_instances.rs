@@ -1,7 +1,9 @@
 //! `virtualMachineInstances`, `migrateVirtualMachineInstance`, and what leads on from a VM.
 
+use std::sync::Arc;
+
 use careen_core::{
-    model::{NodeName, ObjectKey},
+    model::{NodeName, ObjectKey, virtual_machine::VirtualMachineInstance},
     operation::MigrateInstance,
     view::{MigrationView, NodeView, Views, VirtualMachineInstanceView},
 };
@@ -70,6 +72,12 @@ struct Requested {
 }
 
 impl Which {
+    /// Which, and which page of them.
+    fn parted(mut self) -> (Self, Paging) {
+        let paging = std::mem::take(&mut self.paging);
+        (self, paging)
+    }
+
     fn takes(&self, vmi: &VirtualMachineInstanceView) -> bool {
         self.node.as_ref().is_none_or(|node| vmi.node.as_ref() == Some(node))
             && self.namespace.as_ref().is_none_or(|namespace| vmi.namespace == *namespace)
@@ -81,15 +89,18 @@ impl Which {
 impl OnNode {
     pub(super) fn find(self, views: &Views, node: &NodeName) -> Result<Found<VirtualMachineInstanceView>, Problem> {
         let on_node = views.snapshot().virtual_machine_instances_on(node);
-        let found = on_node.filter_map(|vmi| views.virtual_machine_instance(&vmi.key));
-        let found: Vec<_> =
-            found.filter(|vmi| self.live_migratable.is_none_or(|wanted| vmi.live_migratable == Some(wanted))).collect();
-        self.paging.cut("virtualmachineinstances", found, key)
+        let Self { live_migratable, paging } = self;
+        let takes =
+            |vmi: &VirtualMachineInstanceView| live_migratable.is_none_or(|wanted| vmi.live_migratable == Some(wanted));
+        paging.cut(LIST, on_node, |vmi| key(vmi), |vmi| views.virtual_machine_instance(&vmi.key).filter(takes))
     }
 }
 
-fn key(vmi: &VirtualMachineInstanceView) -> Vec<String> {
-    vec![vmi.namespace.clone(), vmi.name.clone()]
+/// What cursors call the list.
+const LIST: &str = "virtualmachineinstances";
+
+fn key(vmi: &VirtualMachineInstance) -> Vec<String> {
+    vec![vmi.key.namespace.clone(), vmi.key.name.clone()]
 }
 
 /// The types.
@@ -126,9 +137,12 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
             "VMs that run, by namespace and name.",
             rights::list_instances,
             |root, which| {
-                let all = root.scene.views.virtual_machine_instances();
-                let found: Vec<_> = all.filter(|vmi| which.takes(vmi)).collect();
-                which.paging.cut("virtualmachineinstances", found, key)
+                let (which, paging) = which.parted();
+                let views = &root.scene.views;
+                let show = |vmi: &Arc<VirtualMachineInstance>| {
+                    views.virtual_machine_instance(&vmi.key).filter(|vmi| which.takes(vmi))
+                };
+                paging.cut(LIST, views.snapshot().virtual_machine_instances(), |vmi| key(vmi), show)
             },
         )
         .link::<ObjectKey, VirtualMachineInstanceView>(

@@ -1,10 +1,9 @@
 //! The workloads of a node.
 
 use careen_core::{
-    model::NodeName,
-    view::{
-        BudgetView, NodeView, Views, VirtualMachineInstanceView, WorkloadKindView, WorkloadStateKind, WorkloadView,
-    },
+    model::{NodeName, Pod},
+    plan::is_launcher,
+    view::{BudgetView, NodeView, Views, VirtualMachineInstanceView, WorkloadStateKind, WorkloadView},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,22 +30,22 @@ pub(super) struct OnNode {
 }
 
 impl OnNode {
-    fn takes(&self, workload: &WorkloadView) -> bool {
-        let is_vm = workload.kind == WorkloadKindView::VirtualMachineInstance;
-        let is_blocked = workload.state == Some(WorkloadStateKind::Blocked);
-        self.is_virtual_machine.is_none_or(|wanted| wanted == is_vm)
-            && self.is_blocked.is_none_or(|wanted| wanted == is_blocked)
-    }
-
     pub(super) fn find(self, views: &Views, node: &NodeName) -> Result<Found<WorkloadView>, Problem> {
-        let workloads: Vec<_> = views.workloads_on(node).into_iter().filter(|workload| self.takes(workload)).collect();
-        self.paging.cut("workloads", workloads, key)
+        let (on_node, pods) = (views.workloads_of(node), views.snapshot().pods_on(node));
+        let Self { is_virtual_machine, is_blocked, paging } = self;
+        let takes = |workload: &WorkloadView| {
+            let found = workload.state == Some(WorkloadStateKind::Blocked);
+            is_blocked.is_none_or(|wanted| wanted == found)
+        };
+        // Whether it is a VM is known before the rest is worked out.
+        let pods = pods.filter(|pod| is_virtual_machine.is_none_or(|wanted| wanted == is_launcher(pod)));
+        paging.cut("workloads", pods, |pod| key(pod), |pod| Some(on_node.of(pod)).filter(takes))
     }
 }
 
 /// What tells workloads apart, in their order.
-pub(super) fn key(workload: &WorkloadView) -> Vec<String> {
-    vec![workload.namespace.clone(), workload.pod.clone()]
+pub(super) fn key(pod: &Pod) -> Vec<String> {
+    vec![pod.key.namespace.clone(), pod.key.name.clone()]
 }
 
 /// The type.

@@ -33,6 +33,10 @@ fn attacks() -> Vec<(&'static str, String, &'static str)> {
             repeated(count, fragment)
         )
     };
+    let doubled = |count: usize, end: &str| {
+        let fragment = |index: usize| format!("fragment F{index} on Query {{ ...F{0} ...F{0} }} ", index + 1);
+        format!("{} fragment F{count} on Query {{ {end} }}", repeated(count, fragment))
+    };
     vec![
         ("fields 1,000 deep", nested("node(name:\"a\"){", "}", 1000), "brackets are nested"),
         ("lists 10,000 deep", format!("{{ nodes(first: {}{}) }}", "[".repeat(10_000), "]".repeat(10_000)), "brackets"),
@@ -48,7 +52,7 @@ fn attacks() -> Vec<(&'static str, String, &'static str)> {
          "{ nodes(first: 500) { nodes { workloads(first: 500) { nodes { budgets { pods(first: 500) { nodes { name } } } } } } } }".into(),
          "objects"),
         ("a page in a variable", "query ($n: Int = 500) { nodes(first: $n) { nodes { workloads(first: $n) { nodes { name } } } } }".into(),
-         "250500 objects"),
+         "255510 objects"),
         ("plans of all nodes", "{ nodes(first: 500) { nodes { plan { counts { evict } } } } }".into(), "objects"),
         ("types of fields of types", "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }".into(), "multiplies"),
         ("the same in fragments",
@@ -62,8 +66,21 @@ fn attacks() -> Vec<(&'static str, String, &'static str)> {
         ("brackets behind an escaped end of a string",
          format!("{{ node(name: \"\"\" \\\"\"\" \"\"\") {} ", "{ a".repeat(1000)), "brackets"),
         ("nothing", String::new(), "cannot be read"),
+        ("fragments that double in an operation that is not chosen", format!("query A {{ __typename }} query B {{ ...F0 }} {}", doubled(30, "__typename")), "fields"),
+        ("fragments that double and end in nothing", format!("{{ ...F0 }} {}", doubled(30, "...Gone")), "there is no fragment Gone"),
+        ("fragments that double and that nobody uses", format!("{{ __typename }} {}", doubled(30, "__typename")), "uses fragment F0"),
+        ("plans of one node", format!("{{ node(name: \"a\") {{ {} }} }}", repeated(10, |index| format!("p{index}: plan {{ warnings }} "))), "objects"),
+        ("pages of which only the end is asked for",
+         format!("{{ node(name: \"a\") {{ {} }} }}", "workloads(first: 60) { pageInfo { hasNextPage } } ".repeat(300)), "objects"),
+        ("300 changes", format!("mutation {{ {} }}", "cordonNode(input: { node: \"a\" }) { changed } ".repeat(300)), "changes"),
+        ("the same change twice", "mutation { cordonNode(input: { node: \"a\" }) { changed } ...F } fragment F on Mutation { cordonNode(input: { node: \"a\" }) { changed } }".into(), "twice"),
         ("two streams at once", "subscription { nodeChanged { removed } b: nodeChanged { removed } }".into(), "one field"),
     ]
+}
+
+/// The operation that is chosen, where there are several.
+fn chosen(query: &str) -> Option<String> {
+    query.starts_with("query A ").then(|| "A".to_owned())
 }
 
 #[test]
@@ -71,9 +88,9 @@ fn hostile_documents_are_refused_before_anything_runs() {
     let limits = Limits::default();
     let built = schema::build(&limits).unwrap();
     for (attack, query, expected) in attacks() {
-        let size = query.len();
+        let (size, operation_name) = (query.len(), chosen(&query));
         let begun = Instant::now();
-        let refused = Asked { query, ..Asked::default() }.checked(&built, &limits);
+        let refused = Asked { query, operation_name, ..Asked::default() }.checked(&built, &limits);
         let took = begun.elapsed();
         let error = refused.expect_err(attack);
         assert!(error.message.contains(expected), "{attack}: {}", error.message);
@@ -87,7 +104,7 @@ fn hostile_documents_are_refused_before_anything_runs() {
 async fn what_is_hostile_has_a_code_and_costs_no_more_than_a_body() {
     let app = Simulated::start().await;
     for (attack, query, expected) in attacks() {
-        let answer = app.post("admin", json!({ "query": query })).await;
+        let answer = app.post("admin", json!({ "query": query, "operationName": chosen(&query) })).await;
         if query.len() > 64_000 {
             answer.problem(413, "RequestEntityTooLarge");
             continue;
@@ -98,7 +115,12 @@ async fn what_is_hostile_has_a_code_and_costs_no_more_than_a_body() {
         assert!(error["message"].as_str().unwrap().contains(expected), "{attack}: {error}");
         let code = match expected {
             "cannot be read" => "BadRequest",
-            "one field" | "uses itself" | "fragment F0 uses itself" => "Invalid",
+            "one field"
+            | "twice"
+            | "uses itself"
+            | "fragment F0 uses itself"
+            | "uses fragment F0"
+            | "there is no fragment Gone" => "Invalid",
             _ => "TooExpensive",
         };
         assert_eq!(error["extensions"]["code"], code, "{attack}");
@@ -115,7 +137,7 @@ async fn what_people_ask_is_within_the_limits() {
                  virtualMachineInstance { name migration { phase } } } } } } }";
     let asked = json!({ "query": query, "extensions": { "cost": true } });
     let answer = app.post("admin", asked).await.ok();
-    assert_eq!(answer["extensions"]["cost"], json!({ "cost": 12_100, "limit": 15_000 }), "{answer}");
+    assert_eq!(answer["extensions"]["cost"], json!({ "cost": 13_110, "limit": 15_000 }), "{answer}");
 }
 
 static BUILT: LazyLock<schema::Built> = LazyLock::new(|| schema::build(&Limits::default()).unwrap());

@@ -26,9 +26,13 @@ async fn one_body_is_one_request() {
     let app = Simulated::start().await;
     let one = json!({ "query": "{ __typename }" });
     assert_eq!(app.post("admin", one.clone()).await.ok()["data"]["__typename"], "Query");
-    for (body, status) in
-        [(json!([one.clone(), one]), 422), (json!({}), 422), (json!({ "query": 5 }), 422), (json!("x"), 422)]
-    {
+    for (body, status) in [
+        (json!([one.clone(), one]), 422),
+        (json!({}), 422),
+        (json!({ "query": 5 }), 422),
+        (json!("x"), 422),
+        (json!(["{ __typename }", null, null, null]), 422),
+    ] {
         let answer = app.post("admin", body).await;
         answer.problem(status, "Invalid");
     }
@@ -51,7 +55,7 @@ async fn what_is_wrong_in_a_document_has_a_code_and_a_place() {
         ("{ nodes { nodes { name }", "BadRequest", "cannot be read"),
         ("subscription { nodeChanged { removed } }", "BadRequest", "WebSocket"),
         ("{ nodes(first: 0) { nodes { name } } }", "Invalid", "a page has 1 to 500 objects"),
-        ("{ nodes(after: \"x\") { nodes { name } } }", "BadRequest", "no cursor of this list"),
+        ("{ nodes(after: \"x\") { nodes { name } } }", "BadRequest", "after: this is no cursor of this list"),
         ("{ nodes(labelSelector: \"a b\") { nodes { name } } }", "Invalid", "selector"),
     ] {
         let answer = app.ask(query).await;
@@ -71,4 +75,63 @@ async fn a_browser_is_shown_a_page_that_loads_nothing_from_elsewhere() {
         assert_eq!(app.send("", &format!("GET /graphql/{part}"), None).await.status, 200);
     }
     assert!(!page.text().contains("://"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn each_change_of_a_request_counts_as_one_of_its_caller() {
+    let app = Simulated::start().await;
+    let change = |name: char| format!("{name}: cordonNode(input: {{ node: \"No\" }}) {{ changed }}");
+    let changes = ('a'..='j').map(change).collect::<Vec<_>>().join(" ");
+    let body = json!({ "query": format!("mutation {{ {changes} }}") });
+    for _ in 0..50 {
+        let answer = app.post("admin", body.clone()).await;
+        if answer.status != 200 {
+            answer.problem(429, "TooManyRequests");
+            return;
+        }
+    }
+    panic!("500 changes at once were let through");
+}
+
+#[tokio::test]
+async fn the_status_says_whether_there_is_data_for_who_asks_for_that() {
+    let app = Simulated::start().await;
+    let named = "application/graphql-response+json";
+    let mutation = "mutation { cordonNode(input: { node: \"node01\", dryRun: true }) { changed } }";
+    for (token, query, status, code) in [
+        ("admin", "{ __typename }", 200, ""),
+        ("admin", mutation, 200, ""),
+        // There is data: null in its place.
+        ("nothing", "{ nodes { nodes { name } } }", 200, "Forbidden"),
+        ("admin", "{ node(name: \"node99\") { name } }", 200, "NodeNotFound"),
+        ("admin", "{ nodes", 400, "BadRequest"),
+        ("admin", "subscription { nodeChanged { removed } }", 400, "BadRequest"),
+        ("admin", "{ nme }", 422, "Invalid"),
+        ("admin", "query ($n: Int!) { nodes(first: $n) { nodes { name } } }", 422, "Invalid"),
+        ("admin", "{ nodes(first: 500) { nodes { plan { warnings } } } }", 422, "TooExpensive"),
+        ("made-up", "{ __typename }", 401, "Unauthorized"),
+    ] {
+        let body = Some(json!({ "query": query }));
+        let answer = app.send_with(token, "POST /graphql", body.clone(), &[("accept", named)]).await;
+        let json = answer.json();
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (status, named), "{query}: {json}");
+        assert_eq!(json.get("data").is_some(), status == 200, "{query}: {json}");
+        assert_eq!(refused(&json).first().map_or("", |(code, _)| code), code, "{query}");
+        for accept in ["application/json", "*/*"] {
+            let answer = app.send_with(token, "POST /graphql", body.clone(), &[("accept", accept)]).await;
+            if status == 401 {
+                answer.problem(401, code);
+            } else {
+                assert_eq!(answer.ok()["errors"], *json.get("errors").unwrap_or(&json!(null)), "{query}");
+            }
+        }
+        let answer = app.send_with(token, "POST /graphql", body, &[("accept", "text/plain")]).await;
+        answer.problem(406, "NotAcceptable");
+    }
+    let by_get = "GET /graphql?query=mutation%7BcordonNode(input:%7Bnode:%22node01%22%7D)%7Bchanged%7D%7D";
+    let answer = app.send_with("admin", by_get, None, &[("accept", named)]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST"));
+    assert_eq!(refused(&answer.json())[0].0, "MethodNotAllowed");
+    let bad = app.send_with("admin", "POST /graphql", Some(json!([])), &[("accept", named)]).await;
+    assert_eq!((bad.status.as_u16(), bad.json().get("data")), (422, None));
 }

@@ -3,12 +3,14 @@
 mod ask;
 mod breaking;
 mod changes;
+mod client;
 mod contract;
 mod hostile;
 mod http;
 mod measured;
 mod nodes;
 mod permissions;
+mod protocol;
 mod questions;
 mod socket;
 

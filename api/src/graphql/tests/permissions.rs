@@ -45,7 +45,7 @@ async fn each_kind_is_asked_for_once_however_many_objects_there_are() {
     let reviews = || app.reviews();
     app.data("{ __typename }").await;
     let before = reviews();
-    app.data("{ nodes(first: 10) { nodes { workloads { nodes { name } } maintenance { name } drain { id } plan { counts { evict } } } } }").await;
+    app.data("{ nodes(first: 2) { nodes { workloads { nodes { name } } maintenance { name } drain { id } plan { counts { evict } } } } }").await;
     // List nodes, pods and maintenances.
     assert_eq!(reviews() - before, 3);
 }

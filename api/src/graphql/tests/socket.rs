@@ -1,83 +1,14 @@
 //! Subscriptions, as a client sees them.
 
-use axum::Router;
+use super::client::Client;
+use crate::rest::tests::simulated::Simulated;
 use careen_core::model::NodeMaintenance;
 use careen_sim::api_server::User;
-use futures::{SinkExt, StreamExt};
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, api::DeleteParams, core::ClusterResourceScope};
 use serde_json::{Value, json};
-use tokio::{
-    io::{DuplexStream, duplex},
-    time::{Duration, advance},
-};
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Message, client::IntoClientRequest},
-};
-
-use crate::rest::tests::{app::TestApp, simulated::Simulated};
 
 const MAINTENANCES: &str = "nodemaintenances.nodemaintenance.kubevirt.io";
-
-/// A client, on a connection in memory.
-struct Client(WebSocketStream<DuplexStream>);
-
-impl Client {
-    async fn connect(service: Router) -> Self {
-        let (ours, theirs) = duplex(4096);
-        let service = TowerToHyperService::new(service);
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(theirs), service);
-        tokio::spawn(connection.with_upgrades());
-        let mut request = "ws://localhost/graphql".into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-        let (socket, response) = client_async(request, ours).await.unwrap();
-        assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
-        Self(socket)
-    }
-
-    /// One that has said who it is.
-    async fn of(service: Router, token: &str) -> Self {
-        let mut client = Self::connect(service).await;
-        client
-            .send(json!({ "type": "connection_init", "payload": { "Authorization": format!("Bearer {token}") } }))
-            .await;
-        assert_eq!(client.next().await, json!({ "type": "connection_ack" }));
-        client
-    }
-
-    async fn send(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
-    }
-
-    async fn subscribe(&mut self, id: &str, query: &str) {
-        self.send(json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
-    }
-
-    /// What comes next: a message, how the connection was closed, or null at its end.
-    async fn next(&mut self) -> Value {
-        loop {
-            match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
-                Some(Ok(Message::Close(frame))) => {
-                    let frame = frame.unwrap();
-                    return json!({ "close": u16::from(frame.code), "reason": frame.reason.as_str() });
-                }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Value::Null,
-            }
-        }
-    }
-
-    /// The data of the next state.
-    async fn data(&mut self) -> Value {
-        let mut message = self.next().await;
-        assert_eq!(message["type"], "next", "{message}");
-        assert_eq!(message["payload"].get("errors"), None, "{message}");
-        message["payload"]["data"].take()
-    }
-}
 
 /// The objects of a kind, as the administrator of the cluster has them.
 fn administered<K>(app: &Simulated) -> Api<K>
@@ -113,7 +44,7 @@ async fn a_maintenance_is_followed_from_nothing_to_its_end() {
     administered::<NodeMaintenance>(&app).delete("m", &DeleteParams::default()).await.unwrap();
     assert_eq!(client.data().await, seen(Value::Null));
     client.send(json!({ "id": "1", "type": "complete" })).await;
-    assert_eq!(client.next().await["type"], "complete");
+    client.is_quiet().await;
     assert_eq!(app.kubernetes.version(), version + 1, "a subscription wrote something");
 }
 
@@ -133,6 +64,51 @@ async fn nodes_are_shown_all_and_then_those_that_change() {
 }
 
 #[tokio::test]
+async fn of_many_nodes_a_hundred_are_in_one_event() {
+    let app = Simulated::start().await;
+    for number in 3..=230 {
+        let metadata = json!({ "name": format!("node{number:03}") });
+        app.kubernetes.put("nodes", json!({ "metadata": metadata, "spec": {}, "status": {} })).unwrap();
+    }
+    app.until(|snapshot| snapshot.nodes().count() == 230).await;
+    let mut client = Client::of(app.service(), "lister").await;
+    client.subscribe("1", "subscription { nodeChanged { isSnapshot nodes { name } removed } }").await;
+    let mut seen = Vec::new();
+    for (is_snapshot, count) in [(true, 100), (false, 100), (false, 30)] {
+        let event = client.data().await["nodeChanged"].take();
+        assert_eq!((&event["isSnapshot"], &event["removed"]), (&json!(is_snapshot), &json!([])));
+        assert_eq!(event["nodes"].as_array().map(Vec::len), Some(count));
+        seen.extend(event["nodes"].as_array().unwrap().iter().map(|node| node["name"].to_string()));
+    }
+    assert!(seen.is_sorted() && seen.len() == 230);
+    app.admin("POST /nodes/node02/cordon", None).await.ok();
+    assert_eq!(client.data().await["nodeChanged"]["nodes"], json!([{ "name": "node02" }]));
+}
+
+#[tokio::test]
+async fn what_a_follower_may_not_see_is_null_with_an_error_at_its_path_each_time() {
+    let app = Simulated::start().await;
+    let mut client = Client::of(app.service(), "lister").await;
+    client
+        .subscribe(
+            "1",
+            "subscription { nodeChanged { nodes { name schedulable workloads(first: 9) { nodes { name } } } } }",
+        )
+        .await;
+    for (nodes, errors) in [(2, 2), (1, 1), (1, 1)] {
+        let mut message = client.next().await;
+        let payload = message["payload"].take();
+        assert_eq!(payload["data"]["nodeChanged"]["nodes"].as_array().map(Vec::len), Some(nodes), "{payload}");
+        let refused = super::ask::refused(&payload);
+        assert_eq!(refused.len(), errors, "{payload}");
+        assert_eq!(refused[0], ("Forbidden".to_owned(), "nodeChanged.nodes.0.workloads".to_owned()));
+        let cordon = app.node("node02")["spec"]["unschedulable"] != true;
+        let what = if cordon { "cordon" } else { "uncordon" };
+        app.admin(&format!("POST /nodes/node02/{what}"), None).await.ok();
+    }
+}
+
+#[tokio::test]
 async fn strangers_are_told_so_and_let_go() {
     let app = Simulated::start().await;
     for payload in [json!({}), json!({ "Authorization": "Bearer made-up" })] {
@@ -143,9 +119,8 @@ async fn strangers_are_told_so_and_let_go() {
     }
     let mut client = Client::of(app.service(), "nothing").await;
     client.subscribe("1", "subscription { nodeChanged { removed } }").await;
-    let refused = client.next().await;
-    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "Forbidden", "{refused}");
-    assert_eq!(client.next().await, json!({ "type": "complete", "id": "1" }));
+    assert_eq!(client.refused("1").await, "Forbidden");
+    client.is_quiet().await;
 }
 
 #[tokio::test]
@@ -160,30 +135,10 @@ async fn only_subscriptions_that_are_not_too_large_are_followed() {
         ("subscription { drainProgress(node: \"No\") { drain { id } } }", "Invalid"),
     ] {
         client.subscribe("1", query).await;
-        let refused = client.next().await;
-        assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], code, "{query}: {refused}");
-        assert_eq!(client.next().await["type"], "complete", "{query}");
+        assert_eq!(client.refused("1").await, code, "{query}");
+        client.is_quiet().await;
     }
     assert_eq!(app.node("node01")["spec"].get("unschedulable"), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_that_is_good_no_more_ends_the_socket() {
-    let app = TestApp::start().await;
-    let mut client = Client::of(app.service(), "admin").await;
-    client.subscribe("1", "subscription { nodeChanged { isSnapshot } }").await;
-    assert_eq!(client.data().await, json!({ "nodeChanged": { "isSnapshot": true } }));
-    app.kubernetes.revoke("admin");
-    advance(Duration::from_secs(21)).await;
-    let closed = client.next().await;
-    assert_eq!(closed["close"], 4403, "{closed}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_does_not_say_who_they_are_is_let_go() {
-    let app = TestApp::start().await;
-    let mut client = Client::connect(app.service()).await;
-    assert_eq!(client.next().await["close"], 4408);
 }
 
 #[tokio::test]

@@ -82,6 +82,11 @@ impl Frame {
         Self(Arc::new(Inner { auth, metrics, limits, rates, permits: Arc::new(Semaphore::new(limits.concurrent)) }))
     }
 
+    /// Counts a WebSocket until it is dropped.
+    pub(crate) fn socket(&self) -> Counted {
+        self.0.metrics.socket()
+    }
+
     /// Puts the doorkeeper before routes of the contract: nothing of them runs for who may not.
     pub(crate) fn before_operations(&self, routes: Router) -> Router {
         routes.route_layer(from_fn_with_state(self.clone(), admit::admit))

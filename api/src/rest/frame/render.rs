@@ -10,7 +10,7 @@ use axum::{
 
 use super::Account;
 use crate::rest::{
-    problem::{PROBLEM_JSON, Problem},
+    problem::{GRAPHQL_RESPONSE_JSON, PROBLEM_JSON, Problem},
     reason::Reason,
 };
 
@@ -31,6 +31,10 @@ pub(super) async fn render(response: Response, account: &Account) -> (Response, 
         return (response, None);
     }
     if let Some(problem) = response.extensions().get::<Problem>() {
+        if response.headers().get(header::CONTENT_TYPE).is_some_and(|type_| type_ == GRAPHQL_RESPONSE_JSON) {
+            let reason = problem.reason();
+            return (response, Some(reason));
+        }
         return (problem.response(Some(account.id())), Some(problem.reason()));
     }
     let is_guards = status == StatusCode::FORBIDDEN;

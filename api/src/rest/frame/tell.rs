@@ -24,6 +24,7 @@ pub struct HttpMetrics {
     duration: Family<Route, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     streams: Gauge,
+    sockets: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -68,6 +69,7 @@ impl Default for HttpMetrics {
             duration: Family::new_with_constructor(durations),
             in_flight: Gauge::default(),
             streams: Gauge::default(),
+            sockets: Gauge::default(),
         }
     }
 }
@@ -81,6 +83,7 @@ impl HttpMetrics {
         registry.register_with_unit("request_duration", "Time until the head of the answer", Unit::Seconds, duration);
         registry.register("requests_in_flight", "Requests that are being answered", self.in_flight.clone());
         registry.register("event_streams", "Streams of events that are open", self.streams.clone());
+        registry.register("websockets", "WebSockets that are open", self.sockets.clone());
     }
 
     pub(super) fn in_flight(&self) -> Counted {
@@ -90,6 +93,10 @@ impl HttpMetrics {
     /// Counts a stream of events until it is dropped.
     pub(crate) fn stream(&self) -> Counted {
         Counted::one(&self.streams)
+    }
+
+    pub(super) fn socket(&self) -> Counted {
+        Counted::one(&self.sockets)
     }
 
     fn count(&self, account: &Account, status: StatusCode, took: Duration) {

@@ -115,7 +115,7 @@ fn view_of(api: &Api, written: &DrainOrder) -> Result<Option<DrainView>, Problem
 }
 
 /// Whether the caches show the drain as it was written, or later.
-fn is_shown(written: &DrainOrder, snapshot: &Snapshot) -> bool {
+pub(crate) fn is_shown(written: &DrainOrder, snapshot: &Snapshot) -> bool {
     let found = snapshot.drain_order(written.node()).filter(|found| found.id() == written.id());
     found.is_some_and(|found| found.request.cancel.is_some() || written.request.cancel.is_none())
 }

@@ -33,7 +33,9 @@ mod taints;
 mod virtual_machine_instances;
 mod workloads;
 
+pub(crate) use drain::is_shown as drain_is_shown;
 pub(crate) use drain_options::rights_of as rights_of_options;
+pub(crate) use node_maintenance::shown as maintenance_shown;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;

@@ -220,7 +220,7 @@ pub(super) async fn when_started(api: &Api, written: &NodeMaintenance, wait: Opt
 }
 
 /// The maintenance in the caches, unless they show it as it was before it was written.
-fn shown<'a>(written: &NodeMaintenance, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
+pub(crate) fn shown<'a>(written: &NodeMaintenance, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
     let is_later = |found: &&Arc<NodeMaintenance>| {
         found.metadata.uid == written.metadata.uid && found.metadata.generation >= written.metadata.generation
     };

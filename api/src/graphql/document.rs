@@ -82,7 +82,9 @@ impl Asked {
         let document = parse_query(&query).map_err(|error| {
             let error = ServerError::from(error);
             let place = error.locations.first().copied();
-            refused_at(&Problem::bad_request(format!("the document cannot be read: {}", error.message)), place)
+            // The parser draws the line that it is about, however long; the place is told besides.
+            let expected = error.message.rsplit_once("= ").map_or("", |(_, expected)| expected);
+            refused_at(&Problem::bad_request(format!("the document cannot be read: {expected}")), place)
         })?;
         let variables = Variables::from_json(Value::Object(variables.unwrap_or_default()));
         let operation = operation(&document, operation_name.as_deref())?;

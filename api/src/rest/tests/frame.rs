@@ -118,6 +118,24 @@ async fn so_many_are_answered_at_the_same_time() {
 }
 
 #[tokio::test]
+async fn a_head_is_not_named_by_the_body_that_it_lacks() {
+    let app = app().await;
+    let head = |path: &str, tag: &str| {
+        let request = Request::head(path).header("authorization", "Bearer admin").header("if-none-match", tag);
+        app.send(request.body(Body::empty()).unwrap())
+    };
+    for path in ["/api/v1/nodes", "/api/v1/nodes/node01", "/api/v1/nodes/node02"] {
+        let whole = app.get(path).await;
+        // Also of a client that has kept what HEAD was once called.
+        for tag in [whole.header("etag"), "W/\"47DEQpj8HBSa-_TImW-5JA\""] {
+            let answer = head(path, tag).await;
+            assert_eq!((answer.status.as_u16(), answer.headers.get("etag")), (200, None), "{path}");
+            assert_eq!(answer.header("content-length"), whole.body.len().to_string());
+        }
+    }
+}
+
+#[tokio::test]
 async fn reads_have_an_etag_and_who_has_it_gets_nothing_again() {
     let app = app().await;
     let first = app.get("/api/v1/nodes").await;

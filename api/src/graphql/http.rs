@@ -10,8 +10,8 @@ use async_graphql::{
 };
 use axum::{
     Router,
-    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
-    http::{HeaderMap, header},
+    extract::{FromRequest, FromRequestParts, Request, State, WebSocketUpgrade},
+    http::header,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -35,15 +35,11 @@ pub(super) fn routes(graphql: GraphQl) -> Router {
     Router::new().route(PATH, get(follow_or_ask).post(ask)).with_state(graphql)
 }
 
-async fn ask(
-    State(graphql): State<GraphQl>,
-    account: Account,
-    headers: HeaderMap,
-    body: Result<Body<Asked>, Problem>,
-) -> Result<Response, Problem> {
+async fn ask(State(graphql): State<GraphQl>, account: Account, request: Request) -> Result<Response, Problem> {
     account.set_route(PATH);
-    let caller = graphql.0.frame.caller(&account, &headers).await?;
-    let Body(asked) = body?;
+    let caller = graphql.0.frame.caller(&account, request.headers()).await?;
+    // Nobody's body is waited for whom nobody knows.
+    let Body(asked) = Body::from_request(request, &()).await?;
     Ok(Json(graphql.0.answer(asked, Asker::new(account, caller), Allowed::Everything).await?).into_response())
 }
 

@@ -58,6 +58,8 @@ reasons! {
         "No VirtualMachineInstanceMigration has that namespace and name.";
     METHOD_NOT_ALLOWED: "MethodNotAllowed", 405, "The path does not take this method",
         "The header `Allow` lists those that it takes.";
+    REQUEST_TIMEOUT: "RequestTimeout", 408, "The request was not there in time",
+        "Its body did not come to its end within 10 s. Nothing was done: send it again, at once.";
     ALREADY_UNDER_MAINTENANCE: "AlreadyUnderMaintenance", 409, "The node belongs to another maintenance",
         "`see` leads to it. One ticket can neither change nor stop the maintenance of another.";
     UNDER_MAINTENANCE: "UnderMaintenance", 409, "A maintenance acts on the node",

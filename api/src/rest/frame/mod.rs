@@ -39,7 +39,7 @@ use rate::Rates;
 /// What is allowed to one caller, and to all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How many requests are answered at the same time. Streams of events are counted apart.
+    /// How many requests are answered at the same time. Streams of events are counted apart, and probes not at all.
     pub(crate) concurrent: usize,
     /// How often one caller may call, in the long run.
     pub(crate) interval: Duration,

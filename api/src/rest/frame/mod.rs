@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 
 pub(crate) use account::Account;
+pub(crate) use admit::Admission;
 pub(crate) use tell::Counted;
 pub use tell::HttpMetrics;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Response as Answer, ServerError,
+    Response as Answer, ServerError, Value,
     dynamic::{DynamicRequestExt, FieldValue},
     parser::types::OperationType,
 };
@@ -97,20 +97,28 @@ enum Allowed {
 
 impl Inner {
     async fn answer(&self, request: Asked, asker: Arc<Asker>, allowed: Allowed) -> Result<Answer, Problem> {
+        let account = asker.account.clone();
+        // What cannot be read, or costs too much to be read to its end, may have been meant to change something.
+        let may_be_a_change = request.query.contains("mutation");
         let checked = match request.checked(&self.built, &self.limits) {
             Ok(checked) => checked,
             Err(error) => {
-                asker.account.set_audited();
-                return Ok(refused(vec![error]));
+                let answer = refused(vec![error]);
+                if may_be_a_change {
+                    tell_of_refused(&account, &answer);
+                } else {
+                    account.set_read();
+                }
+                return Ok(answer);
             }
         };
         match checked.type_ {
-            // Its audit lines are written by its fields.
+            // Its fields tell the audit log of what they do.
             OperationType::Mutation if allowed == Allowed::Everything => {}
             OperationType::Mutation => return Err(only_by_post()),
-            OperationType::Query => asker.account.set_audited(),
+            OperationType::Query => account.set_read(),
             OperationType::Subscription => {
-                asker.account.set_audited();
+                account.set_read();
                 let problem = Problem::bad_request("a subscription is followed over a WebSocket, not asked once");
                 return Ok(refused(vec![refused_at(&problem, None)]));
             }
@@ -118,11 +126,27 @@ impl Inner {
         let root = Shown::new(Scene::now(&self.api, asker)?, Root);
         let request = checked.request.root_value(FieldValue::owned_any(root));
         let mut answer = with_codes(self.built.schema.execute(request).await);
+        if checked.type_ == OperationType::Mutation && !account.has_line() {
+            tell_of_refused(&account, &answer);
+        }
         if checked.tells_cost {
             let cost = async_graphql::value!({ "cost": checked.cost, "limit": self.limits.cost });
             answer.extensions.insert("cost".to_owned(), cost);
         }
         Ok(answer)
+    }
+}
+
+/// Tells the audit log of a mutation of which nothing ran, and why; without a reason, it asked for no change.
+fn tell_of_refused(account: &Account, answer: &Answer) {
+    let code = answer.errors.first().and_then(|error| error.extensions.as_ref()?.get("code"));
+    let reason = match code {
+        Some(Value::String(code)) => Reason::named(code),
+        _ => None,
+    };
+    match reason {
+        Some(reason) => account.refused("mutation", reason),
+        None => account.set_read(),
     }
 }
 

@@ -47,7 +47,7 @@ use crate::{
 use events::Events;
 pub(crate) use extract::{Body, MAX_BODY, Query};
 pub use frame::HttpMetrics;
-pub(crate) use frame::{Account, Frame, Limits};
+pub(crate) use frame::{Account, Frame, Limits, Note, Touched};
 pub(crate) use page::{Limit, Page, cursor};
 pub(crate) use problem::Problem;
 pub(crate) use reason::Reason;

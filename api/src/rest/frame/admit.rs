@@ -34,6 +34,11 @@ pub(super) async fn admit(
     if let Some(node) = parameters.get("node") {
         account.set_node(node);
     }
+    match (parameters.get("namespace"), parameters.get("name")) {
+        (Some(namespace), Some(name)) => account.set_object(format!("{namespace}/{name}")),
+        (None, Some(name)) => account.set_object(name),
+        (_, None) => {}
+    }
     match frame.admitted(&account, request.headers(), route.as_str(), &parameters).await {
         Ok(admission) => {
             request.extensions_mut().insert(admission);

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `observe` | a request id, the time-out, a panic's answer; changes go on when their caller goes away |
 //! | `account` | what is known of one request as it comes to light |
-//! | `tell` | access log, audit line, metrics |
+//! | `tell` | access log, audit lines, metrics |
+//! | `audit` | what the audit log says of changes |
 //! | `render` | every answer that is no success becomes a problem with the request id |
 //! | `limits` | size of header and body, JSON only, concurrent requests |
 //! | `rate` | requests of one caller |
@@ -13,6 +14,7 @@
 
 mod account;
 mod admit;
+mod audit;
 mod etag;
 mod limits;
 mod observe;
@@ -31,6 +33,7 @@ use tower_http::compression::CompressionLayer;
 
 pub(crate) use account::Account;
 pub(crate) use admit::Admission;
+pub(crate) use audit::{Note, Touched};
 pub(crate) use tell::Counted;
 pub use tell::HttpMetrics;
 

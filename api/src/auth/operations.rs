@@ -20,7 +20,7 @@ pub(crate) struct Operation {
     pub(crate) path: &'static str,
     /// What it always needs.
     pub(crate) needs: &'static [Need],
-    /// What it needs besides, and when. Its handler asks for these.
+    /// What it needs besides, and when. Its handler asks for these ([`super::besides`]).
     pub(crate) also: &'static [(&'static str, Permission)],
 }
 
@@ -60,6 +60,11 @@ pub(crate) const fn vmis(verb: &'static str) -> Permission {
 /// To do that with migrations.
 pub(crate) const fn migrations(verb: &'static str) -> Permission {
     Permission::new(verb, "kubevirt.io", "virtualmachineinstancemigrations")
+}
+
+/// To do that with PodDisruptionBudgets.
+pub(crate) const fn budgets(verb: &'static str) -> Permission {
+    Permission::new(verb, "policy", "poddisruptionbudgets")
 }
 
 const CANCEL_EVACUATION: Permission =

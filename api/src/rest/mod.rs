@@ -52,7 +52,7 @@ pub(crate) use page::{Limit, Page, cursor};
 pub(crate) use problem::Problem;
 pub(crate) use reason::Reason;
 pub(crate) use reply::Json;
-pub(crate) use resources::rights_of_options;
+pub(crate) use resources::cancel_of;
 use wait::Waits;
 
 /// What handlers work with. Cloning shares it.

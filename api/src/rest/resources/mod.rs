@@ -33,7 +33,7 @@ mod taints;
 mod virtual_machine_instances;
 mod workloads;
 
-pub(crate) use drain_options::rights_of as rights_of_options;
+pub(crate) use drain::cancel_of;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;

@@ -13,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bodies::PlanBody, drain_options::DrainQuery, paths::NodePath};
 use crate::{
-    auth::Permission,
+    auth::operations::pods,
     rest::{
         Api,
         extract::{Path, Query},
@@ -22,8 +22,6 @@ use crate::{
         reply::{Json, Reply},
     },
 };
-
-const LIST_PODS: Permission = Permission::new("list", "", "pods");
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -56,7 +54,7 @@ fn plan_of(api: &Api, node: &NodeName, options: &DrainOptions) -> Result<PlanVie
 
 /// Whoever is shown a plan may see pods.
 pub(super) async fn demand_plan(api: &Api, account: &Account) -> Result<(), Problem> {
-    api.demand(account, &[LIST_PODS.everywhere()]).await
+    api.demand(account, &[pods("list").everywhere()]).await
 }
 
 /// The answer to a dry run of something that may be started.

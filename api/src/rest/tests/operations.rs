@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use careen_core::operation::CancelDrain;
 use serde_json::{Value, json};
 
 use super::simulated::Simulated;
-use crate::rest::openapi;
+use crate::rest::{cancel_of, openapi};
 
 #[tokio::test]
 async fn cordon_and_uncordon_can_be_repeated() {
@@ -60,6 +61,45 @@ async fn a_drain_is_ordered_and_seen_and_cancelled() {
     app.admin("DELETE /nodes/node02/drain?id=other", None).await.problem(404, "DrainNotFound");
     let cancelled = app.admin("DELETE /nodes/node02/drain", None).await;
     assert_eq!(cancelled.status, 202, "{}", cancelled.text());
+}
+
+#[tokio::test]
+async fn who_may_not_delete_migrations_aborts_none() {
+    let app = Simulated::start().await;
+    let options = |what: &str| Some(json!({ "runningMigrationsOnStop": what }));
+    app.admin("POST /nodes/node01/drain", options("Leave")).await;
+    app.admin("POST /nodes/node02/drain", options("Abort")).await;
+    app.until(|snapshot| snapshot.drain_orders().count() == 2).await;
+    let missing = json!(["delete virtualmachineinstancemigrations.kubevirt.io"]);
+    let refused = app.send("canceller", "DELETE /nodes/node02/drain", None).await;
+    refused.problem(403, "Forbidden");
+    assert_eq!(refused.json()["missing"], missing);
+    let cancel = "mutation { cancelDrain(input: { node: \"node02\" }) { changed } }";
+    let refused = app.send("canceller", "POST /graphql", Some(json!({ "query": cancel }))).await.ok();
+    assert_eq!(refused["errors"][0]["extensions"]["missing"], missing);
+    assert_eq!(app.send("canceller", "DELETE /nodes/node01/drain", None).await.status, 202);
+}
+
+#[tokio::test]
+async fn who_cancels_a_drain_cancels_no_other_that_is_ordered_meanwhile() {
+    let app = Simulated::start().await;
+    let cancel = |id: Option<&str>| CancelDrain {
+        node: "node02".parse().unwrap(),
+        id: id.map(Into::into),
+        requested_by: None,
+        dry_run: false,
+    };
+    let asked = |id| cancel_of(cancel(id), &app.cluster.snapshot());
+    assert!(asked(None).is_err(), "there is none yet");
+    let ordered = app.admin("POST /nodes/node02/drain", Some(json!({ "runningMigrationsOnStop": "Abort" }))).await;
+    app.until(|snapshot| snapshot.drain_orders().count() == 1).await;
+    let id = ordered.json()["id"].as_str().unwrap().to_owned();
+    for named in [None, Some(id.as_str())] {
+        let (request, rights) = asked(named).unwrap();
+        assert_eq!((request, rights.len()), (cancel(Some(&id)), 1));
+    }
+    // Nothing was asked of the rights to cancel this one.
+    assert!(asked(Some("other")).is_err());
 }
 
 #[tokio::test]

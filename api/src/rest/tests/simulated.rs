@@ -34,7 +34,7 @@ const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
 const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings.rbac.authorization.k8s.io";
 
 /// The service on node01 and node02. The tokens `admin` and `second` may do everything, `viewer` may read everything,
-/// `lister` may read nodes, `cordoner` may patch them, and `nothing` may nothing.
+/// `lister` may read nodes, `cordoner` may patch them, `canceller` may also cancel evacuations, and `nothing` may nothing.
 pub(crate) struct Simulated {
     pub(crate) kubernetes: ApiServer,
     pub(crate) shutdown: Shutdown,
@@ -56,6 +56,7 @@ impl Simulated {
             ("second", User::new("bob", &["system:masters"])),
             ("viewer", User::new("vic", &["viewers"])),
             ("cordoner", User::new("cora", &["cordoners"])),
+            ("canceller", User::new("carl", &["cancellers"])),
             ("lister", User::new("lina", &["listers"])),
             ("nothing", User::new("nemo", &[])),
         ];
@@ -70,6 +71,12 @@ impl Simulated {
         kubernetes.put("namespaces", json!({ "metadata": { "name": "careen" } })).unwrap();
         grant(&kubernetes, "viewers", &json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"] }]));
         grant(&kubernetes, "cordoners", &json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"] }]));
+        let cancelled = json!([
+            { "apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"] },
+            { "apiGroups": ["subresources.kubevirt.io"], "resources": ["virtualmachineinstances/evacuate/cancel"],
+              "verbs": ["update"] },
+        ]);
+        grant(&kubernetes, "cancellers", &cancelled);
         let listed = json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"] }]);
         grant(&kubernetes, "listers", &listed);
         for name in ["node01", "node02"] {

@@ -109,7 +109,13 @@ async fn a_plan_takes_options_from_the_query() {
     assert_eq!((&plan["node"], &plan["workloads"]), (&json!("node02"), &json!([])));
     let bad = app.admin("GET /nodes/node02/plan?unmanagedPods=block", None).await;
     assert!(bad.problem(400, "BadRequest").contains("unmanagedPods: unknown variant `block`"));
-    app.admin("GET /nodes/node02/plan?timeout=never", None).await.problem(400, "BadRequest");
+    // What can be read and is wrong all the same has the word that it has in a body, and in GraphQL.
+    let wrong = app.admin("GET /nodes/node02/plan?timeout=never", None).await;
+    wrong.problem(422, "InvalidArgument");
+    assert_eq!(wrong.json()["field"], "timeout");
+    let asked = json!({ "query": "{ plan(node: \"node02\", options: { timeout: \"never\" }) { node { name } } }" });
+    let asked = app.admin("POST /graphql", Some(asked)).await.ok();
+    assert_eq!(asked["errors"][0]["extensions"]["code"], "InvalidArgument");
     app.admin("GET /nodes/node99/plan", None).await.problem(404, "NodeNotFound");
 }
 

@@ -5,9 +5,7 @@ use std::borrow::Cow;
 use careen_core::{
     model::{Actor, NodeName},
     operation::NodeChanged,
-    view::{
-        DrainView, MaintenanceView, MigrationView, NodeView, PlanView, Views, VirtualMachineInstanceView, WorkloadView,
-    },
+    view::{DrainView, MaintenanceView, MigrationView, NodeView, PlanView, Views, VirtualMachineInstanceView},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,8 +15,10 @@ use utoipa::{
     openapi::{RefOr, schema::Schema},
 };
 
+use super::seen::{SeenWorkload, hide_of_nodes};
 use crate::rest::{
     Api,
+    frame::Account,
     problem::Problem,
     schema::{Given, packed_value},
 };
@@ -32,7 +32,7 @@ pub(super) type MaintenanceBody = Given<MaintenanceView>;
 /// A drain.
 pub(super) type DrainBody = Given<DrainView>;
 /// A pod or a VM.
-pub(super) type WorkloadBody = Given<WorkloadView>;
+pub(super) type WorkloadBody = Given<SeenWorkload>;
 /// What would happen.
 pub(super) type PlanBody = Given<PlanView>;
 /// A `VirtualMachineInstance`.
@@ -82,13 +82,17 @@ pub(super) struct Changed {
 }
 
 impl Changed {
-    /// As it looks with the node that the API server has answered with.
-    pub(super) fn of(changed: NodeChanged, api: &Api) -> Result<Self, Problem> {
+    /// As it looks with the node that the API server has answered with, to that caller.
+    pub(super) async fn of(changed: NodeChanged, api: &Api, account: &Account) -> Result<Self, Problem> {
         let NodeChanged { node, changed, restored_from, warnings } = changed;
         let name: NodeName = node.name.clone();
         let mut snapshot = api.snapshot()?;
         drop(snapshot.put(node));
-        let node = Views::of(snapshot, api.now()).node(&name);
+        let mut node = Views::of(snapshot, api.now()).node(&name);
+        if hide_of_nodes(api, account, node.as_mut_slice()).await.is_err() {
+            // Kubernetes cannot be asked who may see it. The change is made all the same.
+            node = node.map(|node| NodeView { maintenance: None, drain: None, ..node });
+        }
         Ok(Self { node, changed, restored_from, warnings })
     }
 }

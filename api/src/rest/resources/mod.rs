@@ -14,6 +14,7 @@
 //! | `events` | `/events`, `/maintenances/{name}/events`, `/nodes/{node}/drain/events` |
 //! | `virtual_machine_instances` | `/virtualmachineinstances`, and to migrate one |
 //! | `migrations` | `/migrations`, `/migrations/{namespace}/{name}` |
+//! | `seen` | what is shown to whom |
 //! | `bodies`, `paths`, `drain_options` | what several of them take |
 //! | `idempotency` | `Idempotency-Key` |
 
@@ -29,6 +30,7 @@ mod node_maintenance;
 mod nodes;
 mod paths;
 mod plan;
+mod seen;
 mod taints;
 mod virtual_machine_instances;
 mod workloads;

@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     bodies::VirtualMachineInstanceBody,
     paths::{DryRun, ObjectPath},
+    seen::hide_of_instances,
 };
 use crate::rest::{
     Api,
@@ -74,6 +75,7 @@ type MigrationRequested = Of<Requested>;
 )]
 async fn list_virtual_machine_instances(
     State(api): State<Api>,
+    account: Account,
     Query(filter): Query<Filter>,
 ) -> Reply<Json<List<VirtualMachineInstanceView>>> {
     let page = Page::of("virtualmachineinstances", filter.limit, filter.r#continue.as_deref())?;
@@ -83,7 +85,9 @@ async fn list_virtual_machine_instances(
             && filter.namespace.as_ref().is_none_or(|namespace| vmi.namespace == *namespace)
     };
     let key = |vmi: &VirtualMachineInstanceView| vec![vmi.namespace.clone(), vmi.name.clone()];
-    Ok(Json(page.cut(views.virtual_machine_instances().filter(is_wanted), key)))
+    let mut page = page.cut(views.virtual_machine_instances().filter(is_wanted), key);
+    hide_of_instances(&api, &account, page.items_mut()).await?;
+    Ok(Json(page))
 }
 
 /// Migrate a virtual machine instance

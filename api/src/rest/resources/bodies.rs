@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use careen_core::{
-    model::{Actor, NodeName},
+    model::NodeName,
     operation::NodeChanged,
     view::{DrainView, MaintenanceView, MigrationView, NodeView, PlanView, Views, VirtualMachineInstanceView},
 };
@@ -16,11 +16,14 @@ use utoipa::{
 };
 
 use super::seen::{SeenWorkload, hide_of_nodes};
-use crate::rest::{
-    Api,
-    frame::Account,
-    problem::Problem,
-    schema::{Given, packed_value},
+use crate::{
+    answers::NodeChange,
+    rest::{
+        Api,
+        frame::Account,
+        problem::Problem,
+        schema::{Given, packed_value},
+    },
 };
 
 /// A node, with the maintenance and the drain that it has.
@@ -68,23 +71,17 @@ impl ToSchema for MaintenanceOrPlanBody {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "NodeChanged")]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "they are the fields of the answer")]
 pub(super) struct Changed {
     /// The node as it is now; for a dry run as it was.
     node: Option<NodeView>,
-    /// Whether something was (for a dry run: would be) changed.
-    changed: bool,
-    /// Whose record the node was restored from, if it carried one that was left behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    restored_from: Option<Actor>,
-    /// What is worth knowing, in sentences.
-    warnings: Vec<String>,
+    #[serde(flatten)]
+    change: NodeChange,
 }
 
 impl Changed {
     /// As it looks with the node that the API server has answered with, to that caller.
     pub(super) async fn of(changed: NodeChanged, api: &Api, account: &Account) -> Result<Self, Problem> {
-        let NodeChanged { node, changed, restored_from, warnings } = changed;
+        let (change, node) = NodeChange::of(changed);
         let name: NodeName = node.name.clone();
         let mut snapshot = api.snapshot()?;
         drop(snapshot.put(node));
@@ -93,6 +90,6 @@ impl Changed {
             // Kubernetes cannot be asked who may see it. The change is made all the same.
             node = node.map(|node| NodeView { maintenance: None, drain: None, ..node });
         }
-        Ok(Self { node, changed, restored_from, warnings })
+        Ok(Self { node, change })
     }
 }

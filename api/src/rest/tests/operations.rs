@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use careen_core::operation::CancelDrain;
 use serde_json::{Value, json};
 
-use super::simulated::Simulated;
+use super::{seen, simulated::Simulated};
 use crate::rest::{cancel_of, openapi};
 
 #[tokio::test]
@@ -100,6 +100,33 @@ async fn who_cancels_a_drain_cancels_no_other_that_is_ordered_meanwhile() {
     }
     // Nothing was asked of the rights to cancel this one.
     assert!(asked(Some("other")).is_err());
+}
+
+#[tokio::test]
+async fn what_a_change_answers_is_the_same_in_both_faces() {
+    let app = Simulated::start_with(seen::fill).await;
+    for (what, mutation, members) in [
+        (
+            "DELETE /migrations/shop/db-1?dryRun=true",
+            "cancelMigration(input: { namespace: \"shop\", name: \"db-1\", dryRun: true }) { namespace name madeAgain }",
+            &["namespace", "name", "madeAgain"][..],
+        ),
+        (
+            "POST /nodes/node02/cordon?dryRun=true",
+            "cordonNode(input: { node: \"node02\", dryRun: true }) { changed warnings restoredFrom { __typename } }",
+            &["changed", "warnings", "restoredFrom"],
+        ),
+    ] {
+        let rest = app.admin(what, None).await.ok();
+        let asked =
+            app.admin("POST /graphql", Some(json!({ "query": format!("mutation {{ {mutation} }}") }))).await.ok();
+        assert_eq!(asked.get("errors"), None, "{asked}");
+        let graphql = asked["data"].as_object().unwrap().values().next().unwrap();
+        for member in members {
+            assert_eq!(rest[member], graphql[member], "{member}: {rest} {graphql}");
+        }
+        assert!(!rest[members[0]].is_null(), "{rest}");
+    }
 }
 
 #[tokio::test]

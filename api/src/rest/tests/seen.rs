@@ -48,8 +48,8 @@ async fn a_node_is_shown_with_its_maintenance_and_its_drain_to_who_may_see_those
     assert_eq!((&cordoned["node"]["name"], &cordoned["node"]["maintenance"]), (&json!("node02"), &Value::Null));
 }
 
-/// On node01 a pod with a budget, and a VM that migrates.
-fn fill(kubernetes: &ApiServer) {
+/// Puts on node01 a pod with a budget, and a VM that migrates.
+pub(super) fn fill(kubernetes: &ApiServer) {
     for kind in definitions::custom_resource_definitions() {
         kubernetes.put("customresourcedefinitions.apiextensions.k8s.io", kind).unwrap();
     }

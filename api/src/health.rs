@@ -14,6 +14,9 @@ use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::R
 
 use crate::rest::HttpMetrics;
 
+/// The paths. Kubernetes and Prometheus ask for them without a token, and call a pod by its address.
+pub(crate) const PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+
 /// OpenMetrics, as prometheus-client writes it.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -12,6 +12,7 @@
 //! | `rest` | the REST service |
 //! | `notify` | call-backs: what becomes of maintenances is told to a receiver |
 //! | `graphql` | GraphQL |
+//! | `answers` | what changes answer with, in both faces |
 //! | `auth` | who calls, and what they may do |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
@@ -20,6 +21,7 @@
 //! | `shutdown` | the signals that end the server |
 //! | `telemetry` | the log |
 
+mod answers;
 mod args;
 mod auth;
 mod crd;

@@ -7,10 +7,12 @@
 //! | `access` | Kubernetes' word on what a caller may do (`SubjectAccessReview`) |
 //! | `permission` | a right in Kubernetes' words |
 //! | `operations` | the table: operation → permissions |
+//! | `besides` | what some operations need besides |
 //! | `fresh` | answers that are kept for seconds, and asked for once however many want them |
 //! | `digest` | SHA-256, under which secrets are kept |
 
 mod access;
+pub(crate) mod besides;
 mod caller;
 mod digest;
 mod fresh;

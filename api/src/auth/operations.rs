@@ -20,7 +20,7 @@ pub(crate) struct Operation {
     pub(crate) path: &'static str,
     /// What it always needs.
     pub(crate) needs: &'static [Need],
-    /// What it needs besides, and when. Its handler asks for these.
+    /// What it needs besides, and when. Its handler asks for these ([`super::besides`]).
     pub(crate) also: &'static [(&'static str, Permission)],
 }
 
@@ -62,25 +62,47 @@ pub(crate) const fn migrations(verb: &'static str) -> Permission {
     Permission::new(verb, "kubevirt.io", "virtualmachineinstancemigrations")
 }
 
+/// To do that with budgets.
+pub(crate) const fn budgets(verb: &'static str) -> Permission {
+    Permission::new(verb, "policy", "poddisruptionbudgets")
+}
+
 const CANCEL_EVACUATION: Permission =
     Permission::new("update", "subresources.kubevirt.io", "virtualmachineinstances").on("evacuate/cancel");
 
+/// What shows a node shows these to who may see them.
+const SEE_NODE: &[(&str, Permission)] =
+    &[("to see a node's `maintenance`", maintenances("list")), ("to see a node's `drain`", pods("list"))];
+const SEE_MIGRATION: (&str, Permission) = ("to see a VM's `migration`", migrations("list"));
+/// What shows a workload, likewise.
+const SEE_WORKLOAD: &[(&str, Permission)] = &[
+    ("to see a workload's `budgets`", budgets("list")),
+    ("to see a workload's `virtualMachineInstance`", vmis("list")),
+    SEE_MIGRATION,
+];
+
 /// All operations of `/api/v1`.
 pub(crate) const OPERATIONS: &[Operation] = &[
-    Operation { id: "listNodes", method: Method::GET, path: "/api/v1/nodes", needs: &[All(nodes("list"))], also: &[] },
+    Operation {
+        id: "listNodes",
+        method: Method::GET,
+        path: "/api/v1/nodes",
+        needs: &[All(nodes("list"))],
+        also: SEE_NODE,
+    },
     Operation {
         id: "getNode",
         method: Method::GET,
         path: "/api/v1/nodes/{node}",
         needs: &[Named(nodes("get"), "node")],
-        also: &[],
+        also: SEE_NODE,
     },
     Operation {
         id: "listWorkloads",
         method: Method::GET,
         path: "/api/v1/nodes/{node}/workloads",
         needs: &[Named(nodes("get"), "node"), All(pods("list"))],
-        also: &[],
+        also: SEE_WORKLOAD,
     },
     Operation {
         id: "getPlan",
@@ -94,28 +116,28 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: Method::POST,
         path: "/api/v1/nodes/{node}/cordon",
         needs: &[Named(nodes("patch"), "node")],
-        also: &[],
+        also: SEE_NODE,
     },
     Operation {
         id: "uncordonNode",
         method: Method::POST,
         path: "/api/v1/nodes/{node}/uncordon",
         needs: &[Named(nodes("patch"), "node")],
-        also: &[],
+        also: SEE_NODE,
     },
     Operation {
         id: "taintNode",
         method: Method::PUT,
         path: "/api/v1/nodes/{node}/taints",
         needs: &[Named(nodes("patch"), "node")],
-        also: &[],
+        also: SEE_NODE,
     },
     Operation {
         id: "untaintNode",
         method: Method::DELETE,
         path: "/api/v1/nodes/{node}/taints",
         needs: &[Named(nodes("patch"), "node")],
-        also: &[],
+        also: SEE_NODE,
     },
     Operation {
         id: "getDrain",
@@ -196,7 +218,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: Method::GET,
         path: "/api/v1/virtualmachineinstances",
         needs: &[All(vmis("list"))],
-        also: &[],
+        also: &[SEE_MIGRATION],
     },
     Operation {
         id: "migrateVirtualMachineInstance",
@@ -320,7 +342,8 @@ pub(crate) fn document() -> String {
          Careen has no users of its own. Who calls is what Kubernetes says of the bearer token (`TokenReview`); what they \
          may do is what Kubernetes' RBAC says (`SubjectAccessReview`). A caller who lacks a permission is refused with \
          `403`, and `missing` names it; `kubectl auth can-i` gives the same answer. Answers are kept for at most 10 s for \
-         reads, and not at all for changes.\n\n\
+         reads, and not at all for changes. What a caller may not see of an object that they may see is null, in REST \
+         and in GraphQL.\n\n\
          | operation | | needs | besides |\n|---|---|---|---|\n",
     );
     for operation in OPERATIONS {

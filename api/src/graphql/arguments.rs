@@ -12,7 +12,7 @@ use super::{
     shape::{self, Shape},
     shown::Types,
 };
-use crate::rest::{Problem, Reason};
+use crate::rest::{Problem, Reason, Touched};
 
 /// No arguments.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -29,17 +29,20 @@ pub(super) fn read_input<P: DeserializeOwned>(context: &ResolverContext<'_>) -> 
     parsed(context.args.get("input").map_or(Value::Null, |input| input.as_value().clone()))
 }
 
-/// The node that a change is about, as far as its input names it: for the audit log, whatever else is wrong.
-pub(super) fn node_of_input(context: &ResolverContext<'_>) -> String {
+/// What a change is about, and whether it is only a dry run, as far as its input says: for the audit log, whatever else is
+/// wrong.
+pub(super) fn touched(context: &ResolverContext<'_>) -> (Touched, bool) {
     let input = context.args.get("input").map(|input| input.as_value().clone());
-    match input {
-        // As in any name of a node; what is longer is none.
-        Some(Value::Object(members)) => match members.get("node") {
-            Some(Value::String(name)) => name.chars().take(253).collect(),
-            _ => String::new(),
-        },
+    let Some(Value::Object(members)) = input else { return (Touched::default(), false) };
+    let text = |member: &str| match members.get(member) {
+        // As in any name; what is longer is none.
+        Some(Value::String(name)) => name.chars().take(253).collect(),
         _ => String::new(),
-    }
+    };
+    let (namespace, name) = (text("namespace"), text("name"));
+    let object = if namespace.is_empty() { name } else { format!("{namespace}/{name}") };
+    let is_dry_run = members.get("dryRun") == Some(&Value::Boolean(true));
+    (Touched { node: text("node"), object }, is_dry_run)
 }
 
 /// The argument `input`, of a type of its own.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    Response as Answer, ServerError,
+    Response as Answer, ServerError, Value,
     dynamic::{DynamicRequestExt, FieldValue},
     parser::types::OperationType,
 };
 use axum::{
     Router,
-    extract::{FromRequestParts, Request, State, WebSocketUpgrade},
-    http::{HeaderMap, header},
+    extract::{FromRequest, FromRequestParts, Request, State, WebSocketUpgrade},
+    http::header,
     response::Response,
     routing::get,
 };
@@ -35,17 +35,13 @@ pub(super) fn routes(graphql: GraphQl) -> Router {
     Router::new().route(PATH, get(follow_or_ask).post(ask)).with_state(graphql)
 }
 
-async fn ask(
-    State(graphql): State<GraphQl>,
-    account: Account,
-    headers: HeaderMap,
-    body: Result<Body<Asked>, Problem>,
-) -> Result<Response, Problem> {
+async fn ask(State(graphql): State<GraphQl>, account: Account, request: Request) -> Result<Response, Problem> {
     account.set_route(PATH);
-    let media = Media::accepted(&headers)?;
+    let media = Media::accepted(request.headers())?;
     let answered = async {
-        let caller = graphql.0.frame.caller(&account, &headers).await?;
-        let Body(asked) = body?;
+        let caller = graphql.0.frame.caller(&account, request.headers()).await?;
+        // Nobody's body is waited for whom nobody knows.
+        let Body(asked) = Body::from_request(request, &()).await?;
         graphql.0.answer(asked, Asker::new(account, caller), Allowed::Everything).await
     };
     media.response(answered.await)
@@ -108,23 +104,31 @@ enum Allowed {
 
 impl Inner {
     async fn answer(&self, request: Asked, asker: Arc<Asker>, allowed: Allowed) -> Result<Answer, Problem> {
+        let account = asker.account.clone();
+        // What cannot be read, or costs too much to be read to its end, may have been meant to change something.
+        let may_be_a_change = request.query.contains("mutation");
         let checked = match request.checked(&self.built, &self.limits) {
             Ok(checked) => checked,
             Err(error) => {
-                asker.account.set_audited();
-                return Ok(refused(vec![error]));
+                let answer = refused(vec![error]);
+                if may_be_a_change {
+                    tell_of_refused(&account, &answer);
+                } else {
+                    account.set_read();
+                }
+                return Ok(answer);
             }
         };
         match checked.type_ {
-            // Its audit lines are written by its fields.
+            // Its fields tell the audit log of what they do.
             OperationType::Mutation if allowed == Allowed::Everything => {
                 // The first was counted when who calls was asked.
                 (1..checked.requests).try_for_each(|_| self.frame.count(&asker.caller))?;
             }
             OperationType::Mutation => return Err(only_by_post()),
-            OperationType::Query => asker.account.set_audited(),
+            OperationType::Query => account.set_read(),
             OperationType::Subscription => {
-                asker.account.set_audited();
+                account.set_read();
                 let problem = Problem::bad_request("a subscription is followed over a WebSocket, not asked once");
                 return Ok(refused(vec![refused_at(&problem, None)]));
             }
@@ -132,11 +136,27 @@ impl Inner {
         let root = Shown::new(Scene::now(&self.api, asker)?, Root);
         let request = checked.request.root_value(FieldValue::owned_any(root));
         let mut answer = with_codes(self.built.schema.execute(request).await);
+        if checked.type_ == OperationType::Mutation && !account.has_line() {
+            tell_of_refused(&account, &answer);
+        }
         if checked.tells_cost {
             let cost = async_graphql::value!({ "cost": checked.cost, "limit": self.limits.cost });
             answer.extensions.insert("cost".to_owned(), cost);
         }
         Ok(answer)
+    }
+}
+
+/// Tells the audit log of a mutation of which nothing ran, and why; without a reason, it asked for no change.
+fn tell_of_refused(account: &Account, answer: &Answer) {
+    let code = answer.errors.first().and_then(|error| error.extensions.as_ref()?.get("code"));
+    let reason = match code {
+        Some(Value::String(code)) => Reason::named(code),
+        _ => None,
+    };
+    match reason {
+        Some(reason) => account.refused("mutation", reason),
+        None => account.set_read(),
     }
 }
 

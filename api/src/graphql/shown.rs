@@ -23,7 +23,10 @@ use super::{
     scene::Scene,
     shape::{self, Member, Shapes, Way},
 };
-use crate::{auth::Right, rest::Problem};
+use crate::{
+    auth::Right,
+    rest::{Note, Problem},
+};
 
 /// A view, and the moment that it is of.
 #[derive(Debug)]
@@ -240,12 +243,16 @@ impl<'a, T: Send + Sync + 'static> Type<'a, T> {
                     return Err(refusal(&Problem::internal("a change is asked of no moment")));
                 };
                 let scene = root.scene.clone();
+                let (touched, is_dry_run) = arguments::touched(&context);
+                let told = scene.asker.account.change(&operation, touched);
+                if is_dry_run {
+                    scene.asker.account.note(Note::DryRun);
+                }
                 let changed = match arguments::read_input::<P>(&context) {
                     Ok(input) => change(scene.clone(), input).await,
                     Err(problem) => Err(problem),
                 };
-                let outcome = changed.as_ref().err().map(Problem::reason);
-                scene.asker.account.audit(&operation, &arguments::node_of_input(&context), outcome);
+                told.ended(changed.as_ref().err().map(Problem::reason));
                 match changed {
                     Ok(shown) => Ok(Some(FieldValue::owned_any(shown))),
                     Err(problem) => Ok(null_with(&context, &problem)),

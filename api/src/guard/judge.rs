@@ -10,6 +10,8 @@ use axum::http::{
     uri::Authority,
 };
 
+use crate::health::PATHS;
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -77,15 +79,20 @@ impl Hosts {
 /// Whether a request may be answered. A GET changes nothing, so links to it work from anywhere; but no page of another
 /// origin loads it as a part of its own.
 pub fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: &Hosts) -> Result<(), Refused> {
-    let own = own_authority(uri, headers)?;
-    if !hosts.include(&own) {
-        return Err(Refused::Host { host: own.to_string() });
-    }
     let may_change = !(*method == Method::GET || *method == Method::HEAD || *method == Method::OPTIONS);
     // A WebSocket is a GET that other pages may send, and a lasting way to send more.
     let may_act = may_change || headers.contains_key(UPGRADE);
-    if may_act && let Some(origin) = values(headers, &ORIGIN).find(|origin| !is_of(origin, &own)) {
-        return Err(Refused::Origin { origin });
+    // The kubelet and Prometheus call a pod by its address, whatever names the server was given. What they are told is no
+    // secret.
+    let is_probe = !may_act && PATHS.contains(&uri.path());
+    if !is_probe {
+        let own = own_authority(uri, headers)?;
+        if !hosts.include(&own) {
+            return Err(Refused::Host { host: own.to_string() });
+        }
+        if may_act && let Some(origin) = values(headers, &ORIGIN).find(|origin| !is_of(origin, &own)) {
+            return Err(Refused::Origin { origin });
+        }
     }
     let foreign_site = values(headers, &SEC_FETCH_SITE).find(|site| !matches!(site.as_str(), "same-origin" | "none"));
     match foreign_site {
@@ -157,7 +164,7 @@ mod tests {
             assert_eq!(judged(&loopback(), "GET /", &[&format!("host: {host}")]), Ok(()), "{host}");
         }
         for host in ["evil.example", "127.0.0.1.evil.example", "localhost.", "10.0.0.1:8080", "[::2]", "127.0.0.2"] {
-            let refused = judged(&loopback(), "GET /livez", &[&format!("host: {host}")]);
+            let refused = judged(&loopback(), "GET /api/v1/nodes", &[&format!("host: {host}")]);
             assert_eq!(refused, Err(Refused::Host { host: host.to_owned() }));
         }
         for none in [&[][..], &["host: "], &["host: a b"], &["host: localhost", "host: evil.example"]] {
@@ -174,9 +181,26 @@ mod tests {
         }
         judged(&named, "GET /", &["host: example.com"]).unwrap_err();
         let network: SocketAddr = "0.0.0.0:8080".parse().unwrap();
-        // The kubelet and Prometheus call a pod by its address.
-        assert_eq!(judged(&Hosts::of(network, []), "GET /livez", &["host: 10.1.2.3:8080"]), Ok(()));
+        assert_eq!(judged(&Hosts::of(network, []), "GET /", &["host: 10.1.2.3:8080"]), Ok(()));
         judged(&Hosts::of(network, ["a.example".to_owned()]), "GET /", &["host: 10.1.2.3"]).unwrap_err();
+    }
+
+    #[test]
+    fn the_kubelet_and_prometheus_call_a_pod_by_its_address() {
+        let named = Hosts::of("0.0.0.0:8080".parse().unwrap(), ["a.example".to_owned()]);
+        for path in ["/livez", "/readyz", "/metrics"] {
+            for host in [&["host: 10.1.2.3:8080"][..], &[]] {
+                assert_eq!(judged(&named, &format!("GET {path}"), host), Ok(()), "{path} {host:?}");
+                assert_eq!(judged(&named, &format!("HEAD {path}"), host), Ok(()), "{path} {host:?}");
+            }
+            for other in [format!("POST {path}"), format!("GET {path}/x"), format!("GET /x{path}")] {
+                judged(&named, &other, &["host: 10.1.2.3"]).unwrap_err();
+            }
+            // What else is asked of a request is asked of these too.
+            let page = ["host: 10.1.2.3", "sec-fetch-site: cross-site"];
+            assert!(matches!(judged(&named, &format!("GET {path}"), &page), Err(Refused::Site { .. })));
+            judged(&named, &format!("GET {path}"), &["host: 10.1.2.3", "upgrade: websocket"]).unwrap_err();
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What handlers take out of a request. Each refusal names the field, its value and what is allowed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::to_bytes,
@@ -8,11 +8,15 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::{problem::Problem, reason::Reason};
 
 /// No body of this API needs more.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// A body is there within this time: the largest at 52 kbit/s. While it is awaited, it is one of the requests that are
+/// answered at the same time.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// No body of this API is deeper than five levels; `serde_json` gives up at 128 with a sentence about recursion.
 const MAX_DEPTH: usize = 32;
 
@@ -33,7 +37,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         demand_json(request.headers())?;
-        let bytes = to_bytes(request.into_body(), MAX_BODY).await.map_err(|error| unread_body(&error))?;
+        let bytes = timeout(BODY_WITHIN, to_bytes(request.into_body(), MAX_BODY)).await.map_err(|_| late_body())?;
+        let bytes = bytes.map_err(|error| unread_body(&error))?;
         parse(&bytes).map(Self)
     }
 }
@@ -49,6 +54,11 @@ pub(crate) fn demand_json(headers: &HeaderMap) -> Result<(), Problem> {
     let found = if declared.is_none() { "there is no Content-Type".to_owned() } else { format!("it is {type_:?}") };
     let detail = format!("a body is sent with Content-Type: application/json, and {found}");
     Err(Problem::new(Reason::UNSUPPORTED_MEDIA_TYPE, detail))
+}
+
+fn late_body() -> Problem {
+    let sentence = format!("the body was not there within {} s", BODY_WITHIN.as_secs());
+    Problem::new(Reason::REQUEST_TIMEOUT, sentence)
 }
 
 fn unread_body(error: &axum::Error) -> Problem {

@@ -48,12 +48,12 @@ use crate::{
 use events::Events;
 pub(crate) use extract::{Body, MAX_BODY, Query};
 pub use frame::HttpMetrics;
-pub(crate) use frame::{Account, Frame, Limits};
+pub(crate) use frame::{Account, Frame, Limits, Note, Touched};
 pub(crate) use page::{Limit, Page, cursor};
 pub(crate) use problem::{GRAPHQL_RESPONSE_JSON, Problem};
 pub(crate) use reason::Reason;
 pub(crate) use reply::Json;
-pub(crate) use resources::{drain_is_shown, maintenance_shown, rights_of_options};
+pub(crate) use resources::{cancel_of, drain_is_shown, maintenance_shown};
 use wait::Waits;
 
 /// What handlers work with. Cloning shares it.

@@ -101,6 +101,9 @@ fn add_problems(path: &str, method: &str, operation: &mut Value) {
     if path.contains('{') || method != "get" {
         reasons.push(Reason::NOT_FOUND);
     }
+    if operation["requestBody"].is_object() {
+        reasons.push(Reason::REQUEST_TIMEOUT);
+    }
     if method != "get" {
         // A body is refused for these even where none is expected.
         reasons.extend([Reason::REQUEST_ENTITY_TOO_LARGE, Reason::UNSUPPORTED_MEDIA_TYPE]);

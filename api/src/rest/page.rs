@@ -53,6 +53,16 @@ struct Cursor {
 }
 
 impl<T> List<T> {
+    /// The objects.
+    pub(crate) fn items_mut(&mut self) -> &mut [T] {
+        &mut self.items
+    }
+
+    /// The same page of what is made of each object.
+    pub(crate) fn map<U>(self, f: impl FnMut(T) -> U) -> List<U> {
+        List { items: self.items.into_iter().map(f).collect(), r#continue: self.r#continue }
+    }
+
     /// The objects, and whether there are more behind them.
     pub(crate) fn into_parts(self) -> (Vec<T>, bool) {
         (self.items, self.r#continue.is_some())

@@ -61,6 +61,8 @@ reasons! {
     NOT_ACCEPTABLE: "NotAcceptable", 406, "There is no answer of a type that is accepted",
         "`Accept` names no media type that this path has. GraphQL has `application/graphql-response+json` and \
          `application/json`.";
+    REQUEST_TIMEOUT: "RequestTimeout", 408, "The request was not there in time",
+        "Its body did not come to its end within 10 s. Nothing was done: send it again, at once.";
     ALREADY_UNDER_MAINTENANCE: "AlreadyUnderMaintenance", 409, "The node belongs to another maintenance",
         "`see` leads to it. One ticket can neither change nor stop the maintenance of another.";
     UNDER_MAINTENANCE: "UnderMaintenance", 409, "A maintenance acts on the node",

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use careen_core::{
-    model::{Actor, NodeName},
-    operation::NodeChanged,
-    view::NodeView,
-};
+use careen_core::{model::NodeName, operation::NodeChanged, view::NodeView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
+    answers::NodeChange,
     graphql::{arguments::Nothing, scene::Scene},
     rest::Problem,
 };
@@ -32,23 +29,18 @@ struct NodeInput {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "NodeChanged")]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "they are the fields of the answer")]
 pub(super) struct Changed {
     /// The name of the node.
     node_name: NodeName,
-    /// Whether something was (for a dry run: would be) changed.
-    changed: bool,
-    /// Whose record the node was restored from, if it carried one that was left behind.
-    restored_from: Option<Actor>,
-    /// What is worth knowing, in sentences.
-    warnings: Vec<String>,
+    #[serde(flatten)]
+    change: NodeChange,
 }
 
 impl Changed {
     /// As it looks with the node that the API server has answered with.
     pub(super) fn shown(scene: &Scene, changed: NodeChanged) -> Result<Arc<Shown<Self>>, Problem> {
-        let NodeChanged { node, changed, restored_from, warnings } = changed;
-        let view = Self { node_name: node.name.clone(), changed, restored_from, warnings };
+        let (change, node) = NodeChange::of(changed);
+        let view = Self { node_name: node.name.clone(), change };
         let after = scene.after(|snapshot| drop(snapshot.put(node)))?;
         Ok(Shown::new(after, view))
     }

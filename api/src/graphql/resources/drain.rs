@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use careen_core::{
-    model::{DrainOrder, DrainSpec, LeaveOrAbort, NodeName, Uid},
+    model::{DrainOrder, DrainSpec, NodeName, Uid},
     operation::{CancelDrain, OrderDrain, new_drain_id},
     view::{DrainView, NodeView},
 };
@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
-    auth::operations::migrations,
+    auth::besides::rights_of_options,
     graphql::{arguments::Nothing, scene::Scene, stream::Streams},
-    rest::{Problem, drain_is_shown, rights_of_options},
+    rest::{Problem, cancel_of, drain_is_shown},
 };
 
 /// A node to be drained.
@@ -122,20 +122,14 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
              Can be repeated.",
             async |scene, CancelDrainInput { node, id, dry_run }| {
                 scene.demand_change("cancelDrain", &[("node", node.as_str())]).await?;
-                if aborts_migrations(&scene, &node) {
-                    scene.demand_besides(&[migrations("delete").everywhere()]).await?;
-                }
                 let requested_by = scene.asker.account.user();
                 let request = CancelDrain { node, id, requested_by, dry_run };
+                let (request, rights) = cancel_of(request, &scene.api.snapshot()?)?;
+                scene.demand_besides(&rights).await?;
                 let cancelled = scene.api.operations()?.cancel_drain(&request).await?;
                 Changed::shown(&scene, &cancelled.order, !cancelled.already, dry_run).await
             },
         )
-}
-
-fn aborts_migrations(scene: &Scene, node: &NodeName) -> bool {
-    let options = scene.views.drain(node).and_then(|drain| drain.options);
-    options.is_some_and(|options| options.running_migrations_on_stop == Some(LeaveOrAbort::Abort))
 }
 
 /// The stream.

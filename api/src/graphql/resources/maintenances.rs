@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     graphql::{arguments::Nothing, connection::Paging, scene::Scene, stream::Streams},
-    rest::{Problem, maintenance_shown},
+    rest::{Note, Problem, maintenance_shown},
 };
 
 /// Which maintenances.
@@ -244,7 +244,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 };
                 scene.demand_change(operation, &[("name", name.as_str()), ("node", name.as_str())]).await?;
                 if force {
-                    scene.asker.account.note("forced");
+                    scene.asker.account.note(Note::Forced);
                 }
                 let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
                 let stopped = scene.api.operations()?.stop_maintenance(&request).await?;

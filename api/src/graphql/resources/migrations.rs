@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use careen_core::{
     model::{NodeName, ObjectKey, Uid, virtual_machine::Migration},
-    operation::{CancelMigration, MigrationCancelled},
+    operation::CancelMigration,
     view::{MigrationView, NodeView, VirtualMachineInstanceView},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
+    answers::CancelledMigration,
     graphql::{arguments::Nothing, connection::Paging, scene::Scene},
     rest::Problem,
 };
@@ -41,19 +42,6 @@ struct CancelMigrationInput {
     /// Only say what would happen; nothing is changed. Default: false.
     #[serde(default)]
     dry_run: bool,
-}
-
-/// A migration that is cancelled.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "MigrationCancelled")]
-#[serde(rename_all = "camelCase")]
-struct Cancelled {
-    /// Its namespace.
-    namespace: String,
-    /// Its name.
-    name: String,
-    /// Whether KubeVirt makes another, because the VM is still to leave its node: a maintenance or a drain asks for that.
-    made_again: bool,
 }
 
 fn node_named(scene: &Scene, name: Option<&String>) -> Option<NodeView> {
@@ -86,7 +74,7 @@ pub(in crate::graphql) fn register(types: &mut Types) {
             |migration, _| Ok(node_named(&migration.scene, migration.view.target.as_ref())),
         )
         .done();
-    Type::<Cancelled>::of_view(types, &[], &[])
+    Type::<CancelledMigration>::of_view(types, &[], &[])
         .link::<Nothing, MigrationView>(
             "migration",
             "The migration, as long as there is one.",
@@ -133,15 +121,15 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
 
 /// The change.
 pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
-    mutation.change::<CancelMigrationInput, Cancelled, _>(
+    mutation.change::<CancelMigrationInput, CancelledMigration, _>(
         "cancelMigration",
         "Ends a migration before it is done; not in mode `PostCopy`, because the VM would be lost. Can be repeated while it \
          is being cancelled.",
         async |scene, CancelMigrationInput { namespace, name, uid, dry_run }| {
             scene.demand_change("cancelMigration", &[("namespace", &namespace), ("name", &name)]).await?;
             let request = CancelMigration { key: ObjectKey::new(&namespace, &name), uid, dry_run };
-            let MigrationCancelled { made_again, .. } = scene.api.operations()?.cancel_migration(&request).await?;
-            Ok(Shown::new(scene.after(|_| ())?, Cancelled { namespace, name, made_again }))
+            let cancelled = scene.api.operations()?.cancel_migration(&request).await?;
+            Ok(Shown::new(scene.after(|_| ())?, CancelledMigration::from(cancelled)))
         },
     )
 }

@@ -4,11 +4,9 @@
 use careen_core::model::ObjectKey;
 
 use crate::auth::{
-    Permission, Right,
-    operations::{maintenances, migrations, nodes, pods, vmis},
+    Right,
+    operations::{budgets, maintenances, migrations, nodes, pods, vmis},
 };
-
-const LIST_BUDGETS: Permission = Permission::new("list", "policy", "poddisruptionbudgets");
 
 pub(super) fn list_nodes<P>(_: &P) -> Vec<Right> {
     vec![nodes("list").everywhere()]
@@ -27,7 +25,7 @@ pub(super) fn list_pods<P>(_: &P) -> Vec<Right> {
 }
 
 pub(super) fn list_budgets<P>(_: &P) -> Vec<Right> {
-    vec![LIST_BUDGETS.everywhere()]
+    vec![budgets("list").everywhere()]
 }
 
 pub(super) fn list_maintenances<P>(_: &P) -> Vec<Right> {

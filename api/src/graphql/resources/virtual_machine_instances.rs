@@ -8,10 +8,11 @@ use careen_core::{
     view::{MigrationView, NodeView, Views, VirtualMachineInstanceView},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
+    answers::RequestedMigration,
     graphql::{
         arguments::Nothing,
         connection::{Found, Paging},
@@ -56,19 +57,6 @@ struct MigrateVirtualMachineInstanceInput {
     /// Only say what would happen; nothing is changed. Default: false.
     #[serde(default)]
     dry_run: bool,
-}
-
-/// A migration that was asked for.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "MigrationRequested")]
-#[serde(rename_all = "camelCase")]
-struct Requested {
-    /// The namespace.
-    namespace: String,
-    /// The name of the VMI.
-    virtual_machine_instance_name: String,
-    /// The name of the migration; null for a dry run.
-    migration_name: Option<String>,
 }
 
 impl Which {
@@ -116,13 +104,14 @@ pub(in crate::graphql) fn register(types: &mut Types) {
             |vmi, _| Ok(vmi.view.migration.clone()),
         )
         .done();
-    Type::<Requested>::of_view(types, &[], &[])
+    let renamed = [("virtualMachineInstance", "virtualMachineInstanceName"), ("migration", "migrationName")];
+    Type::<RequestedMigration>::of_view(types, &[], &renamed)
         .link::<Nothing, VirtualMachineInstanceView>(
             "virtualMachineInstance",
             "The VM.",
             rights::list_instances,
-            |requested: &Shown<Requested>, _| {
-                let Requested { namespace, virtual_machine_instance_name: name, .. } = &requested.view;
+            |requested: &Shown<RequestedMigration>, _| {
+                let RequestedMigration { namespace, virtual_machine_instance: name, .. } = &requested.view;
                 Ok(requested.scene.views.virtual_machine_instance(&ObjectKey::new(namespace, name)))
             },
         )
@@ -161,7 +150,7 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
 
 /// The change.
 pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
-    mutation.change::<MigrateVirtualMachineInstanceInput, Requested, _>(
+    mutation.change::<MigrateVirtualMachineInstanceInput, RequestedMigration, _>(
         "migrateVirtualMachineInstance",
         "Moves a VM to another node, live; KubeVirt chooses which. Whoever repeats it is told `AlreadyMigrating`.",
         async |scene, MigrateVirtualMachineInstanceInput { namespace, name, dry_run }| {
@@ -169,9 +158,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
             let (key, requested_by) = (ObjectKey::new(&namespace, &name), scene.asker.account.user());
             let request = MigrateInstance { key, requested_by, dry_run };
             let requested = scene.api.operations()?.migrate(&request).await?;
-            let migration_name = requested.migration.map(|key| key.name);
-            let view = Requested { namespace, virtual_machine_instance_name: name, migration_name };
-            Ok(Shown::new(scene.after(|_| ())?, view))
+            Ok(Shown::new(scene.after(|_| ())?, RequestedMigration::from(requested)))
         },
     )
 }

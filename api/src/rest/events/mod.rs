@@ -6,9 +6,11 @@
 //! | `source` | what the stream of one resource shows |
 //! | `log` | the latest events, shared by all readers |
 //! | `stream` | one client's stream: resume, resync, heartbeat, end |
+//! | `reader` | who reads: so many streams for each, and whether they still may |
 
 mod happening;
 mod log;
+mod reader;
 mod source;
 mod stream;
 #[cfg(test)]
@@ -22,7 +24,7 @@ use self::{
     log::EventLog,
     stream::{Shown, Source, Streams, resumed},
 };
-use super::{HttpMetrics, problem::Problem};
+use super::{HttpMetrics, frame::Admission, problem::Problem};
 use crate::shutdown::Shutdown;
 
 pub(super) use source::{Everything, OfDrain, OfMaintenance};
@@ -45,13 +47,14 @@ impl Events {
         follow(cluster, clock, self.log).await;
     }
 
-    /// The stream of a client with these headers.
+    /// The stream of a client that was let in with that, and has these headers.
     pub(super) fn open(
         &self,
         source: impl Source<Payload = Happening>,
+        admission: Admission,
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
-        self.streams.open(&self.log, source, headers)
+        self.streams.open(&self.log, source, admission, headers)
     }
 
     /// Whether something has happened since the client with these headers was here that its stream is about.

@@ -17,7 +17,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::log::{EventLog, Next, Position};
+use super::{
+    log::{EventLog, Next, Position},
+    reader::{Place, Reader, Readers},
+};
 use crate::{
     rest::{HttpMetrics, frame::Counted, problem::Problem, reason::Reason},
     shutdown::Shutdown,
@@ -25,10 +28,15 @@ use crate::{
 
 /// A comment goes out after so long without an event: proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// A stream ends after so long, and the client comes again: with a token that is still good, and rights that it still has.
+/// Who reads, and whether they still may, is asked again so often. The answers are kept for ten seconds, so that a token or
+/// a right that is gone ends a stream within twenty.
+const ASKS_EVERY: Duration = Duration::from_secs(10);
+/// A stream ends after so long, and the client comes again: perhaps to a replica that has more room.
 const LASTS: Duration = Duration::from_secs(10 * 60);
 /// The client waits so long before it comes again.
 const RETRY: Duration = Duration::from_secs(2);
+/// What clients are told when the server stops.
+const STOPS: &str = "the server stops: come again";
 /// So many streams are open at once.
 const MAX_STREAMS: usize = 1000;
 
@@ -36,6 +44,7 @@ const MAX_STREAMS: usize = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
     permits: Arc<Semaphore>,
+    readers: Readers,
     metrics: HttpMetrics,
     shutdown: Shutdown,
 }
@@ -66,18 +75,20 @@ pub(crate) enum Shown {
 impl Streams {
     /// No streams yet.
     pub(crate) fn new(metrics: HttpMetrics, shutdown: Shutdown) -> Self {
-        Self { permits: Arc::new(Semaphore::new(MAX_STREAMS)), metrics, shutdown }
+        Self { permits: Arc::new(Semaphore::new(MAX_STREAMS)), readers: Readers::default(), metrics, shutdown }
     }
 
-    /// The stream of a client with these headers. A client without `Last-Event-ID` is sent `snapshot` first; one whose
+    /// The stream of a client with these headers, as long as it may read it. A client without `Last-Event-ID` is sent `snapshot` first; one whose
     /// place in the log is gone, or is of another replica, `resync`.
     pub(crate) fn open<S: Source>(
         &self,
         log: &EventLog<S::Payload>,
         source: S,
+        reader: impl Reader,
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| too_many())?;
+        let place = self.readers.take(reader.name())?;
         let (last, resumed) = (last_event_id(headers), resumed(log, headers));
         let first = match (&resumed, last) {
             (Some(_), _) => None,
@@ -90,11 +101,14 @@ impl Streams {
             first,
             log: log.clone(),
             source,
+            reader,
+            asks: Instant::now() + ASKS_EVERY,
             shutdown: Box::pin(self.shutdown.requested()),
             heartbeat: Instant::now() + HEARTBEAT,
             ends: Instant::now() + LASTS,
             _counted: self.metrics.stream(),
             _permit: permit,
+            _place: place,
         };
         let mut response = Sse::new(follower.stream()).into_response();
         let headers = response.headers_mut();
@@ -120,20 +134,24 @@ fn too_many() -> Problem {
     Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(Duration::from_secs(30))
 }
 
-struct Follower<S: Source> {
+struct Follower<S: Source, R> {
     log: EventLog<S::Payload>,
     position: Position,
     /// The name of the event that everything begins with.
     first: Option<&'static str>,
     source: S,
+    reader: R,
+    /// When it is asked whether the reader still may.
+    asks: Instant,
     shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
     heartbeat: Instant,
     ends: Instant,
     _counted: Counted,
     _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
-impl<S: Source> Follower<S> {
+impl<S: Source, R: Reader> Follower<S, R> {
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
         stream::unfold(Some(self), async |follower| {
             let mut follower = follower?;
@@ -144,18 +162,25 @@ impl<S: Source> Follower<S> {
 
     /// The next event, and whether it is the last one.
     async fn next(&mut self) -> (Event, bool) {
-        if let Some(name) = self.first.take()
-            && let Some((event, is_last)) = self.numbered(self.all(name))
-        {
-            return (event.retry(RETRY), is_last);
-        }
         loop {
+            if self.asks <= Instant::now()
+                && let Some(goodbye) = self.not_any_more().await
+            {
+                return (goodbye, true);
+            }
+            if let Some(name) = self.first.take()
+                && let Some((event, is_last)) = self.numbered(self.all(name))
+            {
+                return (event.retry(RETRY), is_last);
+            }
             tokio::select! {
                 biased;
-                () = &mut self.shutdown => return (self.goodbye("the server stops: come again"), true),
+                () = &mut self.shutdown => return (self.goodbye(STOPS), true),
                 () = sleep_until(self.ends) => {
                     return (self.goodbye("the stream has lasted long enough: come again"), true);
                 }
+                // Before the next event: it is not for who may not see it any more.
+                () = sleep_until(self.asks) => {}
                 next = self.log.next(&mut self.position) => {
                     let shown = match next {
                         Next::Event(payload) => self.source.show(&payload),
@@ -173,6 +198,23 @@ impl<S: Source> Follower<S> {
                     return (Event::default().comment("").id(self.id()), false);
                 }
             }
+        }
+    }
+
+    /// What a reader is told who may not read any more.
+    async fn not_any_more(&mut self) -> Option<Event> {
+        let verdict = tokio::select! {
+            biased;
+            () = &mut self.shutdown => return Some(self.goodbye(STOPS)),
+            verdict = self.reader.still_may() => verdict,
+        };
+        self.asks = Instant::now() + ASKS_EVERY;
+        match verdict {
+            Err(problem) if [Reason::UNAUTHORIZED, Reason::FORBIDDEN].contains(&problem.reason()) => {
+                Some(self.goodbye(problem.detail()))
+            }
+            // While Kubernetes cannot be asked nobody is taken for a stranger.
+            _ => None,
         }
     }
 
@@ -198,7 +240,7 @@ impl<S: Source> Follower<S> {
     }
 
     fn goodbye(&self, why: &str) -> Event {
-        let data = format!("{{\"detail\":{why:?}}}");
+        let data = serde_json::json!({ "detail": why }).to_string();
         Event::default().event("goodbye").data(data).id(self.id()).retry(RETRY)
     }
 }

@@ -1,7 +1,7 @@
 //! Streams, as a client reads them.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -16,14 +16,19 @@ use futures::StreamExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Duration, timeout},
+    time::{Duration, advance, timeout},
 };
 
 use super::{
     log::{EventLog, Next},
+    reader::Reader,
     stream::{Shown, Source, Streams},
 };
-use crate::{door::Door, rest::HttpMetrics, shutdown::Shutdown};
+use crate::{
+    door::Door,
+    rest::{HttpMetrics, problem::Problem, reason::Reason},
+    shutdown::Shutdown,
+};
 
 /// Shows the texts that begin so, and how many events there were.
 struct Texts {
@@ -52,6 +57,33 @@ impl Source for Texts {
     }
 }
 
+/// Reads as long as they are welcome; Kubernetes may be away.
+#[derive(Clone)]
+struct Guest {
+    name: String,
+    refusal: Arc<Mutex<Option<Problem>>>,
+}
+
+impl Guest {
+    fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), refusal: Arc::default() }
+    }
+
+    fn is_told(&self, problem: Problem) {
+        *self.refusal.lock().unwrap() = Some(problem);
+    }
+}
+
+impl Reader for Guest {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn still_may(&self) -> Result<(), Problem> {
+        self.refusal.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
 struct Server {
     log: EventLog<String>,
     streams: Streams,
@@ -74,12 +106,16 @@ impl Server {
     }
 
     fn client(&self, begin: &'static str, last_event_id: Option<&str>) -> Client {
+        self.client_of(Guest::named("ann"), begin, last_event_id)
+    }
+
+    fn client_of(&self, guest: Guest, begin: &'static str, last_event_id: Option<&str>) -> Client {
         let mut headers = HeaderMap::new();
         if let Some(id) = last_event_id {
             headers.insert("last-event-id", HeaderValue::from_str(id).unwrap());
         }
         let source = self.source(begin);
-        let response = self.streams.open(&self.log, source, &headers).unwrap();
+        let response = self.streams.open(&self.log, source, guest, &headers).unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Client { body: Body::into_data_stream(response.into_body()), last_id: String::new() }
     }
@@ -247,11 +283,42 @@ async fn a_stream_ends_after_ten_minutes() {
 #[tokio::test]
 async fn streams_are_counted_and_bounded() {
     let server = Server::new();
-    let mut open: Vec<_> = (0..1000).map(|_| server.client("a", None)).collect();
-    let refused = server.streams.open(&server.log, server.source("a"), &HeaderMap::new()).unwrap_err();
-    assert_eq!(refused.status(), 429);
-    open.pop();
-    server.client("a", None);
+    let refused = |guest: Guest| {
+        let refused = server.streams.open(&server.log, server.source("a"), guest, &HeaderMap::new()).unwrap_err();
+        assert_eq!(refused.status(), 429);
+        refused.detail().to_owned()
+    };
+    let guest = |number: usize| Guest::named(format!("guest{}", number / 20));
+    let mut open: Vec<_> = (0..999).map(|number| server.client_of(guest(number), "a", None)).collect();
+    assert!(refused(guest(0)).starts_with("\"guest0\" has 20 streams"));
+    open.push(server.client_of(guest(999), "a", None));
+    assert!(refused(Guest::named("late")).starts_with("1000 streams"));
+    open.remove(0);
+    server.client_of(guest(0), "a", None);
+    drop(open);
+    (0..20).for_each(|_| drop(server.client_of(guest(0), "a", None)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_see_it_any_more_is_shown_nothing_more() {
+    let server = Server::new();
+    for refusal in [Problem::new(Reason::UNAUTHORIZED, "who is \"ann\"?"), Problem::new(Reason::FORBIDDEN, "no")] {
+        let guest = Guest::named("ann");
+        let mut client = server.client_of(guest.clone(), "a", None);
+        client.next().await;
+        // Nobody is taken for a stranger while Kubernetes is away.
+        guest.is_told(Problem::unavailable("away"));
+        advance(Duration::from_secs(12)).await;
+        server.happens("a1");
+        assert_eq!(client.next().await, "text a1");
+        let last_id = client.last_id.clone();
+        guest.is_told(refusal.clone());
+        advance(Duration::from_secs(12)).await;
+        server.happens("a2");
+        let detail = serde_json::json!({ "detail": refusal.detail() });
+        assert_eq!(client.next().await, format!("goodbye {detail}"));
+        assert_eq!((client.next().await.as_str(), client.last_id), ("end", last_id));
+    }
 }
 
 /// Reads until a text comes; how many bytes that were, the text included.
@@ -283,7 +350,7 @@ async fn a_client_that_stops_reading_a_socket_costs_its_connections_buffers() {
     let seen = asked.clone();
     let events = get(move |headers: HeaderMap| async move {
         let source = Texts { begin: "", log: log.clone(), asked: seen };
-        streams.open(&log, source, &headers)
+        streams.open(&log, source, Guest::named("ann"), &headers)
     });
     let router = Router::new().route("/events", events);
     let answering = tokio::spawn(door.answer(router, server.shutdown.clone(), Duration::ZERO));

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, Method, Uri, request::Parts},
 };
 
+use super::audit::{Audit, Note, Touched};
 use crate::{
     auth::{Caller, Operation},
     rest::problem::Problem,
@@ -25,15 +26,15 @@ struct Inner {
     operation: OnceLock<&'static Operation>,
     caller: OnceLock<Arc<Caller>>,
     node: OnceLock<String>,
-    notes: Mutex<Vec<String>>,
-    is_audited: OnceLock<()>,
+    object: OnceLock<String>,
+    audit: Mutex<Audit>,
 }
 
 impl Account {
     /// Opens one.
     pub(super) fn open(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         let id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_sound(id));
-        Self(Arc::new(Inner {
+        let account = Self(Arc::new(Inner {
             id: id.map_or_else(|| format!("{:016x}", fastrand::u64(..)), str::to_owned),
             method: method.clone(),
             path: uri.path().to_owned(),
@@ -41,9 +42,13 @@ impl Account {
             operation: OnceLock::new(),
             caller: OnceLock::new(),
             node: OnceLock::new(),
-            notes: Mutex::default(),
-            is_audited: OnceLock::new(),
-        }))
+            object: OnceLock::new(),
+            audit: Mutex::default(),
+        }));
+        if account.is_change() && is_dry_run(uri) {
+            account.note(Note::DryRun);
+        }
+        account
     }
 
     /// Names this request in logs and answers.
@@ -84,9 +89,10 @@ impl Account {
         self.caller().map(|caller| caller.user.clone())
     }
 
-    /// The node that it concerns.
-    pub(super) fn node(&self) -> Option<&str> {
-        self.0.node.get().map(String::as_str)
+    /// What it is about.
+    pub(super) fn touched(&self) -> Touched {
+        let known = |cell: &OnceLock<String>| cell.get().cloned().unwrap_or_default();
+        Touched { node: known(&self.0.node), object: known(&self.0.object) }
     }
 
     pub(crate) fn set_route(&self, route: &str) {
@@ -106,27 +112,15 @@ impl Account {
         self.0.node.set(node.into()).ok();
     }
 
-    /// Nothing is left to be told of it in the audit log: it changes nothing, or each of its changes has a line.
-    pub(crate) fn set_audited(&self) {
-        self.0.is_audited.set(()).ok();
+    /// Says which other object it concerns: by its name, or by `namespace/name`.
+    pub(crate) fn set_object(&self, object: impl Into<String>) {
+        self.0.object.set(object.into()).ok();
     }
 
-    pub(super) fn is_audited(&self) -> bool {
-        self.0.is_audited.get().is_some()
-    }
-
-    /// Adds a word to the audit line, such as `forced`.
-    pub(crate) fn note(&self, note: impl Into<String>) {
-        self.notes_mut().push(note.into());
-    }
-
-    pub(super) fn notes(&self) -> String {
-        self.notes_mut().join(" ")
-    }
-
-    fn notes_mut(&self) -> MutexGuard<'_, Vec<String>> {
+    /// What it leaves in the audit log.
+    pub(super) fn audit_mut(&self) -> MutexGuard<'_, Audit> {
         // Nobody panics while holding it.
-        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.audit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,6 +131,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Account {
         let account = parts.extensions.get::<Self>().cloned();
         account.ok_or_else(|| Problem::internal("a request came to its handler past the frame"))
     }
+}
+
+/// Whether the query asks only what would happen. Each operation reads it by itself; the log does not rely on that.
+fn is_dry_run(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    form_urlencoded::parse(query).any(|(name, value)| name == "dryRun" && value == "true")
 }
 
 /// Whether a request id that came from outside can go into a log.

@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    extract::{MatchedPath, RawPathParams, Request, State},
-    http::HeaderMap,
+    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
+    http::{HeaderMap, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use super::{Account, Frame};
 use crate::{
-    auth::{Caller, Operation},
+    auth::{Caller, Operation, Right},
     rest::{problem::Problem, reason::Reason},
 };
 
@@ -20,7 +20,7 @@ pub(super) async fn admit(
     State(frame): State<Frame>,
     route: MatchedPath,
     parameters: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let Some(account) = request.extensions().get::<Account>().cloned() else {
@@ -34,10 +34,61 @@ pub(super) async fn admit(
     if let Some(node) = parameters.get("node") {
         account.set_node(node);
     }
+    match (parameters.get("namespace"), parameters.get("name")) {
+        (Some(namespace), Some(name)) => account.set_object(format!("{namespace}/{name}")),
+        (None, Some(name)) => account.set_object(name),
+        (_, None) => {}
+    }
     match frame.admitted(&account, request.headers(), route.as_str(), &parameters).await {
-        Ok(()) => next.run(request).await,
+        Ok(admission) => {
+            request.extensions_mut().insert(admission);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
+}
+
+/// What a caller was let in with. An answer that lasts asks again whether it still holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    frame: Frame,
+    /// The header of that name, and nothing else.
+    authorization: HeaderMap,
+    user: String,
+    rights: Vec<Right>,
+}
+
+impl Admission {
+    /// Who it is.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// Whether they would be let in now to read the same; the answer may be seconds old.
+    pub(crate) async fn still_holds(&self) -> Result<(), Problem> {
+        let auth = &self.frame.0.auth;
+        let caller = auth.caller(&self.authorization).await?;
+        auth.demand(&caller, &self.rights, true).await
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Admission {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let admission = parts.extensions.get::<Self>().cloned();
+        admission.ok_or_else(|| Problem::internal("a request came to its handler past the doorkeeper"))
+    }
+}
+
+fn authorization(headers: &HeaderMap) -> HeaderMap {
+    let values = headers.get_all(header::AUTHORIZATION).iter().cloned();
+    // Whoever writes it into a log writes no token.
+    let sensitive = values.map(|mut value| {
+        value.set_sensitive(true);
+        (header::AUTHORIZATION, value)
+    });
+    sensitive.collect()
 }
 
 impl Frame {
@@ -47,12 +98,14 @@ impl Frame {
         headers: &HeaderMap,
         route: &str,
         parameters: &BTreeMap<String, String>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Admission, Problem> {
         // What is not in the table is open to nobody, whatever routes there are.
         let operation = Operation::find(account.method(), route).ok_or_else(|| not_taken(account, route))?;
         account.set_operation(operation);
         let caller = self.caller(account, headers).await?;
-        self.0.auth.demand(&caller, &operation.rights(parameters), operation.is_read()).await
+        let rights = operation.rights(parameters);
+        self.0.auth.demand(&caller, &rights, operation.is_read()).await?;
+        Ok(Admission { frame: self.clone(), authorization: authorization(headers), user: caller.user.clone(), rights })
     }
 
     /// Who calls, unless too often. What they may do is asked by whoever knows what they want.

@@ -12,9 +12,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crate::{auth::Digest, rest::problem::Problem};
 
 /// Names the state that a JSON answer to a read shows; answers `304` to who has it already. The name is weak
-/// (RFC 9110, 8.8.1): the same state may be sent compressed and not. A handler that knows a better name has said it.
+/// (RFC 9110, 8.8.1): the same state may be sent compressed and not. A handler that knows a better name has said it; only
+/// that one names what `HEAD` answers, because what would be hashed is not there.
 pub(super) async fn etag(request: Request, next: Next) -> Response {
-    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    let is_get = *request.method() == Method::GET;
+    let is_read = is_get || *request.method() == Method::HEAD;
     let known: Vec<HeaderValue> = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect();
     let response = next.run(request).await;
     if !is_read || response.status() != StatusCode::OK || !is_whole_json(&response) {
@@ -29,9 +31,10 @@ pub(super) async fn etag(request: Request, next: Next) -> Response {
     // 128 bits tell all states apart that there will ever be.
     let hashed = || format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(&bytes).as_bytes()[..16]));
     let own = parts.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-    let tag = own.unwrap_or_else(hashed);
-    let has_it = known.iter().filter_map(|value| value.to_str().ok()).any(|value| names(value, &tag));
-    if let Ok(value) = HeaderValue::from_str(&tag) {
+    let tag = own.or_else(|| is_get.then(hashed));
+    let is_known = |tag: &str| known.iter().filter_map(|value| value.to_str().ok()).any(|value| names(value, tag));
+    let has_it = tag.as_deref().is_some_and(is_known);
+    if let Some(Ok(value)) = tag.as_deref().map(HeaderValue::from_str) {
         parts.headers.insert(header::ETAG, value);
     }
     // Whose answer it is depends on the token, and it may be old in a second.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `observe` | a request id, the time-out, a panic's answer; changes go on when their caller goes away |
 //! | `account` | what is known of one request as it comes to light |
-//! | `tell` | access log, audit line, metrics |
+//! | `tell` | access log, audit lines, metrics |
+//! | `audit` | what the audit log says of changes |
 //! | `render` | every answer that is no success becomes a problem with the request id |
 //! | `limits` | size of header and body, JSON only, concurrent requests |
 //! | `rate` | requests of one caller |
@@ -13,6 +14,7 @@
 
 mod account;
 mod admit;
+mod audit;
 mod etag;
 mod limits;
 mod observe;
@@ -30,6 +32,8 @@ use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 
 pub(crate) use account::Account;
+pub(crate) use admit::Admission;
+pub(crate) use audit::{Note, Touched};
 pub(crate) use tell::Counted;
 pub use tell::HttpMetrics;
 
@@ -39,7 +43,7 @@ use rate::Rates;
 /// What is allowed to one caller, and to all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How many requests are answered at the same time. Streams of events are counted apart.
+    /// How many requests are answered at the same time. Streams of events are counted apart, and probes not at all.
     pub(crate) concurrent: usize,
     /// How often one caller may call, in the long run.
     pub(crate) interval: Duration,

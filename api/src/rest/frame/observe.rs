@@ -12,7 +12,10 @@ use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
 use super::{Account, Frame, limits, render, tell};
-use crate::rest::{problem::Problem, reason::Reason};
+use crate::{
+    health,
+    rest::{problem::Problem, reason::Reason},
+};
 
 /// Answers a request, and tells of it. A change is carried on when its caller goes away: half of one helps nobody, and
 /// its audit line is written.
@@ -45,7 +48,12 @@ async fn answer(frame: &Frame, request: Request, next: Next) -> Response {
     if let Err(problem) = limits::check(&request) {
         return problem.into_response();
     }
-    let Ok(_permit) = frame.0.permits.try_acquire() else { return limits::too_many_at_once().into_response() };
+    // However much is asked of the server: it lives, and its numbers say why it is slow.
+    let is_probe = health::PATHS.contains(&request.uri().path());
+    let permit = if is_probe { None } else { Some(frame.0.permits.try_acquire()) };
+    if let Some(Err(_)) = permit {
+        return limits::too_many_at_once().into_response();
+    }
     let within = frame.0.limits.within;
     let answered = timeout(within, AssertUnwindSafe(next.run(request)).catch_unwind());
     match answered.await {

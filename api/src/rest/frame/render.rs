@@ -9,16 +9,16 @@ use axum::{
 };
 
 use super::Account;
-use crate::rest::{
-    problem::{GRAPHQL_RESPONSE_JSON, PROBLEM_JSON, Problem},
-    reason::Reason,
+use crate::{
+    health,
+    rest::{
+        problem::{GRAPHQL_RESPONSE_JSON, PROBLEM_JSON, Problem},
+        reason::Reason,
+    },
 };
 
 /// A sentence that a layer has written as text is not longer.
 const MAX_SENTENCE: usize = 1024;
-
-/// For whom Kubernetes and Prometheus ask, in their own formats.
-const NOT_OURS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// Headers of the refusal that its reader needs.
 static KEPT: LazyLock<[header::HeaderName; 3]> =
@@ -38,7 +38,8 @@ pub(super) async fn render(response: Response, account: &Account) -> (Response, 
         return (problem.response(Some(account.id())), Some(problem.reason()));
     }
     let is_guards = status == StatusCode::FORBIDDEN;
-    if NOT_OURS.contains(&account.path()) && !is_guards {
+    // Kubernetes and Prometheus read these, in their own formats.
+    if health::PATHS.contains(&account.path()) && !is_guards {
         return (response, Some(Reason::of_status(status.as_u16())));
     }
     let (parts, body) = response.into_parts();

@@ -1,4 +1,4 @@
-//! Access log, audit line, metrics: what is told of a request at its end. Never a token, a query or a body.
+//! Access log, audit lines, metrics: what is told of a request at its end. Never a token, a query or a body.
 
 use std::time::Duration;
 
@@ -127,32 +127,14 @@ pub(super) fn tell(
     metrics.count(account, status, took);
     let (method, path, request_id) = (account.method(), account.path(), account.id());
     let user = account.caller().map_or("", |caller| &caller.user);
-    let (code, reason) = (status.as_u16(), reason.map_or("", |reason| reason.name));
+    let code = status.as_u16();
     let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    account.write_audit(code, reason);
+    let reason = reason.map_or("", |reason| reason.name);
     if account.operation().is_some() || account.is_change() {
         tracing::info!(target: "careen::access", request_id, %method, path, code, reason, user, milliseconds, "answered");
     } else {
         // Probes, documents, and paths that do not exist.
         tracing::debug!(target: "careen::access", request_id, %method, path, code, reason, milliseconds, "answered");
-    }
-    if account.is_change() && !account.is_audited() {
-        let operation = account.operation().map_or("none", |operation| operation.id);
-        let outcome = if reason.is_empty() { "Done" } else { reason };
-        audit(account, operation, account.node().unwrap_or_default(), outcome, code);
-    }
-}
-
-fn audit(account: &Account, operation: &str, node: &str, outcome: &str, code: u16) {
-    let (request_id, path, user) = (account.id(), account.path(), account.user().unwrap_or_default());
-    let notes = account.notes();
-    tracing::info!(target: "careen::audit", request_id, user, operation, path, node, outcome, code, notes, "audit");
-}
-
-impl Account {
-    /// Writes the audit line of one of several changes that a request may ask for.
-    pub(crate) fn audit(&self, operation: &str, node: &str, failure: Option<&'static Reason>) {
-        self.set_audited();
-        let (outcome, code) = failure.map_or(("Done", 200), |reason| (reason.name, reason.status));
-        audit(self, operation, node, outcome, code);
     }
 }

@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 
 use careen_core::{
-    model::{Actor, NodeName},
+    model::NodeName,
     operation::NodeChanged,
-    view::{
-        DrainView, MaintenanceView, MigrationView, NodeView, PlanView, Views, VirtualMachineInstanceView, WorkloadView,
-    },
+    view::{DrainView, MaintenanceView, MigrationView, NodeView, PlanView, Views, VirtualMachineInstanceView},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,10 +15,15 @@ use utoipa::{
     openapi::{RefOr, schema::Schema},
 };
 
-use crate::rest::{
-    Api,
-    problem::Problem,
-    schema::{Given, packed_value},
+use super::seen::{SeenWorkload, hide_of_nodes};
+use crate::{
+    answers::NodeChange,
+    rest::{
+        Api,
+        frame::Account,
+        problem::Problem,
+        schema::{Given, packed_value},
+    },
 };
 
 /// A node, with the maintenance and the drain that it has.
@@ -32,7 +35,7 @@ pub(super) type MaintenanceBody = Given<MaintenanceView>;
 /// A drain.
 pub(super) type DrainBody = Given<DrainView>;
 /// A pod or a VM.
-pub(super) type WorkloadBody = Given<WorkloadView>;
+pub(super) type WorkloadBody = Given<SeenWorkload>;
 /// What would happen.
 pub(super) type PlanBody = Given<PlanView>;
 /// A `VirtualMachineInstance`.
@@ -68,27 +71,25 @@ impl ToSchema for MaintenanceOrPlanBody {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "NodeChanged")]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "they are the fields of the answer")]
 pub(super) struct Changed {
     /// The node as it is now; for a dry run as it was.
     node: Option<NodeView>,
-    /// Whether something was (for a dry run: would be) changed.
-    changed: bool,
-    /// Whose record the node was restored from, if it carried one that was left behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    restored_from: Option<Actor>,
-    /// What is worth knowing, in sentences.
-    warnings: Vec<String>,
+    #[serde(flatten)]
+    change: NodeChange,
 }
 
 impl Changed {
-    /// As it looks with the node that the API server has answered with.
-    pub(super) fn of(changed: NodeChanged, api: &Api) -> Result<Self, Problem> {
-        let NodeChanged { node, changed, restored_from, warnings } = changed;
+    /// As it looks with the node that the API server has answered with, to that caller.
+    pub(super) async fn of(changed: NodeChanged, api: &Api, account: &Account) -> Result<Self, Problem> {
+        let (change, node) = NodeChange::of(changed);
         let name: NodeName = node.name.clone();
         let mut snapshot = api.snapshot()?;
         drop(snapshot.put(node));
-        let node = Views::of(snapshot, api.now()).node(&name);
-        Ok(Self { node, changed, restored_from, warnings })
+        let mut node = Views::of(snapshot, api.now()).node(&name);
+        if hide_of_nodes(api, account, node.as_mut_slice()).await.is_err() {
+            // Kubernetes cannot be asked who may see it. The change is made all the same.
+            node = node.map(|node| NodeView { maintenance: None, drain: None, ..node });
+        }
+        Ok(Self { node, change })
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::rest::{
     Api,
     extract::{Path, Query},
+    frame::Account,
     reply::{Json, Reply},
 };
 
@@ -27,11 +28,12 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 )]
 async fn cordon_node(
     State(api): State<Api>,
+    account: Account,
     Path(NodePath { node }): Path<NodePath>,
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Reply<Json<Changed>> {
     let changed = api.operations()?.cordon(&node, dry_run).await?;
-    Changed::of(changed, &api).map(Json)
+    Changed::of(changed, &api, &account).await.map(Json)
 }
 
 /// Uncordon a node
@@ -43,9 +45,10 @@ async fn cordon_node(
 )]
 async fn uncordon_node(
     State(api): State<Api>,
+    account: Account,
     Path(NodePath { node }): Path<NodePath>,
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Reply<Json<Changed>> {
     let changed = api.operations()?.uncordon(&node, dry_run).await?;
-    Changed::of(changed, &api).map(Json)
+    Changed::of(changed, &api, &account).await.map(Json)
 }

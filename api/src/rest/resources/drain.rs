@@ -7,7 +7,7 @@ use axum::{
 };
 use careen_core::{
     cluster::Snapshot,
-    model::{DrainOrder, LeaveOrAbort, Uid},
+    model::{DrainOrder, Uid},
     operation::{CancelDrain, OperationError, OrderDrain, drain_is_over, drain_is_settled, new_drain_id},
     view::{DrainView, Views},
 };
@@ -17,12 +17,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     bodies::{DrainBody, PlanBody},
-    drain_options::{self, rights_of},
+    drain_options,
     paths::{HowToStart, NodePath},
     plan::{demand_plan, plan_of_start},
 };
 use crate::{
-    auth::Permission,
+    auth::{
+        Right,
+        besides::{rights_of_cancel, rights_of_options},
+    },
     rest::{
         Api,
         extract::{Body, Path, Query},
@@ -33,8 +36,6 @@ use crate::{
         wait::Wait,
     },
 };
-
-const DELETE_MIGRATIONS: Permission = Permission::new("delete", "kubevirt.io", "virtualmachineinstancemigrations");
 
 type DrainRequest = Of<drain_options::DrainBody>;
 
@@ -80,7 +81,7 @@ async fn start_drain(
     Query(HowToStart { dry_run, wait }): Query<HowToStart>,
     Body(drain_options::DrainBody(options)): Body<drain_options::DrainBody>,
 ) -> Reply<Response> {
-    api.demand(&account, &rights_of(&options)).await?;
+    api.demand(&account, &rights_of_options(&options)).await?;
     if dry_run {
         demand_plan(&api, &account).await?;
     }
@@ -131,6 +132,21 @@ async fn get_drain(State(api): State<Api>, Path(NodePath { node }): Path<NodePat
     api.views()?.drain(&node).map(Json).ok_or_else(|| Problem::no_drain(&node))
 }
 
+/// The cancel of the drain that is there now, and what it needs besides. It is of no other: one that is ordered while the
+/// rights are asked for may need more.
+pub(crate) fn cancel_of(
+    request: CancelDrain,
+    snapshot: &Snapshot,
+) -> Result<(CancelDrain, Vec<Right>), OperationError> {
+    let CancelDrain { node, id, .. } = &request;
+    let order = snapshot.drain_order(node).filter(|order| id.as_ref().is_none_or(|id| id == order.id()));
+    let none = || OperationError::DrainNotFound { node: node.clone(), id: id.as_ref().map(ToString::to_string) };
+    let order = order.ok_or_else(none)?;
+    let rights = rights_of_cancel(&order.request.options);
+    let id = Some(order.id().clone());
+    Ok((CancelDrain { id, ..request }, rights))
+}
+
 /// Cancel the drain of a node
 ///
 /// Nothing new starts, and marks on VMs are taken back; the node stays cordoned. Can be repeated.
@@ -148,14 +164,9 @@ async fn cancel_drain(
     Path(NodePath { node }): Path<NodePath>,
     Query(Which { id, dry_run, wait }): Query<Which>,
 ) -> Reply<Response> {
-    let views = api.views()?;
-    let aborts = |drain: &DrainView| {
-        drain.options.as_ref().is_some_and(|options| options.running_migrations_on_stop == Some(LeaveOrAbort::Abort))
-    };
-    if views.drain(&node).as_ref().is_some_and(aborts) {
-        api.demand(&account, &[DELETE_MIGRATIONS.everywhere()]).await?;
-    }
-    let request = CancelDrain { node: node.clone(), id, requested_by: account.user(), dry_run };
+    let request = CancelDrain { node, id, requested_by: account.user(), dry_run };
+    let (request, rights) = cancel_of(request, &api.snapshot()?)?;
+    api.demand(&account, &rights).await?;
     let cancelled = api.operations()?.cancel_drain(&request).await?;
     if dry_run {
         return Ok(Json(view_of(&api, &cancelled.order)?).into_response());

@@ -11,13 +11,7 @@ use utoipa::{
     openapi::path::{Parameter, ParameterBuilder, ParameterIn},
 };
 
-use crate::{
-    auth::{Permission, Right},
-    rest::schema,
-};
-
-const DELETE_VMIS: Permission = Permission::new("delete", "kubevirt.io", "virtualmachineinstances");
-const CREATE_MIGRATIONS: Permission = Permission::new("create", "kubevirt.io", "virtualmachineinstancemigrations");
+use crate::rest::schema;
 
 /// Options in a body. One that does not exist is refused: a word that is misspelt would mean a default.
 #[derive(Clone, Debug, Default)]
@@ -100,20 +94,6 @@ fn spec(fields: Map<String, Value>) -> Result<DrainSpec, String> {
         serde_json::from_value::<DrainSpec>(Value::Object(one)).map_err(|error| format!("{name}: {error}"))?;
     }
     serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
-}
-
-/// What some options need besides, wherever VMs are.
-pub(crate) fn rights_of(options: &DrainSpec) -> Vec<Right> {
-    use careen_core::model::{ShutDownOrBlock, ShutDownOrMigrate};
-
-    let mut rights = Vec::new();
-    if options.vm_that_cannot_migrate == Some(ShutDownOrBlock::ShutDown) {
-        rights.push(DELETE_VMIS.everywhere());
-    }
-    if options.vm_without_strategy == Some(ShutDownOrMigrate::Migrate) {
-        rights.push(CREATE_MIGRATIONS.everywhere());
-    }
-    rights
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::rest::{
     Api,
     events::{Everything, OfDrain, OfMaintenance},
     extract::Path,
+    frame::Admission,
     problem::Problem,
     reply::Reply,
 };
@@ -28,16 +29,17 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 ///
 /// Every event has an id. Who comes again with the last one in `Last-Event-ID` has missed nothing; where that cannot be
 /// (another replica, too long ago, a reader that is too slow), the stream goes on with `resync`, which is another
-/// snapshot. A comment comes every 15 s. After 10 minutes, and when the server stops, `goodbye` asks to come again.
+/// snapshot. A comment comes every 15 s. After 10 minutes, and when the server stops, `goodbye` asks to come again; it also
+/// ends the stream of a token that has run out or a right that is gone, within 20 s.
 #[utoipa::path(
     get, path = "/events", tag = "events", operation_id = "followEvents",
     params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen")),
     responses((status = 200, description = "Events, as they happen", body = String, content_type = "text/event-stream",
                example = "event: NodeChanged\nid: 5f3a9c01-17\ndata: {\"name\":\"node02\",\"uid\":\"6a0c\",\"ready\":true,\"schedulable\":false,\"maintenance\":\"node02-maintenance\",\"drain\":null}\n\n")),
 )]
-async fn follow_events(State(api): State<Api>, headers: HeaderMap) -> Reply<Response> {
+async fn follow_events(State(api): State<Api>, admission: Admission, headers: HeaderMap) -> Reply<Response> {
     api.snapshot()?;
-    api.events.open(Everything(api.clone()), &headers)
+    api.events.open(Everything(api.clone()), admission, &headers)
 }
 
 /// Follow a maintenance
@@ -53,6 +55,7 @@ async fn follow_events(State(api): State<Api>, headers: HeaderMap) -> Reply<Resp
 )]
 async fn follow_maintenance(
     State(api): State<Api>,
+    admission: Admission,
     Path(MaintenancePath { name: ObjectName(name) }): Path<MaintenancePath>,
     headers: HeaderMap,
 ) -> Reply<Response> {
@@ -62,7 +65,7 @@ async fn follow_maintenance(
     if !is_there && !api.events.has_news(&source, &headers) {
         return Err(Problem::no_maintenance(&source.name));
     }
-    api.events.open(source, &headers)
+    api.events.open(source, admission, &headers)
 }
 
 /// Follow the drain of a node
@@ -78,6 +81,7 @@ async fn follow_maintenance(
 )]
 async fn follow_drain(
     State(api): State<Api>,
+    admission: Admission,
     Path(NodePath { node }): Path<NodePath>,
     headers: HeaderMap,
 ) -> Reply<Response> {
@@ -86,5 +90,5 @@ async fn follow_drain(
     if !is_there && !api.events.has_news(&source, &headers) {
         return Err(Problem::no_drain(&source.node));
     }
-    api.events.open(source, &headers)
+    api.events.open(source, admission, &headers)
 }

@@ -27,7 +27,7 @@ use super::{
 use crate::rest::{
     Api,
     extract::{Body, Path, Query},
-    frame::Account,
+    frame::{Account, Note},
     page::{Limit, List, Page},
     problem::Problem,
     reason::Reason,
@@ -133,6 +133,9 @@ async fn create_maintenance(
     Body(new): Body<New>,
 ) -> Reply<Response> {
     account.set_node(new.node.as_str());
+    if let Some(ObjectName(name)) = &new.name {
+        account.set_object(name);
+    }
     let request = StartMaintenance {
         node: new.node,
         name: new.name.map(|ObjectName(name)| name),
@@ -154,8 +157,9 @@ async fn create_maintenance(
             (started.object, started.replayed, started.ended)
         }
     };
+    account.set_object(object.name());
     if replayed {
-        account.note("replayed");
+        account.note(Note::Replayed);
     }
     let view = if ended { MaintenanceView::ended(&object) } else { when_started(&api, &object, wait).await? };
     let mut response = started_response(true, &view);

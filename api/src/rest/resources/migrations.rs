@@ -5,24 +5,22 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use careen_core::{
-    model::Uid,
-    operation::{CancelMigration, MigrationCancelled},
-    view::MigrationView,
-};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use careen_core::{model::Uid, operation::CancelMigration, view::MigrationView};
+use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bodies::MigrationBody, paths::ObjectPath};
-use crate::rest::{
-    Api,
-    extract::{Path, Query},
-    page::{Limit, List, Page},
-    problem::Problem,
-    reply::{Json, Reply},
-    schema::{ListOf, Of},
+use crate::{
+    answers::CancelledMigration,
+    rest::{
+        Api,
+        extract::{Path, Query},
+        page::{Limit, List, Page},
+        problem::Problem,
+        reply::{Json, Reply},
+        schema::{ListOf, Of},
+    },
 };
 
 type MigrationList = ListOf<MigrationBody>;
@@ -60,20 +58,7 @@ struct Which {
     dry_run: bool,
 }
 
-/// A migration that is cancelled.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "MigrationCancelled")]
-#[serde(rename_all = "camelCase")]
-struct Cancelled {
-    /// Its namespace.
-    namespace: String,
-    /// Its name.
-    name: String,
-    /// Whether KubeVirt makes another, because the VM is still to leave its node: a maintenance or a drain asks for that.
-    made_again: bool,
-}
-
-type CancelledBody = Of<Cancelled>;
+type CancelledBody = Of<CancelledMigration>;
 
 /// List the migrations
 ///
@@ -121,8 +106,7 @@ async fn cancel_migration(
     Query(Which { uid, dry_run }): Query<Which>,
 ) -> Reply<Response> {
     let request = CancelMigration { key: path.key(), uid, dry_run };
-    let MigrationCancelled { key, already: _, made_again } = api.operations()?.cancel_migration(&request).await?;
+    let cancelled = api.operations()?.cancel_migration(&request).await?;
     let status = if dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let body = Cancelled { namespace: key.namespace, name: key.name, made_again };
-    Ok((status, Json(body)).into_response())
+    Ok((status, Json(CancelledMigration::from(cancelled))).into_response())
 }

@@ -14,6 +14,7 @@
 //! | `events` | `/events`, `/maintenances/{name}/events`, `/nodes/{node}/drain/events` |
 //! | `virtual_machine_instances` | `/virtualmachineinstances`, and to migrate one |
 //! | `migrations` | `/migrations`, `/migrations/{namespace}/{name}` |
+//! | `seen` | what is shown to whom |
 //! | `bodies`, `paths`, `drain_options` | what several of them take |
 //! | `idempotency` | `Idempotency-Key` |
 
@@ -29,12 +30,12 @@ mod node_maintenance;
 mod nodes;
 mod paths;
 mod plan;
+mod seen;
 mod taints;
 mod virtual_machine_instances;
 mod workloads;
 
-pub(crate) use drain::is_shown as drain_is_shown;
-pub(crate) use drain_options::rights_of as rights_of_options;
+pub(crate) use drain::{cancel_of, is_shown as drain_is_shown};
 pub(crate) use node_maintenance::shown as maintenance_shown;
 use utoipa_axum::router::OpenApiRouter;
 

@@ -30,7 +30,7 @@ use super::{
 use crate::rest::{
     Api,
     extract::{Body, Path, Query},
-    frame::Account,
+    frame::{Account, Note},
     problem::Problem,
     reply::{Json, Reply},
     schema::Of,
@@ -155,6 +155,7 @@ async fn put_node_maintenance(
         return plan_of_maintenance(&api, &account, &request).await;
     }
     let started = api.operations()?.start_maintenance(&request).await?;
+    account.set_object(started.object.name());
     let view = when_started(&api, &started.object, wait).await?;
     Ok(started_response(started.created, &view))
 }
@@ -237,12 +238,13 @@ pub(super) async fn stop_maintenance(
 ) -> Reply<Response> {
     let Stop { ticket, force, dry_run, wait } = stop;
     if force {
-        account.note("forced");
+        account.note(Note::Forced);
     }
     let resource_version = if_match(headers)?;
     let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
     let Stopped { object, already: _ } = api.operations()?.stop_maintenance(&request).await?;
     account.set_node(&object.spec.node_name);
+    account.set_object(object.name());
     if dry_run {
         return Ok(maintenance_response(StatusCode::OK, &MaintenanceView::from(&*object)));
     }

@@ -1,15 +1,18 @@
 //! `/nodes`
 
+use std::slice;
+
 use axum::extract::State;
 use careen_core::{selector::PodSelector, view::NodeView};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{bodies::NodeBody, paths::NodePath};
+use super::{bodies::NodeBody, paths::NodePath, seen::hide_of_nodes};
 use crate::rest::{
     Api,
     extract::{Path, Query},
+    frame::Account,
     page::{Limit, List, Page},
     problem::Problem,
     reply::{Json, Reply},
@@ -60,11 +63,17 @@ impl Filter {
     get, path = "/nodes", tag = "nodes", operation_id = "listNodes", params(Filter),
     responses((status = 200, description = "A page of nodes", body = NodeList, content_type = "application/json")),
 )]
-async fn list_nodes(State(api): State<Api>, Query(filter): Query<Filter>) -> Reply<Json<List<NodeView>>> {
+async fn list_nodes(
+    State(api): State<Api>,
+    account: Account,
+    Query(filter): Query<Filter>,
+) -> Reply<Json<List<NodeView>>> {
     let page = Page::of("nodes", filter.limit, filter.r#continue.as_deref())?;
     let views = api.views()?;
     let nodes = views.nodes().filter(|node| filter.takes(node));
-    Ok(Json(page.cut(nodes, |node| vec![node.name.to_string()])))
+    let mut page = page.cut(nodes, |node| vec![node.name.to_string()]);
+    hide_of_nodes(&api, &account, page.items_mut()).await?;
+    Ok(Json(page))
 }
 
 /// Get a node
@@ -72,6 +81,12 @@ async fn list_nodes(State(api): State<Api>, Query(filter): Query<Filter>) -> Rep
     get, path = "/nodes/{node}", tag = "nodes", operation_id = "getNode", params(NodePath),
     responses((status = 200, description = "The node", body = NodeBody, content_type = "application/json")),
 )]
-async fn get_node(State(api): State<Api>, Path(NodePath { node }): Path<NodePath>) -> Reply<Json<NodeView>> {
-    api.views()?.node(&node).map(Json).ok_or_else(|| Problem::no_node(&node))
+async fn get_node(
+    State(api): State<Api>,
+    account: Account,
+    Path(NodePath { node }): Path<NodePath>,
+) -> Reply<Json<NodeView>> {
+    let mut view = api.views()?.node(&node).ok_or_else(|| Problem::no_node(&node))?;
+    hide_of_nodes(&api, &account, slice::from_mut(&mut view)).await?;
+    Ok(Json(view))
 }

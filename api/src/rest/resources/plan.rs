@@ -6,6 +6,7 @@ use axum::{
 };
 use careen_core::{
     model::{DrainOptions, NodeName},
+    operation::OperationError,
     plan,
     view::PlanView,
 };
@@ -13,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bodies::PlanBody, drain_options::DrainQuery, paths::NodePath};
 use crate::{
-    auth::Permission,
+    auth::operations::pods,
     rest::{
         Api,
         extract::{Path, Query},
@@ -22,8 +23,6 @@ use crate::{
         reply::{Json, Reply},
     },
 };
-
-const LIST_PODS: Permission = Permission::new("list", "", "pods");
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -37,14 +36,18 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// take the defaults of a maintenance.
 #[utoipa::path(
     get, path = "/nodes/{node}/plan", tag = "nodes", operation_id = "getPlan", params(NodePath, DrainQuery),
-    responses((status = 200, description = "The plan", body = PlanBody, content_type = "application/json")),
+    responses(
+        (status = 200, description = "The plan", body = PlanBody, content_type = "application/json"),
+        (status = 422, description = "An option has a value that is not allowed; `field` says which",
+         body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+    ),
 )]
 async fn get_plan(
     State(api): State<Api>,
     Path(NodePath { node }): Path<NodePath>,
     Query(DrainQuery(options)): Query<DrainQuery>,
 ) -> Reply<Json<PlanView>> {
-    let options = options.for_maintenance().map_err(|error| Problem::bad_request(&error).field(error.field))?;
+    let options = options.for_maintenance().map_err(OperationError::from)?;
     plan_of(&api, &node, &options).map(Json)
 }
 
@@ -56,7 +59,7 @@ fn plan_of(api: &Api, node: &NodeName, options: &DrainOptions) -> Result<PlanVie
 
 /// Whoever is shown a plan may see pods.
 pub(super) async fn demand_plan(api: &Api, account: &Account) -> Result<(), Problem> {
-    api.demand(account, &[LIST_PODS.everywhere()]).await
+    api.demand(account, &[pods("list").everywhere()]).await
 }
 
 /// The answer to a dry run of something that may be started.

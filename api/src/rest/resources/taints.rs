@@ -17,6 +17,7 @@ use super::{
 use crate::rest::{
     Api,
     extract::{Body, Path, Query},
+    frame::Account,
     reply::{Json, Reply},
     schema::Of,
 };
@@ -72,13 +73,14 @@ struct Which {
 )]
 async fn taint_node(
     State(api): State<Api>,
+    account: Account,
     Path(NodePath { node }): Path<NodePath>,
     Query(DryRun { dry_run }): Query<DryRun>,
     Body(TaintBody { key, value, effect }): Body<TaintBody>,
 ) -> Reply<Json<Changed>> {
     let taint = Taint { key, value, effect };
     let changed = api.operations()?.taint(&node, &taint, dry_run).await?;
-    Changed::of(changed, &api).map(Json)
+    Changed::of(changed, &api, &account).await.map(Json)
 }
 
 /// Take taints off a node
@@ -90,9 +92,10 @@ async fn taint_node(
 )]
 async fn untaint_node(
     State(api): State<Api>,
+    account: Account,
     Path(NodePath { node }): Path<NodePath>,
     Query(Which { key, effect, dry_run }): Query<Which>,
 ) -> Reply<Json<Changed>> {
     let changed = api.operations()?.untaint(&node, &Untaint { key, effect }, dry_run).await?;
-    Changed::of(changed, &api).map(Json)
+    Changed::of(changed, &api, &account).await.map(Json)
 }

@@ -6,21 +6,25 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use careen_core::{model::NodeName, operation::MigrateInstance, view::VirtualMachineInstanceView};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     bodies::VirtualMachineInstanceBody,
     paths::{DryRun, ObjectPath},
+    seen::hide_of_instances,
 };
-use crate::rest::{
-    Api,
-    extract::{Path, Query},
-    frame::Account,
-    page::{Limit, List, Page},
-    reply::{Json, Reply},
-    schema::{ListOf, Of},
+use crate::{
+    answers::RequestedMigration,
+    rest::{
+        Api,
+        extract::{Path, Query},
+        frame::Account,
+        page::{Limit, List, Page},
+        reply::{Json, Reply},
+        schema::{ListOf, Of},
+    },
 };
 
 type VirtualMachineInstanceList = ListOf<VirtualMachineInstanceBody>;
@@ -47,21 +51,7 @@ struct Filter {
     r#continue: Option<String>,
 }
 
-/// A migration that was asked for.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-#[schemars(rename = "MigrationRequested")]
-#[serde(rename_all = "camelCase")]
-struct Requested {
-    /// The namespace.
-    namespace: String,
-    /// The name of the VMI.
-    virtual_machine_instance: String,
-    /// The name of the migration; absent for a dry run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    migration: Option<String>,
-}
-
-type MigrationRequested = Of<Requested>;
+type MigrationRequested = Of<RequestedMigration>;
 
 /// List the virtual machine instances
 ///
@@ -74,6 +64,7 @@ type MigrationRequested = Of<Requested>;
 )]
 async fn list_virtual_machine_instances(
     State(api): State<Api>,
+    account: Account,
     Query(filter): Query<Filter>,
 ) -> Reply<Json<List<VirtualMachineInstanceView>>> {
     let page = Page::of("virtualmachineinstances", filter.limit, filter.r#continue.as_deref())?;
@@ -83,7 +74,9 @@ async fn list_virtual_machine_instances(
             && filter.namespace.as_ref().is_none_or(|namespace| vmi.namespace == *namespace)
     };
     let key = |vmi: &VirtualMachineInstanceView| vec![vmi.namespace.clone(), vmi.name.clone()];
-    Ok(Json(page.cut(views.virtual_machine_instances().filter(is_wanted), key)))
+    let mut page = page.cut(views.virtual_machine_instances().filter(is_wanted), key);
+    hide_of_instances(&api, &account, page.items_mut()).await?;
+    Ok(Json(page))
 }
 
 /// Migrate a virtual machine instance
@@ -106,15 +99,10 @@ async fn migrate_instance(
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Reply<Response> {
     let request = MigrateInstance { key: path.key(), requested_by: account.user(), dry_run };
-    let requested = api.operations()?.migrate(&request).await?;
     let status = if dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let body = Requested {
-        namespace: requested.instance.namespace,
-        virtual_machine_instance: requested.instance.name,
-        migration: requested.migration.as_ref().map(|key| key.name.clone()),
-    };
-    let mut response = (status, Json(body)).into_response();
-    let path = requested.migration.map(|key| format!("/api/v1/migrations/{}/{}", key.namespace, key.name));
+    let requested = RequestedMigration::from(api.operations()?.migrate(&request).await?);
+    let path = requested.migration.as_ref().map(|name| format!("/api/v1/migrations/{}/{name}", requested.namespace));
+    let mut response = (status, Json(requested)).into_response();
     if let Some(Ok(path)) = path.map(|path| HeaderValue::from_str(&path)) {
         response.headers_mut().insert(header::LOCATION, path);
     }

@@ -6,10 +6,15 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{bodies::WorkloadBody, paths::NodePath};
+use super::{
+    bodies::WorkloadBody,
+    paths::NodePath,
+    seen::{SeenWorkload, seen_workloads},
+};
 use crate::rest::{
     Api,
     extract::{Path, Query},
+    frame::Account,
     page::{Limit, List, Page},
     problem::Problem,
     reply::{Json, Reply},
@@ -45,12 +50,13 @@ struct Filter {
 )]
 async fn list_workloads(
     State(api): State<Api>,
+    account: Account,
     Path(NodePath { node }): Path<NodePath>,
     Query(filter): Query<Filter>,
-) -> Reply<Json<List<WorkloadView>>> {
+) -> Reply<Json<List<SeenWorkload>>> {
     let page = Page::of("workloads", filter.limit, filter.r#continue.as_deref())?;
     let views = api.views()?;
     views.snapshot().node(&node).ok_or_else(|| Problem::no_node(&node))?;
     let key = |workload: &WorkloadView| vec![workload.namespace.clone(), workload.pod.clone()];
-    Ok(Json(page.cut(views.workloads_on(&node), key)))
+    seen_workloads(&api, &account, page.cut(views.workloads_on(&node), key)).await.map(Json)
 }

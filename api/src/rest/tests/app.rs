@@ -14,6 +14,7 @@ use crate::{
     auth::Auth,
     graphql::{self, GraphQl},
     guard::{Guard, Hosts},
+    health,
     rest::{Api, Frame, HttpMetrics, Limits, router},
     shutdown::Shutdown,
 };
@@ -59,11 +60,12 @@ impl TestApp {
         let auth = Auth::by_kubernetes(kubernetes.client(), audiences, Clock::system());
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), limits);
+        let health = health::router(cluster.clone(), &http_metrics);
         let operations = Operations::new(cluster, Clock::system(), "careen", names::DRAIN_TAINT_KEY);
         let shutdown = Shutdown::default();
         let api = Api::new(operations, auth, Clock::system(), None, http_metrics.clone(), &shutdown);
         let graphql = GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), shutdown).unwrap();
-        let service = frame.around(around(router(api, &frame).merge(graphql.router()).merge(beside)));
+        let service = frame.around(around(router(api, &frame).merge(graphql.router()).merge(health).merge(beside)));
         Self { kubernetes, http_metrics, service }
     }
 

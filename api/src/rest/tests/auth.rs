@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use tokio::time::advance;
+use tokio::time::{Instant, advance, sleep};
 
 use super::TestApp;
 use crate::rest::Limits;
@@ -72,6 +72,27 @@ async fn a_revoked_token_is_out_after_ten_seconds_and_a_new_one_is_in_after_two(
     app.get("/api/v1/nodes").await.problem(401, "Unauthorized");
     advance(Duration::from_secs(2)).await;
     app.get("/api/v1/nodes").await.ok();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_when_its_token_or_its_right_is_gone() {
+    let app = TestApp::start().await;
+    let forbid = || app.kubernetes.forbid("ann");
+    let revoke = || app.kubernetes.revoke("admin");
+    for (take_away, says) in [(&forbid as &dyn Fn(), "may not list nodes"), (&revoke, "Kubernetes does not know")] {
+        app.kubernetes.user("admin", "ann", &["*"]);
+        // What was known of her is forgotten.
+        advance(Duration::from_secs(10)).await;
+        let begun = Instant::now();
+        let meanwhile = async {
+            sleep(Duration::from_secs(1)).await;
+            take_away();
+        };
+        let (stream, ()) = tokio::join!(app.get("/api/v1/events"), meanwhile);
+        let text = stream.text();
+        assert!(text.contains("event: goodbye") && text.contains(says), "{text}");
+        assert!(begun.elapsed() <= Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use axum::{
 };
 use futures::stream;
 use serde::Deserialize;
+use tokio::time::{Instant, sleep};
 use tower::Layer;
 
 use super::TestApp;
@@ -115,6 +116,57 @@ async fn so_many_are_answered_at_the_same_time() {
     codes.sort_unstable();
     assert_eq!(codes, [429, 429, 504, 504]);
     app.get("/api/v1/nodes").await.ok();
+}
+
+/// A body that begins and never ends.
+fn endless(path: &str, token: Option<&str>) -> Request<Body> {
+    let mut request = Request::post(path).header("content-type", "application/json");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let begun = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
+    request.body(Body::from_stream(futures::StreamExt::chain(begun, stream::pending()))).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_an_end_keeps_nobody_out() {
+    let limits = Limits { concurrent: 1, ..Limits::default() };
+    let app = TestApp::with(limits, Vec::new(), beside()).await;
+    for path in ["/graphql", "/api/v1/maintenances", "/api/v1/nodes/node01/drain"] {
+        let begun = Instant::now();
+        for token in [None, Some("made-up")] {
+            app.send(endless(path, token)).await.problem(401, "Unauthorized");
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1), "{path}: who calls is asked first");
+        let meanwhile = async {
+            sleep(Duration::from_secs(1)).await;
+            for probe in ["/livez", "/readyz", "/metrics"] {
+                assert_eq!(app.get(probe).await.status, 200, "{probe}");
+            }
+            app.get("/api/v1/nodes").await.problem(429, "TooManyRequests");
+        };
+        let (answer, ()) = tokio::join!(app.send(endless(path, Some("admin"))), meanwhile);
+        assert_eq!(answer.problem(408, "RequestTimeout"), "the body was not there within 10 s");
+        app.get("/api/v1/nodes").await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_not_named_by_the_body_that_it_lacks() {
+    let app = app().await;
+    let head = |path: &str, tag: &str| {
+        let request = Request::head(path).header("authorization", "Bearer admin").header("if-none-match", tag);
+        app.send(request.body(Body::empty()).unwrap())
+    };
+    for path in ["/api/v1/nodes", "/api/v1/nodes/node01", "/api/v1/nodes/node02"] {
+        let whole = app.get(path).await;
+        // Also of a client that has kept what HEAD was once called.
+        for tag in [whole.header("etag"), "W/\"47DEQpj8HBSa-_TImW-5JA\""] {
+            let answer = head(path, tag).await;
+            assert_eq!((answer.status.as_u16(), answer.headers.get("etag")), (200, None), "{path}");
+            assert_eq!(answer.header("content-length"), whole.body.len().to_string());
+        }
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,11 @@ impl Kubernetes {
         state.rights.extend(rights.iter().map(|right| (user.to_owned(), (*right).to_owned())));
     }
 
+    /// Takes from a user all that they may.
+    pub(crate) fn forbid(&self, user: &str) {
+        self.state().rights.retain(|(other, _)| other != user);
+    }
+
     /// Forgets a token.
     pub(crate) fn revoke(&self, token: &str) {
         self.state().tokens.remove(token);
@@ -86,7 +91,8 @@ impl Kubernetes {
     async fn answer(&self, request: Request<Body>) -> Response {
         let (head, body) = request.into_parts();
         let resource = head.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
-        if head.uri.query().unwrap_or_default().contains("watch=true") {
+        // A write is never done.
+        if head.uri.query().unwrap_or_default().contains("watch=true") || head.method == Method::PATCH {
             return std::future::pending().await;
         }
         if head.method == Method::POST {

@@ -12,6 +12,7 @@ mod maintenance;
 mod nodes;
 mod once;
 mod operations;
+mod seen;
 pub(crate) mod simulated;
 
 use app::TestApp;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use careen_core::operation::CancelDrain;
 use serde_json::{Value, json};
 
-use super::simulated::Simulated;
-use crate::rest::openapi;
+use super::{seen, simulated::Simulated};
+use crate::rest::{cancel_of, openapi};
 
 #[tokio::test]
 async fn cordon_and_uncordon_can_be_repeated() {
@@ -63,13 +64,85 @@ async fn a_drain_is_ordered_and_seen_and_cancelled() {
 }
 
 #[tokio::test]
+async fn who_may_not_delete_migrations_aborts_none() {
+    let app = Simulated::start().await;
+    let options = |what: &str| Some(json!({ "runningMigrationsOnStop": what }));
+    app.admin("POST /nodes/node01/drain", options("Leave")).await;
+    app.admin("POST /nodes/node02/drain", options("Abort")).await;
+    app.until(|snapshot| snapshot.drain_orders().count() == 2).await;
+    let missing = json!(["delete virtualmachineinstancemigrations.kubevirt.io"]);
+    let refused = app.send("canceller", "DELETE /nodes/node02/drain", None).await;
+    refused.problem(403, "Forbidden");
+    assert_eq!(refused.json()["missing"], missing);
+    let cancel = "mutation { cancelDrain(input: { node: \"node02\" }) { changed } }";
+    let refused = app.send("canceller", "POST /graphql", Some(json!({ "query": cancel }))).await.ok();
+    assert_eq!(refused["errors"][0]["extensions"]["missing"], missing);
+    assert_eq!(app.send("canceller", "DELETE /nodes/node01/drain", None).await.status, 202);
+}
+
+#[tokio::test]
+async fn who_cancels_a_drain_cancels_no_other_that_is_ordered_meanwhile() {
+    let app = Simulated::start().await;
+    let cancel = |id: Option<&str>| CancelDrain {
+        node: "node02".parse().unwrap(),
+        id: id.map(Into::into),
+        requested_by: None,
+        dry_run: false,
+    };
+    let asked = |id| cancel_of(cancel(id), &app.cluster.snapshot());
+    assert!(asked(None).is_err(), "there is none yet");
+    let ordered = app.admin("POST /nodes/node02/drain", Some(json!({ "runningMigrationsOnStop": "Abort" }))).await;
+    app.until(|snapshot| snapshot.drain_orders().count() == 1).await;
+    let id = ordered.json()["id"].as_str().unwrap().to_owned();
+    for named in [None, Some(id.as_str())] {
+        let (request, rights) = asked(named).unwrap();
+        assert_eq!((request, rights.len()), (cancel(Some(&id)), 1));
+    }
+    // Nothing was asked of the rights to cancel this one.
+    assert!(asked(Some("other")).is_err());
+}
+
+#[tokio::test]
+async fn what_a_change_answers_is_the_same_in_both_faces() {
+    let app = Simulated::start_with(seen::fill).await;
+    for (what, mutation, members) in [
+        (
+            "DELETE /migrations/shop/db-1?dryRun=true",
+            "cancelMigration(input: { namespace: \"shop\", name: \"db-1\", dryRun: true }) { namespace name madeAgain }",
+            &["namespace", "name", "madeAgain"][..],
+        ),
+        (
+            "POST /nodes/node02/cordon?dryRun=true",
+            "cordonNode(input: { node: \"node02\", dryRun: true }) { changed warnings restoredFrom { __typename } }",
+            &["changed", "warnings", "restoredFrom"],
+        ),
+    ] {
+        let rest = app.admin(what, None).await.ok();
+        let asked =
+            app.admin("POST /graphql", Some(json!({ "query": format!("mutation {{ {mutation} }}") }))).await.ok();
+        assert_eq!(asked.get("errors"), None, "{asked}");
+        let graphql = asked["data"].as_object().unwrap().values().next().unwrap();
+        for member in members {
+            assert_eq!(rest[member], graphql[member], "{member}: {rest} {graphql}");
+        }
+        assert!(!rest[members[0]].is_null(), "{rest}");
+    }
+}
+
+#[tokio::test]
 async fn a_plan_takes_options_from_the_query() {
     let app = Simulated::start().await;
     let plan = app.admin("GET /nodes/node02/plan?unmanagedPods=Block&timeout=1h", None).await.ok();
     assert_eq!((&plan["node"], &plan["workloads"]), (&json!("node02"), &json!([])));
     let bad = app.admin("GET /nodes/node02/plan?unmanagedPods=block", None).await;
     assert!(bad.problem(400, "BadRequest").contains("unmanagedPods: unknown variant `block`"));
-    app.admin("GET /nodes/node02/plan?timeout=never", None).await.problem(400, "BadRequest");
+    // What can be read and is wrong all the same has the word that it has in a body, and in GraphQL.
+    let wrong = app.admin("GET /nodes/node02/plan?timeout=never", None).await;
+    wrong.problem(422, "InvalidArgument");
+    assert_eq!(wrong.json()["field"], "timeout");
+    let asked = json!({ "query": "{ plan(node: \"node02\", options: { timeout: \"never\" }) { node { name } } }" });
+    let asked = app.admin("POST /graphql", Some(asked)).await.ok();
+    assert_eq!(asked["errors"][0]["extensions"]["code"], "InvalidArgument");
     app.admin("GET /nodes/node99/plan", None).await.problem(404, "NodeNotFound");
 }
 

@@ -34,7 +34,8 @@ const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
 const CLUSTER_ROLE_BINDINGS: &str = "clusterrolebindings.rbac.authorization.k8s.io";
 
 /// The service on node01 and node02. The tokens `admin` and `second` may do everything, `viewer` may read everything,
-/// `lister` may read nodes, `cordoner` may patch them, and `nothing` may nothing.
+/// `lister` may read nodes, `cordoner` may patch them, `canceller` may also cancel evacuations, `planner` may read
+/// nodes and pods, `vm-planner` also VMs, and `nothing` may nothing.
 pub(crate) struct Simulated {
     pub(crate) kubernetes: ApiServer,
     pub(crate) shutdown: Shutdown,
@@ -51,12 +52,20 @@ impl Drop for Simulated {
 
 impl Simulated {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// With what is put there before the service sees it.
+    pub(crate) async fn start_with(fill: impl FnOnce(&ApiServer)) -> Self {
         let tokens = [
             ("admin", User::new("ann", &["system:masters"])),
             ("second", User::new("bob", &["system:masters"])),
             ("viewer", User::new("vic", &["viewers"])),
             ("cordoner", User::new("cora", &["cordoners"])),
+            ("canceller", User::new("carl", &["cancellers"])),
             ("lister", User::new("lina", &["listers"])),
+            ("planner", User::new("paul", &["listers", "planners"])),
+            ("vm-planner", User::new("vera", &["listers", "planners", "vm-planners"])),
             ("nothing", User::new("nemo", &[])),
         ];
         let tokens: BTreeMap<_, _> = tokens.into_iter().map(|(token, user)| (token.to_owned(), user)).collect();
@@ -70,13 +79,25 @@ impl Simulated {
         kubernetes.put("namespaces", json!({ "metadata": { "name": "careen" } })).unwrap();
         grant(&kubernetes, "viewers", &json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"] }]));
         grant(&kubernetes, "cordoners", &json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"] }]));
+        let cancelled = json!([
+            { "apiGroups": [""], "resources": ["nodes"], "verbs": ["patch"] },
+            { "apiGroups": ["subresources.kubevirt.io"], "resources": ["virtualmachineinstances/evacuate/cancel"],
+              "verbs": ["update"] },
+        ]);
+        grant(&kubernetes, "cancellers", &cancelled);
         let listed = json!([{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"] }]);
         grant(&kubernetes, "listers", &listed);
+        let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] }]);
+        grant(&kubernetes, "planners", &pods);
+        let vms =
+            json!([{ "apiGroups": ["kubevirt.io"], "resources": ["virtualmachineinstances"], "verbs": ["list"] }]);
+        grant(&kubernetes, "vm-planners", &vms);
         for name in ["node01", "node02"] {
             let status = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
             let metadata = json!({ "name": name, "labels": { "rack": &name[4..] } });
             kubernetes.put("nodes", json!({ "metadata": metadata, "spec": {}, "status": status })).unwrap();
         }
+        fill(&kubernetes);
         let metrics = Metrics::default();
         let client = client_on(kubernetes.as_user(User::administrator()), &metrics);
         let cluster = Cluster::with_orders(client.clone(), "careen", metrics);

@@ -12,7 +12,7 @@ use super::{
     shape::{self, Shape},
     shown::Types,
 };
-use crate::rest::{Problem, Reason, Touched};
+use crate::rest::{Problem, Reason, Strict, Touched};
 
 /// No arguments.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -55,13 +55,10 @@ pub(super) fn input(types: &mut Types, shape: Shape) -> InputValue {
 fn parsed<P: DeserializeOwned>(value: Value) -> Result<P, Problem> {
     // Numbers, strings, lists and objects: this does not fail.
     let json = without_nulls(value.into_json().unwrap_or_default());
-    serde_path_to_error::deserialize(json).map_err(|error| {
-        let path = error.path().to_string();
-        let cause = error.into_inner();
-        match path.as_str() {
-            "." => Problem::new(Reason::INVALID, cause),
-            path => Problem::new(Reason::INVALID, format!("{path}: {cause}")).field(path),
-        }
+    let strict = Strict::deserialize(json).map_err(|error| Problem::new(Reason::INVALID, error))?;
+    strict.read().map_err(|(path, error)| match path.to_string().as_str() {
+        "." => Problem::new(Reason::INVALID, error),
+        path => Problem::new(Reason::INVALID, format!("{path}: {error}")).field(path),
     })
 }
 

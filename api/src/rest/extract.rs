@@ -7,10 +7,10 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection},
     http::{HeaderMap, header, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
-use super::{problem::Problem, reason::Reason};
+use super::{problem::Problem, reason::Reason, strict::Strict};
 
 /// No body of this API needs more.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -83,25 +83,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::bad_request(format!("the JSON of the body is more than {MAX_DEPTH} levels deep")));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let cause = error.into_inner();
-        if cause.classify() != serde_json::error::Category::Data {
-            return Problem::bad_request(format!("the body is no JSON: {cause}"));
-        }
-        invalid(&path, &cause.to_string())
-    })?;
+    let body = Strict::deserialize(&mut json);
+    let body = body.map_err(|error| Problem::bad_request(format!("the body is no JSON: {error}")))?;
     json.end().map_err(|error| Problem::bad_request(format!("the body is more than one JSON value: {error}")))?;
-    Ok(value)
-}
-
-fn invalid(path: &str, cause: &str) -> Problem {
-    // serde_json adds where it was; that says nothing to a program that made the JSON.
-    let cause = cause.rsplit_once(" at line ").map_or(cause, |(cause, _)| cause);
-    match path {
-        "." => Problem::new(Reason::INVALID, format!("the body: {cause}")),
-        path => Problem::new(Reason::INVALID, format!("{path}: {cause}")).field(path),
-    }
+    body.read().map_err(|(path, error)| match path.to_string().as_str() {
+        "." => Problem::new(Reason::INVALID, format!("the body: {error}")),
+        path => Problem::new(Reason::INVALID, format!("{path}: {error}")).field(path),
+    })
 }
 
 /// How deep the brackets of a JSON text are nested, whatever else is wrong with it.
@@ -214,14 +202,17 @@ mod tests {
             ("", "BadRequest", "the body is empty"),
             ("  \n", "BadRequest", "the body is empty"),
             ("{", "BadRequest", "the body is no JSON: EOF"),
-            ("{}}", "Invalid", "the body: missing field `timeoutSeconds`"),
+            ("{}", "Invalid", "the body: missing field `timeoutSeconds`"),
+            ("{}}", "BadRequest", "more than one JSON value"),
             (r#"{"timeoutSeconds": 1} 2"#, "BadRequest", "more than one JSON value"),
             (r#"{"timeoutSeconds": "1"}"#, "Invalid", "timeoutSeconds: invalid type: string \"1\", expected u32"),
             (r#"{"timeoutSeconds": -1}"#, "Invalid", "timeoutSeconds: invalid value: integer `-1`, expected u32"),
             (r#"{"timeoutSeconds": 1, "ticket": {"id": 5}}"#, "Invalid", "ticket.id: invalid type: integer `5`"),
             (r#"{"timeoutSeconds": 1, "force": true}"#, "Invalid", "force: unknown field `force`, expected"),
             (r#"{"timeoutSeconds": 1, "ticket": {"uri": 5}}"#, "Invalid", "ticket.uri: unknown field `uri`"),
-            ("[]", "Invalid", "the body: invalid length 0"),
+            ("[]", "Invalid", "the body: invalid type: sequence, expected an object"),
+            (r#"{"timeoutSeconds": 1, "ticket": ["a"]}"#, "Invalid", "ticket: invalid type: sequence"),
+            (r#"{"timeoutSeconds": 1, "timeoutSeconds": 2}"#, "Invalid", "duplicate field `timeoutSeconds`"),
             (&deep, "BadRequest", "the JSON of the body is more than 32 levels deep"),
             ("{\"timeoutSeconds\": \u{0}}", "BadRequest", "the body is no JSON"),
         ] {

@@ -26,6 +26,7 @@ mod reason;
 mod reply;
 mod resources;
 mod schema;
+mod strict;
 #[cfg(test)]
 pub(crate) mod tests;
 mod wait;
@@ -54,6 +55,7 @@ pub(crate) use problem::{GRAPHQL_RESPONSE_JSON, Problem};
 pub(crate) use reason::Reason;
 pub(crate) use reply::Json;
 pub(crate) use resources::{cancel_of, drain_is_shown, maintenance_shown};
+pub(crate) use strict::Strict;
 use wait::Waits;
 
 /// What handlers work with. Cloning shares it.

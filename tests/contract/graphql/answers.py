@@ -20,6 +20,8 @@ TOLERATED = re.compile(
     # It looks at the range of an Int only where the field runs.
     r"Int cannot represent non 32-bit"
 )
+# Nor this: the field that has it as its argument refuses it, and does nothing.
+REFUSED_BY_THE_FIELD = re.compile(r"Expected value of type '\w+' to be an object")
 # Of an answer to a document.
 OF_GRAPHQL = {"application/json", "application/graphql-response+json"}
 
@@ -94,10 +96,12 @@ def is_text(value: object) -> bool:
 def faults_of_document(query: str, variables: dict | None, answer: dict) -> Iterator[str]:
     """What is wrong with an answer to that document of one operation: whether it ran, and what it found."""
     ran, (document, wrong) = answer["data"] is not None, read(query, variables or {})
-    serious = [message for message in wrong if not TOLERATED.search(message)]
+    codes = {error["extensions"]["code"] for error in answer.get("errors", [])}
+    tolerated = TOLERATED if "Invalid" not in codes else re.compile(f"{TOLERATED.pattern}|{REFUSED_BY_THE_FIELD.pattern}")
+    serious = [message for message in wrong if not tolerated.search(message)]
     if ran and serious:
         yield f"it ran, although: {serious[0]}"
-    elif not ran and not wrong and {error["extensions"]["code"] for error in answer["errors"]} != {"TooExpensive"}:
+    elif not ran and not wrong and codes != {"TooExpensive"}:
         yield "it did not run, although nothing is wrong with it"
     elif ran and not wrong and not {"__schema", "__type"} & answer["data"].keys():
         yield from faults_of_data(document, variables or {}, answer["data"])

@@ -16,6 +16,8 @@ use super::log::EventLog;
 /// Changes are looked for this often at most: what changes many times in between is told once, and a storm of changes
 /// costs ten looks a second.
 const PACE: Duration = Duration::from_millis(100);
+/// What caches know is in the log within this time, on a busy machine too.
+pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Something that has happened.
 #[derive(Debug)]

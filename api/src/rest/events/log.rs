@@ -101,15 +101,6 @@ impl<T> EventLog<T> {
         (epoch == self.0.epoch && next <= self.ring().head()).then_some(Position { next })
     }
 
-    /// Whether something that is wanted comes after that position, or may have come and be gone.
-    pub(crate) fn has_after(&self, position: &Position, is_wanted: impl Fn(&T) -> bool) -> bool {
-        let ring = self.ring();
-        match position.next.checked_sub(ring.first).and_then(|index| usize::try_from(index).ok()) {
-            Some(index) => ring.events.iter().skip(index).any(|(event, _)| is_wanted(event)),
-            None => true,
-        }
-    }
-
     /// Waits for what comes next, and moves the position.
     pub(crate) async fn next(&self, position: &mut Position) -> Next<T> {
         let mut head = self.0.head.subscribe();

@@ -18,10 +18,11 @@ mod tests;
 
 use axum::{http::HeaderMap, response::Response};
 use careen_core::{clock::Clock, cluster::Cluster};
+use tokio::time::timeout;
 
 use self::{
-    happening::{Happening, follow},
-    log::EventLog,
+    happening::{Happening, TOLD_WITHIN, follow},
+    log::{EventLog, Next},
     stream::{Shown, Source, Streams, resumed},
 };
 use super::{HttpMetrics, frame::Admission, problem::Problem};
@@ -58,8 +59,19 @@ impl Events {
     }
 
     /// Whether something has happened since the client with these headers was here that its stream is about.
-    pub(super) fn has_news(&self, source: &impl Source<Payload = Happening>, headers: &HeaderMap) -> bool {
-        let is_wanted = |happening: &Happening| !matches!(source.show(happening), Shown::Nothing);
-        resumed(&self.log, headers).is_some_and(|position| self.log.has_after(&position, is_wanted))
+    ///
+    /// Caches are ahead of the log: that something is gone is seen a moment before its end can be told.
+    pub(super) async fn has_news(&self, source: &impl Source<Payload = Happening>, headers: &HeaderMap) -> bool {
+        let Some(mut position) = resumed(&self.log, headers) else { return false };
+        let news = async {
+            loop {
+                match self.log.next(&mut position).await {
+                    Next::Event(happening) if matches!(source.show(&happening), Shown::Nothing) => {}
+                    // What is gone may have been some.
+                    Next::Event(_) | Next::Missed => return,
+                }
+            }
+        };
+        timeout(TOLD_WITHIN, news).await.is_ok()
     }
 }

@@ -62,7 +62,7 @@ async fn follow_maintenance(
     let is_there = api.snapshot()?.maintenance(&name).is_some();
     let source = OfMaintenance { api: api.clone(), name };
     // One that has ended is followed to its end by who has seen its beginning.
-    if !is_there && !api.events.has_news(&source, &headers) {
+    if !is_there && !api.events.has_news(&source, &headers).await {
         return Err(Problem::no_maintenance(&source.name));
     }
     api.events.open(source, admission, &headers)
@@ -87,7 +87,7 @@ async fn follow_drain(
 ) -> Reply<Response> {
     let is_there = api.views()?.drain(&node).is_some();
     let source = OfDrain { api: api.clone(), node };
-    if !is_there && !api.events.has_news(&source, &headers) {
+    if !is_there && !api.events.has_news(&source, &headers).await {
         return Err(Problem::no_drain(&source.node));
     }
     api.events.open(source, admission, &headers)

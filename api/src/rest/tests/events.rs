@@ -58,6 +58,18 @@ async fn a_maintenance_is_followed_to_its_end_across_a_break() {
 }
 
 #[tokio::test]
+async fn who_comes_again_just_after_the_end_is_told_of_it() {
+    let app = Simulated::start().await;
+    put_reason(&app, "first").await;
+    let seen = app.stream(MAINTENANCE, None).await.expect("snapshot").await;
+    app.admin("DELETE /nodes/node02/maintenance", None).await;
+    // The caches know before it is written down what has happened.
+    app.until(|snapshot| snapshot.maintenance("node02-maintenance").is_none()).await;
+    let mut events = app.stream(MAINTENANCE, Some(&seen.id)).await;
+    until(&mut events, |event| event.name == "MaintenanceEnded").await;
+}
+
+#[tokio::test]
 async fn a_drain_is_followed() {
     let app = Simulated::start().await;
     app.admin("GET /nodes/node02/drain/events", None).await.problem(404, "DrainNotFound");

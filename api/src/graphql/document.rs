@@ -3,10 +3,10 @@
 use std::fmt;
 
 use async_graphql::{
-    Pos, Request, ServerError, Variables,
+    Pos, Positioned, Request, ServerError, Value as ConstValue, Variables,
     parser::{
         parse_query,
-        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, VariableDefinition},
     },
 };
 use serde::{
@@ -88,6 +88,7 @@ impl Asked {
         })?;
         let variables = Variables::from_json(Value::Object(variables.unwrap_or_default()));
         let operation = operation(&document, operation_name.as_deref())?;
+        demand_values(operation, &variables)?;
         let weight = cost::weigh(&document, operation, &variables, &built.prices, limits);
         let weight = weight.map_err(|too_much| too_expensive(&too_much))?;
         let requests = roots::requests(&document, operation).map_err(|too_much| too_expensive(&too_much))?;
@@ -114,6 +115,19 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result
     };
     let operation = found.ok_or_else(|| refused_at(&Problem::bad_request(none()).field("operationName"), None))?;
     Ok(&operation.node)
+}
+
+/// Refuses null for a variable that has none. The library takes it as if the argument were not there: a dry run would be
+/// none.
+fn demand_values(operation: &OperationDefinition, variables: &Variables) -> Result<(), ServerError> {
+    let is_wrong = |definition: &VariableDefinition| {
+        !definition.var_type.node.nullable && variables.get(&definition.name.node) == Some(&ConstValue::Null)
+    };
+    let wrong = operation.variable_definitions.iter().find(|definition| is_wrong(&definition.node));
+    let Some(Positioned { pos, node: definition }) = wrong else { return Ok(()) };
+    let (name, type_) = (&definition.name.node, &definition.var_type.node);
+    let problem = Problem::new(Reason::INVALID, format!("variables.{name} is null, and {type_} is never null"));
+    Err(refused_at(&problem.field(format!("variables.{name}")), Some(*pos)))
 }
 
 fn too_expensive(too_much: &TooMuch) -> ServerError {

@@ -85,7 +85,7 @@ impl<'de> Visitor<'de> for Any {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Strict {
+impl IntoDeserializer<'_, Error> for Strict {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

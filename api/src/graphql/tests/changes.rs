@@ -26,6 +26,24 @@ async fn a_node_is_cordoned_and_shown_as_it_is_then() {
 }
 
 #[tokio::test]
+async fn what_is_no_value_of_its_type_changes_nothing() {
+    let app = Simulated::start().await;
+    let declared =
+        "mutation ($dryRun: Boolean!) { cordonNode(input: { node: \"node02\", dryRun: $dryRun }) { changed } }";
+    let answer = app.ask_as("admin", declared, json!({ "dryRun": null })).await;
+    assert_eq!((refused(&answer), &answer["data"]), (vec![("Invalid".to_owned(), String::new())], &Value::Null));
+    assert_eq!(answer["errors"][0]["extensions"]["field"], "variables.dryRun");
+    let input = "mutation ($input: NodeInput!) { cordonNode(input: $input) { changed } }";
+    for no_object in [json!(["node02"]), json!("node02"), json!(["node02", true]), json!(5)] {
+        let answer = app.ask_as("admin", input, json!({ "input": no_object })).await;
+        assert_eq!(one(&answer), ("Invalid".to_owned(), "cordonNode".to_owned()));
+    }
+    let literal = "mutation { startMaintenance(input: { node: \"node02\", ticket: [\"a\", \"https://b\"] }) { name } }";
+    assert_eq!(one(&app.ask(literal).await).0, "Invalid");
+    assert!(app.node("node02")["spec"]["unschedulable"].is_null());
+}
+
+#[tokio::test]
 async fn a_maintenance_is_started_once_and_stopped_by_its_ticket_only() {
     let app = Simulated::start().await;
     let start = |ticket: &str| {

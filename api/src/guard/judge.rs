@@ -22,9 +22,11 @@ const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 /// The names by which a server is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hosts {
-    /// Loopback, and these (without port, in lower case). A name that a page's owner has pointed at 127.0.0.1 is none of
-    /// them.
-    LoopbackAnd(BTreeSet<String>),
+    /// It listens on loopback: loopback, and these (without port, in lower case). A name that a page's owner has pointed at
+    /// 127.0.0.1 is none of them.
+    Loopback(BTreeSet<String>),
+    /// It listens on the network, and was given these.
+    Network(BTreeSet<String>),
     /// Any: who listens on the network is called by names and addresses that it does not know.
     Any,
 }
@@ -62,13 +64,17 @@ impl Hosts {
     #[must_use]
     pub fn of(listen: SocketAddr, names: impl IntoIterator<Item = String>) -> Self {
         let names: BTreeSet<String> = names.into_iter().map(|name| name.to_ascii_lowercase()).collect();
-        if listen.ip().is_loopback() || !names.is_empty() { Self::LoopbackAnd(names) } else { Self::Any }
+        match (listen.ip().is_loopback(), names.is_empty()) {
+            (true, _) => Self::Loopback(names),
+            (false, false) => Self::Network(names),
+            (false, true) => Self::Any,
+        }
     }
 
     fn include(&self, authority: &Authority) -> bool {
         match self {
             Self::Any => true,
-            Self::LoopbackAnd(names) => {
+            Self::Loopback(names) | Self::Network(names) => {
                 let host = authority.host().to_ascii_lowercase();
                 LOOPBACK.contains(&host.as_str()) || names.contains(&host)
             }
@@ -84,7 +90,7 @@ pub fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: &Hosts) -> 
     let may_act = may_change || headers.contains_key(UPGRADE);
     // The kubelet and Prometheus call a pod by its address, whatever names the server was given. What they are told is no
     // secret.
-    let is_probe = !may_act && PATHS.contains(&uri.path());
+    let is_probe = matches!(hosts, Hosts::Network(_)) && !may_act && PATHS.contains(&uri.path());
     if !is_probe {
         let own = own_authority(uri, headers)?;
         if !hosts.include(&own) {
@@ -200,6 +206,14 @@ mod tests {
             let page = ["host: 10.1.2.3", "sec-fetch-site: cross-site"];
             assert!(matches!(judged(&named, &format!("GET {path}"), &page), Err(Refused::Site { .. })));
             judged(&named, &format!("GET {path}"), &["host: 10.1.2.3", "upgrade: websocket"]).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn on_loopback_nobody_is_answered_under_a_foreign_name() {
+        let named = Hosts::of("127.0.0.1:8080".parse().unwrap(), ["a.example".to_owned()]);
+        for hosts in [&loopback(), &named] {
+            judged(hosts, "GET /metrics", &["host: evil.example"]).unwrap_err();
         }
     }
 

@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{context::Context, overlay::Overlay};
 use crate::{
     cluster::Snapshot,
-    drain::{Drain, DrainPhase, Machine, Outcome, Progress, Step},
+    drain::{Drain, DrainPhase, Outcome, Progress},
     lease::{NodeLease, NodeLeaseError, NodeLeaseState},
-    migration::take_back,
-    model::{Actor, DrainOptions, Node, NodeName, Record, RecordReading, Trouble, TroubleReason, Uid},
+    model::{Actor, Node, NodeName, Record, Trouble, TroubleReason, Uid},
     node::{self, DrainStage, Lifecycle, NodeError},
 };
 
@@ -20,6 +19,9 @@ use crate::{
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// A node Lease in other hands is looked at this often: nobody tells when it is let go.
 const LEASE_RETRY: Duration = Duration::from_secs(10);
+
+/// Two looks that nothing but time has caused are at least so far apart, whatever a step asks for.
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 /// One that acts on a node.
 pub(super) struct Acting {
@@ -38,7 +40,7 @@ pub(super) struct Acting {
     pub(super) wake_at: Option<Timestamp>,
     pub(super) retry: Retry,
     /// The record of a drain as it was last seen or written: it is put back when somebody removes it.
-    record: Option<Record>,
+    pub(super) record: Option<Record>,
     own_node: Overlay<Node>,
 }
 
@@ -121,23 +123,23 @@ impl Acting {
             }
             None => {}
         }
-        let client = self.context.cluster.client().clone();
-        let holder = self.actor.lease_holder();
-        match NodeLease::acquire(client, self.context.clock, &node.name, &node.uid, holder).await {
-            Ok(lease) => {
-                self.lease = Some(HeldNode { node_uid: node.uid.clone(), state: lease.state(), lease });
-                Ok(())
+        self.take_lease(node).await.map_err(|error| {
+            let trouble = trouble_with_lease(&error);
+            let is_held = |trouble: &Trouble| trouble.reason == TroubleReason::NodeLeaseHeld;
+            // It is looked at again and again; that is found once.
+            if is_held(&trouble) && !self.trouble.as_ref().is_some_and(is_held) {
+                self.lease_errors = self.lease_errors.saturating_add(1);
             }
-            Err(error) => {
-                let trouble = trouble_with_lease(&error);
-                let is_held = |trouble: &Trouble| trouble.reason == TroubleReason::NodeLeaseHeld;
-                // It is looked at again and again; that is found once.
-                if is_held(&trouble) && !self.trouble.as_ref().is_some_and(is_held) {
-                    self.lease_errors = self.lease_errors.saturating_add(1);
-                }
-                Err(trouble)
-            }
-        }
+            trouble
+        })
+    }
+
+    /// Takes the node Lease, which we do not have.
+    pub(super) async fn take_lease(&mut self, node: &Node) -> Result<(), NodeLeaseError> {
+        let (client, clock) = (self.context.cluster.client().clone(), self.context.clock);
+        let lease = NodeLease::acquire(client, clock, &node.name, &node.uid, self.actor.lease_holder()).await?;
+        self.lease = Some(HeldNode { node_uid: node.uid.clone(), state: lease.state(), lease });
+        Ok(())
     }
 
     /// Lets the node Lease go, also one from before a restart. On an error, try again: others wait for it, until it lapses
@@ -160,94 +162,6 @@ impl Acting {
         Ok(())
     }
 
-    /// The record that the node should carry for a drain.
-    pub(super) fn intended_record(&self, node: &Node) -> Result<Record, Trouble> {
-        let kept = self.record.clone().filter(|record| record.node_uid == node.uid);
-        let or_new = || Record::begin(&self.actor, node, None, self.now());
-        match Record::read(node) {
-            RecordReading::Present(found) if found.actor == self.actor && found.node_uid == node.uid => Ok(found),
-            RecordReading::Present(found) if found.node_uid == node.uid => {
-                let message = format!(
-                    "node {} carries the record of {:?} {}: wait for its end, or uncordon the node if that has ended",
-                    node.name, found.actor.kind, found.actor.name
-                );
-                Err(Trouble::new(TroubleReason::RecordOfAnother, message))
-            }
-            RecordReading::Unreadable(error) => {
-                kept.ok_or_else(|| Trouble::new(TroubleReason::RecordUnreadable, error.to_string()))
-            }
-            RecordReading::Absent | RecordReading::Present(_) => Ok(kept.unwrap_or_else(or_new)),
-        }
-    }
-
-    /// Record and cordon of a drain, in one write; again whenever somebody undoes them.
-    pub(super) async fn cordon_and_record(&mut self, node: &Node) -> Result<(), Trouble> {
-        let wanted = self.intended_record(node)?;
-        let drain_taint_key = &self.context.settings.drain_taint_key;
-        let patch = |node: &Node| match self.intended_record(node) {
-            // A drain adds no taint.
-            Ok(record) => node::take_out(node, &record, drain_taint_key, ""),
-            Err(_) => Ok(None),
-        };
-        let from = self.cached_node_version();
-        let written = node::change(self.context.cluster.client(), node, patch).await;
-        let Some(written) = written.map_err(|error| trouble_with_node(&error))? else {
-            self.record = Some(wanted);
-            return Ok(());
-        };
-        tracing::info!(node = %written.name, drain = self.actor.name, "cordoned and recorded");
-        if let RecordReading::Present(record) = Record::read(&written) {
-            self.record = Some(record);
-        }
-        self.wrote_node(&from, written);
-        Ok(())
-    }
-
-    /// Ends a drain: what was asked is taken back unless it is done, the conditions say so, the record goes. The node
-    /// stays cordoned. `left_behind` is what could not be taken back, once that was tried.
-    pub(super) async fn let_go(
-        &mut self,
-        node: &Node,
-        is_done: bool,
-        options: &DrainOptions,
-        left_behind: &mut Option<Vec<String>>,
-    ) -> Result<(), Trouble> {
-        if !self.is_ours(node) {
-            return Ok(());
-        }
-        self.hold_node(node).await?;
-        let client = self.context.cluster.client().clone();
-        // The VMIs that were asked to leave a moment ago are on the node; its watch may be behind.
-        let node = match node::read(&client, node).await {
-            Ok(node) => node,
-            Err(NodeError::Gone { .. } | NodeError::Replaced { .. }) => return Ok(()),
-            Err(error) => return Err(trouble_with_node(&error)),
-        };
-        if let RecordReading::Present(record) = Record::read(&node)
-            && left_behind.is_none()
-            && !is_done
-        {
-            *left_behind = Some(take_back(&self.context.cluster, &self.node, &record, options).await);
-        }
-        let said = self.say_of(&node, if is_done { DrainStage::Completed } else { DrainStage::Ended }).await?;
-        let node = said.unwrap_or(node);
-        // The record goes last: what is not done before it goes would never be done.
-        let from = self.cached_node_version();
-        let forgotten =
-            node::change(&client, &node, |node| Ok(if self.is_ours(node) { node::forget_record(node) } else { None }));
-        if let Some(written) = forgotten.await.map_err(|error| trouble_with_node(&error))? {
-            self.wrote_node(&from, written);
-        }
-        Ok(())
-    }
-
-    fn is_ours(&self, node: &Node) -> bool {
-        matches!(
-            Record::read(node),
-            RecordReading::Present(found) if found.actor == self.actor && found.node_uid == node.uid
-        )
-    }
-
     /// The node conditions.
     pub(super) async fn say(&mut self, stage: DrainStage) -> Result<(), Trouble> {
         let Some(node) = self.snapshot().node(&self.node).cloned() else { return Ok(()) };
@@ -255,7 +169,7 @@ impl Acting {
     }
 
     /// The same, of the node as it is known to be. Gives it as it is then, if that has changed something.
-    async fn say_of(&mut self, node: &Node, stage: DrainStage) -> Result<Option<Node>, Trouble> {
+    pub(super) async fn say_of(&mut self, node: &Node, stage: DrainStage) -> Result<Option<Node>, Trouble> {
         let wanted = Lifecycle { actor: &self.actor, drain: stage };
         let from = self.cached_node_version();
         let client = self.context.cluster.client();
@@ -282,29 +196,26 @@ impl Acting {
         Some(Trouble::new(TroubleReason::CachesOld, message))
     }
 
-    /// One step of the drain, which is begun if it has not been; `None` while the node does not carry our record.
-    /// `began` says when it began.
-    pub(super) fn drain_step(
+    /// Waits until there is something new: at the earliest of these times, if nothing happens before.
+    pub(super) async fn wait(
         &mut self,
-        options: &DrainOptions,
-        began: impl FnOnce(&Record, Timestamp) -> Timestamp,
-    ) -> Option<Step> {
+        looks_at: [Option<Timestamp>; 2],
+        wake: &Notify,
+        stopping: &mut watch::Receiver<bool>,
+    ) {
         let now = self.now();
-        let snapshot = self.snapshot();
-        let record = match Record::read(snapshot.node(&self.node)?) {
-            RecordReading::Present(record) => record,
-            RecordReading::Absent | RecordReading::Unreadable(_) => return None,
-        };
-        if self.drain.is_none() {
-            let started = began(&record, now);
-            let own_pod = self.context.settings.own_pod.clone();
-            let machine = Machine::new(self.node.clone(), options.clone(), own_pod, started, record.evacuations);
-            let (cluster, hand_over) = (self.context.cluster.clone(), self.context.hand_over.clone());
-            self.drain = Some(Drain::new(machine, cluster, self.node.clone(), self.actor.clone(), hand_over));
+        let retry_at = self.retry.at.filter(|at| *at > now);
+        let until = looks_at.into_iter().flatten().chain(retry_at).min();
+        let until = until.map(|until| until.max(now + SHORTEST_WAIT));
+        let clock = self.context.clock;
+        tokio::select! {
+            biased;
+            outcome = next_outcome(&mut self.drain) => self.take_up(outcome),
+            () = lease_changed(self.lease.as_mut()) => {}
+            () = wake.notified() => {}
+            () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
+            _ = stopping.changed() => {}
         }
-        let step = self.drain.as_mut()?.step(&snapshot, now);
-        self.show_blocked(Some(&step.progress));
-        Some(step)
     }
 
     /// Takes up what became of a request of the drain.

@@ -111,7 +111,7 @@ impl Courier {
             context,
             delivery,
             name: object.name().to_owned(),
-            uid: Uid(object.metadata.uid.clone().unwrap_or_default()),
+            uid: object.uid(),
             delivered: 0,
             marked: 0,
             marked_over: None,
@@ -141,7 +141,7 @@ impl Courier {
 
     fn look(&mut self) -> Option<Arc<NodeMaintenance>> {
         let object = self.context.cluster.snapshot().maintenance(&self.name).cloned();
-        let object = object.filter(|object| object.metadata.uid.as_deref() == Some(self.uid.as_str()))?;
+        let object = object.filter(|object| object.uid() == self.uid)?;
         let marked = notices(&object).delivered;
         if marked < self.marked && object.metadata.resource_version != self.marked_over {
             // Somebody has replaced the status: what is noted now is counted anew.

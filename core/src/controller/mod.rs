@@ -5,6 +5,7 @@
 //! | `election` | stands for election and leads |
 //! | `supervisor` | who works on what |
 //! | `acting` | what whoever acts on a node has: the node Lease, the drain, what went wrong |
+//! | `draining` | the steps that the drain of an order and that of a process have in common |
 //! | `worker` | one accepted maintenance, from its start to its end |
 //! | `steps`, `stop` | how its node goes out of service, and comes back |
 //! | `report` | how a maintenance tells people how it is doing |
@@ -25,6 +26,7 @@ mod call_back;
 mod census;
 mod context;
 mod courier;
+mod draining;
 mod election;
 mod news;
 mod order;

@@ -1,31 +1,19 @@
 //! Carries one drain order out: cordons its node without a taint, drains it, says what became of it. The node stays
 //! cordoned.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use super::{
-    acting::{Acting, lease_changed, next_outcome},
-    context::Context,
-    news::News,
-    overlay::Overlay,
-    pace::Pace,
-    worker::Ended,
-};
+use super::{acting::Acting, context::Context, news::News, overlay::Overlay, pace::Pace, worker::Ended};
 use crate::{
     cluster::Snapshot,
     config_map::ConfigMapError,
-    drain::DrainPhase,
     maintenance::status::{blocking, to_the_second},
-    model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Trouble, TroubleReason, Uid},
-    node::DrainStage,
+    model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Record, Trouble, TroubleReason, Uid},
     order::{Orders, Refused},
 };
-
-/// Two looks that nothing but time has caused are at least so far apart.
-const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 /// One drain order that is being carried out.
 pub(super) struct OrderWorker {
@@ -99,18 +87,7 @@ impl OrderWorker {
                 Err(trouble) => Some(self.acting.failed(trouble)),
             };
             let status_at = self.write_status().await;
-            let now = self.acting.now();
-            let until = [wake_at, status_at, self.acting.retry.at.filter(|at| *at > now)].into_iter().flatten().min();
-            let until = until.map(|until| until.max(now + SHORTEST_WAIT));
-            let clock = self.acting.context.clock;
-            tokio::select! {
-                biased;
-                outcome = next_outcome(&mut self.acting.drain) => self.acting.take_up(outcome),
-                () = lease_changed(self.acting.lease.as_mut()) => {}
-                () = wake.notified() => {}
-                () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
-                _ = stopping.changed() => {}
-            }
+            self.acting.wait([wake_at, status_at], &wake, &mut stopping).await;
         }
     }
 
@@ -169,27 +146,14 @@ impl OrderWorker {
             return Ok(Round::Waits(self.acting.retry.at));
         }
         let options = self.options.clone()?;
-        // Before the node Lease is taken: whoever undoes what another has left behind needs it.
-        self.acting.intended_record(&node)?;
-        self.acting.hold_node(&node).await?;
-        self.acting.cordon_and_record(&node).await?;
+        self.acting.begin_drain(&node).await?;
         self.say_begun().await?;
-        self.acting.say(DrainStage::InProgress).await?;
-        self.acting.caches_are_filled()?;
-        self.acting.begin_anew();
-        self.acting.trouble = self.acting.caches_are_old();
         let started = order.status.started_at;
-        let step =
-            self.acting.drain_step(&options, |record, _| started.map_or(record.since, |at| at.max(record.since)));
-        let Some(step) = step else { return Ok(Round::Waits(None)) };
-        let round = match &step.phase {
-            DrainPhase::Drained => Round::Over(DrainEnd::Drained, "nothing is left on the node that had to leave"),
-            DrainPhase::TimedOut => Round::Over(DrainEnd::TimedOut, "its time is over: the node stays cordoned"),
-            DrainPhase::NodeGone => Round::Over(DrainEnd::NodeGone, "the node has left the cluster"),
-            DrainPhase::Draining | DrainPhase::Waiting(_) | DrainPhase::Stopped => Round::Waits(step.wake_at),
-        };
-        self.acting.last = Some((step.phase, step.progress));
-        Ok(round)
+        let began = |record: &Record, _| started.map_or(record.since, |at| at.max(record.since));
+        Ok(match self.acting.drain_on(&options, began).await? {
+            Some((end, message)) => Round::Over(end, message),
+            None => Round::Waits(self.acting.wake_at),
+        })
     }
 
     /// That it has begun is said before anything is asked to leave: from now on it is not decided on again.
@@ -326,17 +290,13 @@ impl OrderWorker {
         }
         self.acting.release_node().await?;
         let Some(order) = self.look().1 else { return Ok(()) };
-        let left = match (end, &self.acting.last) {
-            (DrainEnd::Drained | DrainEnd::NodeGone, _) | (_, None) => 0,
-            (_, Some((_, progress))) => progress.left().count(),
-        };
         self.acting.trouble = None;
         let outcome = DrainOutcome {
             end,
             reason: None,
             message: message.to_owned(),
             at: to_the_second(self.acting.now()),
-            left,
+            left: self.acting.left_at(end),
             left_behind: left_behind.clone().unwrap_or_default(),
         };
         let mut status = DrainStatus { outcome: Some(outcome), ..self.status(&order) };

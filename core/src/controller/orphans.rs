@@ -8,7 +8,7 @@ use crate::{
     lease::NodeLease,
     maintenance::maintenance_is_gone,
     migration::take_back,
-    model::{ActorKind, DrainSpec, Node, Record, RecordReading, Uid},
+    model::{ActorKind, DrainSpec, Node, Record, RecordReading},
     node,
 };
 
@@ -68,7 +68,7 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
         ActorKind::Order => return Finding::Report(drain_is_over(node, &record)),
         ActorKind::Process => return Finding::Ask(Question::Process(record)),
     }
-    let lives = snapshot.maintenance(&record.actor.name).is_some_and(|object| uid_of(object) == record.actor.uid);
+    let lives = snapshot.maintenance(&record.actor.name).is_some_and(|object| object.uid() == record.actor.uid);
     if lives {
         return Finding::Fine;
     }
@@ -174,13 +174,9 @@ pub(super) fn left_behind(
     drain_taint_key: &str,
 ) -> Option<Record> {
     match find(node, snapshot, drain_taint_key) {
-        Finding::Ask(Question::Maintenance(record)) if record.actor.uid != uid_of(newcomer) => Some(record),
+        Finding::Ask(Question::Maintenance(record)) if record.actor.uid != newcomer.uid() => Some(record),
         _ => None,
     }
-}
-
-fn uid_of(object: &NodeMaintenance) -> Uid {
-    Uid(object.metadata.uid.clone().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! A drain in somebody's own process (a script, a command line): no order, no leader; it ends with the process.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tokio::{
     sync::watch,
@@ -9,27 +7,25 @@ use tokio::{
 };
 
 use super::{
-    acting::{Acting, lease_changed, next_outcome},
+    acting::{Acting, SHORTEST_WAIT, lease_changed, next_outcome},
     context::{BlockedGauges, Context, Settings},
+    draining::Over,
     news::Publisher,
 };
 use crate::{
     clock::Clock,
     cluster::Cluster,
     drain::{DrainPhase, Progress},
-    lease::ensure_namespace,
+    lease::{NodeLeaseError, ensure_namespace},
     maintenance::{Unconfirmed, maintenance_is_gone, status::to_the_second},
     model::{
         Actor, ActorKind, DrainEnd, DrainOptions, DrainOutcome, DrainSpec, Node, NodeName, ObjectKey, Record,
-        RecordReading, Trouble, TroubleReason, Uid,
+        RecordReading, Trouble, Uid,
     },
     names::{DRAIN_TAINT_KEY, FIELD_MANAGER},
     operation::OperationError,
     plan::{Refusal, may_go},
 };
-
-/// Two looks that nothing but time has caused are at least so far apart.
-const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 /// A node is to be drained by this process.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,9 +153,7 @@ async fn run(
         tracing::warn!(message = trouble.message, "the node Lease was not released; it lapses by itself");
     }
     report(&reporter, &acting);
-    let left = acting.last.as_ref().map_or(0, |(_, progress)| progress.left().count());
-    let left = if matches!(end, DrainEnd::Drained | DrainEnd::NodeGone) { 0 } else { left };
-    let at = to_the_second(clock.now());
+    let (left, at) = (acting.left_at(end), to_the_second(clock.now()));
     Ok(DrainOutcome { end, reason: None, message: message.to_owned(), at, left, left_behind })
 }
 
@@ -209,48 +203,25 @@ async fn admitted(
 
 /// There is no drain without the node Lease: whoever holds it is named at once.
 async fn hold(acting: &mut Acting, node: &Node) -> Result<(), OperationError> {
-    let mut held = acting.hold_node(node).await;
-    if held.as_ref().is_err_and(|trouble| trouble.reason == TroubleReason::NamespaceMissing) {
+    let mut held = acting.take_lease(node).await;
+    if matches!(held, Err(NodeLeaseError::NamespaceMissing { .. })) {
         let made = ensure_namespace(acting.context.cluster.client().clone()).await;
         made.map_err(|error| OperationError::Forbidden { message: error.to_string() })?;
-        held = acting.hold_node(node).await;
+        held = acting.take_lease(node).await;
     }
-    held.map_err(|Trouble { reason, message }| match reason {
-        TroubleReason::NodeLeaseHeld => OperationError::NodeLeaseHeld { node: node.name.clone(), holder: message },
-        TroubleReason::Forbidden | TroubleReason::NamespaceMissing => OperationError::Forbidden { message },
-        _ => OperationError::ApiServerUnavailable { message },
-    })
+    Ok(held?)
 }
 
 /// Takes the steps in their order, up to the first that has to wait; `Some`: it is over.
-async fn round(
-    acting: &mut Acting,
-    node_uid: &Uid,
-    options: &DrainOptions,
-) -> Result<Option<(DrainEnd, &'static str)>, Trouble> {
+async fn round(acting: &mut Acting, node_uid: &Uid, options: &DrainOptions) -> Result<Option<Over>, Trouble> {
     let gone = Ok(Some((DrainEnd::NodeGone, "the node has left the cluster")));
     let found = acting.snapshot().node(&acting.node).filter(|node| node.uid == *node_uid).cloned();
     let Some(node) = found else { return gone };
     if acting.retry.at.is_some_and(|at| at > acting.now()) {
         return Ok(None);
     }
-    acting.intended_record(&node)?;
-    acting.hold_node(&node).await?;
-    acting.cordon_and_record(&node).await?;
-    acting.say(crate::node::DrainStage::InProgress).await?;
-    acting.caches_are_filled()?;
-    acting.begin_anew();
-    acting.trouble = None;
-    let Some(step) = acting.drain_step(options, |record, _| record.since) else { return Ok(None) };
-    acting.wake_at = step.wake_at;
-    let over = match &step.phase {
-        DrainPhase::Drained => Some((DrainEnd::Drained, "nothing is left on the node that had to leave")),
-        DrainPhase::TimedOut => Some((DrainEnd::TimedOut, "its time is over: the node stays cordoned")),
-        DrainPhase::NodeGone => Some((DrainEnd::NodeGone, "the node has left the cluster")),
-        DrainPhase::Draining | DrainPhase::Waiting(_) | DrainPhase::Stopped => None,
-    };
-    acting.last = Some((step.phase, step.progress));
-    Ok(over)
+    acting.begin_drain(&node).await?;
+    acting.drain_on(options, |record, _| record.since).await
 }
 
 /// A process has no time to try for ever: what cannot be undone in a few tries is said.

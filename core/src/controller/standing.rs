@@ -4,11 +4,11 @@ use super::{
     NodeMaintenance,
     accept::{Accepted, OptionsOrigin, Refused, actor, understand},
     requests::has_finalizer,
-    status::condition,
 };
 use crate::{
     cluster::Snapshot,
-    model::{Record, RecordReading},
+    model::Record,
+    plan::{MaintenanceDecision as Decision, maintenance_decision},
 };
 
 /// Where a maintenance stands.
@@ -26,26 +26,23 @@ pub(super) enum Standing {
 
 /// Careen's finalizer alone proves nothing: it comes back with an object that is restored from a copy.
 pub(super) fn standing(object: &NodeMaintenance, snapshot: &Snapshot) -> Standing {
-    let condition = object.condition(condition::ACCEPTED);
-    let is_accepted = condition.is_some_and(|condition| condition.status == "True");
+    let decision = maintenance_decision(object);
     let is_going = object.metadata.deletion_timestamp.is_some();
-    if has_finalizer(object) && (is_going || is_accepted || is_recorded(object, snapshot)) {
+    if has_finalizer(object) && (is_going || decision == Decision::Accepted || is_recorded(object, snapshot)) {
         return Standing::Accepted;
     }
-    match condition {
+    match decision {
         _ if is_going => Standing::Going,
-        _ if is_accepted => Standing::Accepted,
-        Some(condition) if condition.observed_generation == object.metadata.generation => Standing::Refused,
-        _ => Standing::Open,
+        Decision::Accepted => Standing::Accepted,
+        Decision::Refused => Standing::Refused,
+        Decision::Open => Standing::Open,
     }
 }
 
 /// Whether its node says that it was taken out of service for it.
 fn is_recorded(object: &NodeMaintenance, snapshot: &Snapshot) -> bool {
     let node = object.node().ok().and_then(|name| snapshot.node(&name).cloned());
-    node.is_some_and(
-        |node| matches!(Record::read(&node), RecordReading::Present(found) if found.actor == actor(object)),
-    )
+    node.is_some_and(|node| Record::of_actor(&node, &actor(object)).is_some())
 }
 
 /// An accepted one whose spec was spoilt afterwards is still understood as far as its node goes: it must be restored.

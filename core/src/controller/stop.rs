@@ -11,14 +11,14 @@ use super::{
     intent::{drain_taint_key, to_restore},
     news::News,
     requests::{self, has_finalizer},
-    status::{self, condition::ACCEPTED},
+    status,
     worker::{Ended, Worker},
 };
 use crate::{
     clock::later,
     cluster::Snapshot,
     migration::take_back,
-    model::{Node, NoticeEvent, Record, Trouble},
+    model::{Node, NoticeEvent, Record, Trouble, condition},
     node,
 };
 
@@ -107,7 +107,7 @@ impl Worker {
     /// As the status says, or what was done to the node: the leader before may not have got to saying it.
     fn was_accepted(&mut self) -> bool {
         let (snapshot, Some(object)) = self.look() else { return false };
-        let is_accepted = object.condition(ACCEPTED).is_some_and(|condition| condition.status == "True");
+        let is_accepted = object.says(condition::ACCEPTED);
         let is_recorded = object.status.as_ref().is_some_and(|status| status.record.is_some());
         let node = snapshot.node(&self.accepted.node);
         is_accepted || is_recorded || node.is_some_and(|node| to_restore(&object, node).is_some())

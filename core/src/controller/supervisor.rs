@@ -136,19 +136,19 @@ impl Supervisor {
     /// Decides on those that are not decided, oldest first, and gives every accepted one a worker.
     fn assign(&mut self, mut snapshot: Snapshot, stopping: &watch::Receiver<bool>) {
         let mut objects: Vec<_> = snapshot.maintenances().cloned().collect();
-        objects.sort_by_key(|object| (object.metadata.creation_timestamp.clone().map(|time| time.0), uid_of(object)));
+        objects.sort_by_key(|object| (object.metadata.creation_timestamp.clone().map(|time| time.0), object.uid()));
         // What was decided here but is not in the cache yet counts for the others.
         for object in &objects {
-            if self.workers.contains_key(&uid_of(object)) {
+            if self.workers.contains_key(&object.uid()) {
                 snapshot.put(as_accepted(object, self.context.clock.now()));
             }
         }
         self.count_orders_in_hand(&mut snapshot);
-        self.refused.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
-        self.nameless.retain(|uid, _| objects.iter().any(|object| uid_of(object) == *uid));
+        self.refused.retain(|uid, _| objects.iter().any(|object| object.uid() == *uid));
+        self.nameless.retain(|uid, _| objects.iter().any(|object| object.uid() == *uid));
         self.send_couriers(&objects, stopping);
         for object in objects {
-            let uid = uid_of(&object);
+            let uid = object.uid();
             if self.workers.contains_key(&uid) {
                 continue;
             }
@@ -179,7 +179,7 @@ impl Supervisor {
 
     fn employ(&mut self, object: &NodeMaintenance, accepted: Accepted, stopping: &watch::Receiver<bool>) {
         let wake = Arc::new(Notify::new());
-        let uid = uid_of(object);
+        let uid = object.uid();
         let (name, node) = (object.name().to_owned(), accepted.node.clone());
         let worker = Worker::new(self.context.clone(), object, accepted);
         let (woken, stopping, done) = (wake.clone(), stopping.clone(), uid.clone());
@@ -195,7 +195,7 @@ impl Supervisor {
     fn send_couriers(&mut self, objects: &[Arc<NodeMaintenance>], stopping: &watch::Receiver<bool>) {
         let Some(delivery) = self.context.delivery.clone() else { return };
         for object in objects {
-            let uid = uid_of(object);
+            let uid = object.uid();
             let notices = object.status.as_ref().and_then(|status| status.notices.as_ref());
             let waits = notices.is_some_and(|notices| notices.waiting(0).next().is_some());
             if !waits || self.couriers.contains_key(&uid) {
@@ -215,7 +215,7 @@ impl Supervisor {
 
     fn refuse(&mut self, object: Arc<NodeMaintenance>, refused: Refused) {
         tracing::info!(maintenance = object.name(), reason = refused.reason, message = refused.message, "not accepted");
-        let uid = uid_of(&object);
+        let uid = object.uid();
         self.refused.insert(uid.clone(), object.metadata.generation);
         let context = self.context.clone();
         self.tasks.spawn(async move {
@@ -236,7 +236,7 @@ impl Supervisor {
     /// One that counts as accepted by its finalizer or its status, which came from a copy: no node has such a name, so
     /// nothing can have been done because of it, and it may go.
     fn names_no_node(&mut self, object: Arc<NodeMaintenance>, refused: &Refused) {
-        let (uid, is_going) = (uid_of(&object), object.metadata.deletion_timestamp.is_some());
+        let (uid, is_going) = (object.uid(), object.metadata.deletion_timestamp.is_some());
         let state = (object.metadata.generation, is_going);
         if self.nameless.insert(uid.clone(), state) == Some(state) {
             return;
@@ -337,8 +337,4 @@ fn recorded_by(node: &Node) -> Option<Uid> {
         RecordReading::Present(record) => Some(record.actor.uid),
         RecordReading::Absent | RecordReading::Unreadable(_) => None,
     }
-}
-
-fn uid_of(object: &NodeMaintenance) -> Uid {
-    Uid(object.metadata.uid.clone().unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! Carries one accepted maintenance out: the steps by which a node goes out of service and stays there.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -8,24 +8,20 @@ use tokio::sync::{Notify, watch};
 use super::{
     NodeMaintenance,
     accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
-    acting::{Acting, lease_changed, next_outcome},
+    acting::Acting,
     context::Context,
     intent::to_restore,
     overlay::Overlay,
     pace::Pace,
     requests::has_finalizer,
-    status::condition,
     steps::Progressed,
 };
 use crate::{
     cluster::Snapshot,
     drain::{DrainPhase, Progress},
     maintenance::departures::Departures,
-    model::{Record, Trouble, TroubleReason},
+    model::{Record, Trouble, TroubleReason, condition},
 };
-
-/// Two looks that nothing but time has caused are at least so far apart.
-const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
 /// One accepted maintenance.
 pub(super) struct Worker {
@@ -96,19 +92,7 @@ impl Worker {
             self.take_up_spec(&object);
             let wake_at = self.proceed(&object, &snapshot).await;
             let status_at = self.write_status().await;
-            let now = self.acting.now();
-            let until = [wake_at, status_at, self.acting.retry.at.filter(|at| *at > now)].into_iter().flatten().min();
-            // Never twice at the same moment, whatever a step asks for.
-            let until = until.map(|until| until.max(now + SHORTEST_WAIT));
-            let clock = self.acting.context.clock;
-            tokio::select! {
-                biased;
-                outcome = next_outcome(&mut self.acting.drain) => self.acting.take_up(outcome),
-                () = lease_changed(self.acting.lease.as_mut()) => {}
-                () = wake.notified() => {}
-                () = clock.sleep_until(until.unwrap_or(Timestamp::MAX)), if until.is_some() => {}
-                _ = stopping.changed() => {}
-            }
+            self.acting.wait([wake_at, status_at], &wake, &mut stopping).await;
         }
     }
 
@@ -120,7 +104,7 @@ impl Worker {
             let version = cached.metadata.resource_version.clone().unwrap_or_default();
             self.own_object.over(&version).cloned().unwrap_or(cached)
         });
-        let object = object.filter(|object| object.metadata.uid.as_deref() == Some(self.acting.actor.uid.as_str()));
+        let object = object.filter(|object| object.uid() == self.acting.actor.uid);
         (snapshot, object)
     }
 

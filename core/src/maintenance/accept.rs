@@ -94,11 +94,7 @@ pub fn managed_by_another(maintenance: &NodeMaintenance) -> Option<Refused> {
 /// Who acts on the node for that maintenance.
 #[must_use]
 pub fn actor(maintenance: &NodeMaintenance) -> Actor {
-    Actor {
-        kind: ActorKind::Maintenance,
-        name: maintenance.metadata.name.clone().unwrap_or_default(),
-        uid: maintenance.metadata.uid.clone().unwrap_or_default().as_str().into(),
-    }
+    Actor { kind: ActorKind::Maintenance, name: maintenance.name().to_owned(), uid: maintenance.uid() }
 }
 
 #[cfg(test)]

@@ -65,10 +65,7 @@ pub fn intent(
 /// The record to restore a node from: its own where the status does not contradict it; `None` if nothing was done to it.
 #[must_use]
 pub fn to_restore(maintenance: &NodeMaintenance, node: &Node) -> Option<Record> {
-    let own = match Record::read(node) {
-        RecordReading::Present(found) if found.actor == actor(maintenance) && found.node_uid == node.uid => Some(found),
-        _ => None,
-    };
+    let own = Record::of_actor(node, &actor(maintenance));
     match (own, mirrored(maintenance, node)) {
         (Some(own), Some(copy)) if says_the_same(&own, copy) => Some(own),
         (Some(own), Some(copy)) => Some(Record { evacuations: own.evacuations, ..copy.clone() }),

@@ -19,9 +19,8 @@ pub(crate) mod transition;
 
 pub use accept::{Accepted, Decision, OptionsOrigin, Refused, actor, decide, managed_by_another, understand};
 pub use existence::{Unconfirmed, maintenance_is_gone};
-pub use status::condition;
 
 pub use crate::model::{
     Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Notice, NoticeEvent, Notices, Phase, Report,
-    Ticket, Trouble, TroubleReason, custom_resource_definition,
+    Ticket, Trouble, TroubleReason, condition, custom_resource_definition,
 };

@@ -9,27 +9,13 @@ use serde_json::{Map, Value};
 use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase, accept::Refused};
 use crate::{
     drain::{DrainPhase, Progress},
-    model::{BlockClass, Record, Report, Trouble},
+    model::{BlockClass, Record, Report, Trouble, condition},
 };
 
 /// So many workloads are listed in `blocking`; the rest is counted.
 const MOST_BLOCKING: usize = 20;
 /// So many pods are listed in `pendingPods`.
 const MOST_PENDING: usize = 100;
-
-/// The condition types of a `NodeMaintenance`.
-pub mod condition {
-    /// Whether the node may go out of service.
-    pub const ACCEPTED: &str = "Accepted";
-    /// Whether workloads have still to leave.
-    pub const DRAINING: &str = "Draining";
-    /// Whether the node is empty.
-    pub const DRAINED: &str = "Drained";
-    /// Whether at least one workload waits for a change that only somebody can make.
-    pub const STUCK: &str = "Stuck";
-    /// Whether something is wrong with the maintenance itself.
-    pub const DEGRADED: &str = "Degraded";
-}
 
 /// What is known of an accepted maintenance.
 #[derive(Clone, Debug, Default)]
@@ -85,7 +71,7 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
         Some(_) if drained => Phase::Succeeded,
         Some(_) if timed_out => Phase::Failed,
         Some(_) => Phase::Running,
-        None => old.phase.filter(|_| was_said(maintenance, condition::ACCEPTED)).unwrap_or(Phase::Running),
+        None => old.phase.filter(|_| maintenance.says(condition::ACCEPTED)).unwrap_or(Phase::Running),
     };
     let trouble = known.trouble.map(|trouble| trouble.message.clone());
     let mut status = NodeMaintenanceStatus {
@@ -135,7 +121,7 @@ pub fn of_accepted(maintenance: &NodeMaintenance, known: &Known<'_>, now: Timest
 /// node is down for the work on it), as long as nothing is seen that has to leave.
 #[must_use]
 pub fn is_drained(maintenance: &NodeMaintenance, drain: Option<(&DrainPhase, &Progress)>) -> bool {
-    let was_drained = was_said(maintenance, condition::DRAINED);
+    let was_drained = maintenance.says(condition::DRAINED);
     match drain {
         Some((DrainPhase::Drained, _)) => true,
         Some((DrainPhase::Draining | DrainPhase::Waiting(_), progress)) => {
@@ -144,10 +130,6 @@ pub fn is_drained(maintenance: &NodeMaintenance, drain: Option<(&DrainPhase, &Pr
         Some(_) => false,
         None => was_drained,
     }
-}
-
-fn was_said(maintenance: &NodeMaintenance, type_: &str) -> bool {
-    maintenance.condition(type_).is_some_and(|condition| condition.status == "True")
 }
 
 fn draining(known: &Known<'_>, drained: bool) -> (bool, Cow<'static, str>, String) {

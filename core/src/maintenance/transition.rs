@@ -2,11 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{
-    NodeMaintenanceStatus, Phase,
-    status::{condition, to_the_second},
-};
-use crate::model::NoticeEvent;
+use super::{NodeMaintenanceStatus, Phase, status::to_the_second};
+use crate::model::{NoticeEvent, condition};
 
 /// Something that has happened to a maintenance.
 #[derive(Clone, Debug, PartialEq, Eq)]

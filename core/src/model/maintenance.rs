@@ -12,7 +12,7 @@ use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockClass, BlockReason, DrainSpec, InvalidNodeName, NodeName, Notices, Record, Report};
+use super::{BlockClass, BlockReason, DrainSpec, InvalidNodeName, NodeName, Notices, Record, Report, Uid};
 use crate::schema::without_description;
 
 /// What is wanted: a node out of service, for as long as this object exists.
@@ -159,6 +159,20 @@ pub struct Blocking {
     pub since: Timestamp,
 }
 
+/// The condition types of a `NodeMaintenance`.
+pub mod condition {
+    /// Whether the node may go out of service.
+    pub const ACCEPTED: &str = "Accepted";
+    /// Whether workloads have still to leave.
+    pub const DRAINING: &str = "Draining";
+    /// Whether the node is empty.
+    pub const DRAINED: &str = "Drained";
+    /// Whether at least one workload waits for a change that only somebody can make.
+    pub const STUCK: &str = "Stuck";
+    /// Whether something is wrong with the maintenance itself.
+    pub const DEGRADED: &str = "Degraded";
+}
+
 impl NodeMaintenance {
     /// The node that it is about.
     pub fn node(&self) -> Result<NodeName, InvalidNodeName> {
@@ -171,10 +185,22 @@ impl NodeMaintenance {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
+    /// `metadata.uid`; empty for one that the API server has not stamped.
+    #[must_use]
+    pub fn uid(&self) -> Uid {
+        Uid(self.metadata.uid.clone().unwrap_or_default())
+    }
+
     /// The condition of that type, if it has been set.
     #[must_use]
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         self.status.as_ref().and_then(|status| status.conditions.iter().find(|condition| condition.type_ == type_))
+    }
+
+    /// Whether the condition of that type is `True`.
+    #[must_use]
+    pub fn says(&self, type_: &str) -> bool {
+        self.condition(type_).is_some_and(|condition| condition.status == "True")
     }
 }
 

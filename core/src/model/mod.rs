@@ -45,7 +45,8 @@ pub use drain_order::{
 };
 pub use identity::{InvalidNodeName, NodeName, ObjectKey, Uid};
 pub use maintenance::{
-    Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Phase, Ticket, custom_resource_definition,
+    Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Phase, Ticket, condition,
+    custom_resource_definition,
 };
 pub use node::{Node, NodeCondition, Readiness};
 pub use notice::{Moved, Notice, NoticeEvent, Notices, Report, Stopped};

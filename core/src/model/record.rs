@@ -140,19 +140,17 @@ impl Record {
     /// `taint_key` is the taint that will be added, if any.
     #[must_use]
     pub fn begin(actor: &Actor, node: &Node, taint_key: Option<&str>, now: Timestamp) -> Self {
-        match Self::read(node) {
-            RecordReading::Present(record) if record.actor == *actor && record.node_uid == node.uid => record,
-            _ => Self {
-                actor: actor.clone(),
-                node_uid: node.uid.clone(),
-                was_unschedulable: node.unschedulable,
-                added_taint: taint_key
-                    .filter(|key| !node.has_taint(key, TaintEffect::NoSchedule.as_str()))
-                    .map(str::to_owned),
-                evacuations: Vec::new(),
-                since: now,
-            },
-        }
+        let fresh = || Self {
+            actor: actor.clone(),
+            node_uid: node.uid.clone(),
+            was_unschedulable: node.unschedulable,
+            added_taint: taint_key
+                .filter(|key| !node.has_taint(key, TaintEffect::NoSchedule.as_str()))
+                .map(str::to_owned),
+            evacuations: Vec::new(),
+            since: now,
+        };
+        Self::of_actor(node, actor).unwrap_or_else(fresh)
     }
 
     /// Reads the annotation.
@@ -168,6 +166,21 @@ impl Record {
             Ok(record) => RecordReading::Present(record),
             Err(error) => unreadable(error.to_string()),
         }
+    }
+
+    /// The record of this very node: one that is about another Node of its name says nothing about it.
+    #[must_use]
+    pub fn of(node: &Node) -> Option<Self> {
+        match Self::read(node) {
+            RecordReading::Present(record) if record.node_uid == node.uid => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The record of this very node, if it is that actor's.
+    #[must_use]
+    pub fn of_actor(node: &Node, actor: &Actor) -> Option<Self> {
+        Self::of(node).filter(|record| record.actor == *actor)
     }
 
     /// Whether this record may be obeyed where nothing but the annotation vouches for it (its maintenance is gone).

@@ -3,6 +3,7 @@
 
 use crate::{
     config_map::ConfigMapError,
+    lease::NodeLeaseError,
     maintenance::Unconfirmed,
     migration::RequestError,
     model::{ActorKind, InvalidDrainSpec, InvalidNodeName, InvalidTaint, NodeName, ObjectKey},
@@ -308,6 +309,17 @@ impl From<Refusal> for OperationError {
             Refusal::DrainInProgress { node, by } => Self::DrainInProgress { node, by },
             Refusal::QuorumLost { message } => Self::QuorumLost { message },
             Refusal::QuorumUnknown { message } => Self::QuorumUnknown { message },
+        }
+    }
+}
+
+impl From<NodeLeaseError> for OperationError {
+    fn from(error: NodeLeaseError) -> Self {
+        let message = error.to_string();
+        match error {
+            NodeLeaseError::HeldBy { node, holder, .. } => Self::NodeLeaseHeld { node, holder },
+            NodeLeaseError::Forbidden { .. } | NodeLeaseError::NamespaceMissing { .. } => Self::Forbidden { message },
+            NodeLeaseError::Request { .. } => Self::ApiServerUnavailable { message },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::Snapshot,
-    model::{ActorKind, Node, NodeMaintenance, NodeName, Record, RecordReading},
+    model::{ActorKind, Node, NodeMaintenance, NodeName, Record},
     plan::{MaintenanceDecision, maintenance_decision},
 };
 
@@ -56,13 +56,8 @@ pub(crate) fn holder_with(node: &Node, accepted: Option<&NodeMaintenance>, snaps
     if let Some(order) = snapshot.drain_order(&node.name).filter(|order| !order.is_finished()) {
         return Holder::Drain(order.id().0.clone());
     }
-    let record = match Record::read(node) {
-        RecordReading::Present(record) if record.node_uid == node.uid => record,
-        _ => return Holder::Nobody,
-    };
+    let Some(record) = Record::of(node) else { return Holder::Nobody };
     let lives = record.actor.kind == ActorKind::Maintenance
-        && snapshot
-            .maintenance(&record.actor.name)
-            .is_some_and(|object| object.metadata.uid.as_deref() == Some(record.actor.uid.as_str()));
+        && snapshot.maintenance(&record.actor.name).is_some_and(|object| object.uid() == record.actor.uid);
     if lives { Holder::Maintenance(record.actor.name) } else { Holder::LeftBehind(record) }
 }

@@ -8,10 +8,7 @@ use crate::{
     lease::{NodeLease, NodeLeaseError},
     maintenance::{Unconfirmed, maintenance_is_gone},
     migration::take_back,
-    model::{
-        Actor, ActorKind, DrainOrder, DrainSpec, Node, NodeName, Record, RecordReading, TaintEffect, TaintKey,
-        TaintValue,
-    },
+    model::{Actor, ActorKind, DrainOrder, DrainSpec, Node, NodeName, Record, TaintEffect, TaintKey, TaintValue},
     node::{self, Refused},
     order::Orders,
 };
@@ -102,7 +99,7 @@ impl Operations {
             // Taken since the caches were filled: the taint may be that of the record.
             let patch = node::remove_taint(found, taint.key.as_str(), taint.effect);
             if self.is_drain_taint(found, taint.key.as_str(), taint.effect) {
-                unless_taken(found, record_of(&node).map(|record| record.actor).as_ref(), patch)
+                unless_taken(found, Record::of(&node).map(|record| record.actor).as_ref(), patch)
             } else {
                 Ok(patch)
             }
@@ -154,7 +151,7 @@ impl Operations {
             let changed = self.change(node, dry_run, plain).await?;
             return Ok(NodeChanged { warnings: vec![fault.to_string()], ..changed });
         }
-        let patch = |node: &Node| match record_of(node) {
+        let patch = |node: &Node| match Record::of(node) {
             Some(found) if found.actor == record.actor => node::uncordon_left_behind(node, &found, key),
             _ => plain(node),
         };
@@ -179,21 +176,14 @@ impl Operations {
         let client = self.cluster.client().clone();
         let own = format!("careen/uncordon/{}", actor.uid);
         let acquired = NodeLease::acquire(client, self.clock, &node.name, &node.uid, own).await;
-        acquired.map_err(|error| {
-            let message = error.to_string();
-            match error {
-                NodeLeaseError::HeldBy { node, holder, .. } if holder == actor.lease_holder() => match actor.kind {
-                    ActorKind::Maintenance => OperationError::UnderMaintenance { node, by: actor.name.clone() },
-                    ActorKind::Order | ActorKind::Process => {
-                        OperationError::DrainInProgress { node, by: actor.name.clone() }
-                    }
-                },
-                NodeLeaseError::HeldBy { node, holder, .. } => OperationError::NodeLeaseHeld { node, holder },
-                NodeLeaseError::Forbidden { .. } | NodeLeaseError::NamespaceMissing { .. } => {
-                    OperationError::Forbidden { message }
+        acquired.map_err(|error| match error {
+            NodeLeaseError::HeldBy { node, holder, .. } if holder == actor.lease_holder() => match actor.kind {
+                ActorKind::Maintenance => OperationError::UnderMaintenance { node, by: actor.name.clone() },
+                ActorKind::Order | ActorKind::Process => {
+                    OperationError::DrainInProgress { node, by: actor.name.clone() }
                 }
-                NodeLeaseError::Request { .. } => OperationError::ApiServerUnavailable { message },
-            }
+            },
+            error => error.into(),
         })
     }
 
@@ -212,7 +202,7 @@ impl Operations {
 
     /// Whether it is the taint of a maintenance, by the setting or by what was added.
     fn is_drain_taint(&self, node: &Node, key: &str, effect: Option<TaintEffect>) -> bool {
-        let added = record_of(node).and_then(|record| record.added_taint);
+        let added = Record::of(node).and_then(|record| record.added_taint);
         (key == self.drain_taint_key || added.as_deref() == Some(key))
             && effect.is_none_or(|effect| effect == TaintEffect::NoSchedule)
     }
@@ -238,17 +228,10 @@ fn actor_of(holder: &Holder) -> Option<Actor> {
     }
 }
 
-fn record_of(node: &Node) -> Option<Record> {
-    match Record::read(node) {
-        RecordReading::Present(record) if record.node_uid == node.uid => Some(record),
-        _ => None,
-    }
-}
-
 /// The change, unless the node carries the record of somebody who is not known to be gone. Record and cordon are one
 /// write, and every change is guarded by the resourceVersion: so nobody's cordon is undone between two looks.
 fn unless_taken(node: &Node, gone: Option<&Actor>, patch: Option<Value>) -> Result<Option<Value>, Refused> {
-    match record_of(node) {
+    match Record::of(node) {
         Some(record) if Some(&record.actor) != gone => {
             Err(Refused::Taken { node: node.name.clone(), by: record.actor })
         }

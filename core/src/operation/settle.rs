@@ -3,8 +3,7 @@
 use super::Operations;
 use crate::{
     cluster::Snapshot,
-    maintenance::condition,
-    model::{BlockClass, DrainOrder, NodeMaintenance, Phase},
+    model::{BlockClass, DrainOrder, NodeMaintenance, Phase, condition},
 };
 
 /// Whether a maintenance that was started or changed is done, failed, stuck or being stopped. What was said about an
@@ -16,7 +15,7 @@ pub fn maintenance_is_settled(started: &NodeMaintenance, snapshot: &Snapshot) ->
     let status = found.status.as_ref();
     let is_observed = status.is_some_and(|status| status.observed_generation >= started.metadata.generation);
     let is_over = matches!(status.and_then(|status| status.phase), Some(Phase::Succeeded | Phase::Failed));
-    let is_stuck = found.condition(condition::STUCK).is_some_and(|condition| condition.status == "True");
+    let is_stuck = found.says(condition::STUCK);
     found.metadata.deletion_timestamp.is_some() || (is_observed && (is_over || is_stuck))
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     clock::later,
     cluster::Snapshot,
-    model::{ActorKind, DrainOptions, DrainOrder, Record, RecordReading, Trouble, TroubleReason},
+    model::{ActorKind, DrainOptions, DrainOrder, Record, Trouble, TroubleReason},
     plan::may_go,
 };
 
@@ -66,9 +66,7 @@ pub fn duty(order: &DrainOrder, snapshot: &Snapshot, now: Timestamp) -> Duty {
 /// Whether the node says that it was taken out of service for that order.
 fn is_recorded(order: &DrainOrder, snapshot: &Snapshot) -> bool {
     let node = snapshot.node(order.node()).filter(|node| node.uid == order.request.node_uid);
-    node.is_some_and(
-        |node| matches!(Record::read(node), RecordReading::Present(record) if record.actor == order.actor()),
-    )
+    node.is_some_and(|node| Record::of_actor(node, &order.actor()).is_some())
 }
 
 /// From when on the outcome of an order says nothing about its node any more; `None` while it does: until the node is
@@ -78,10 +76,7 @@ pub fn obsolete_at(order: &DrainOrder, snapshot: &Snapshot) -> Option<Timestamp>
     let outcome = order.status.outcome.as_ref()?;
     let node = snapshot.node(order.node()).filter(|node| node.uid == order.request.node_uid);
     let Some(node) = node.filter(|_| order.has_begun()) else { return Some(later(outcome.at, KEPT_FOR)) };
-    let under_maintenance = matches!(
-        Record::read(node),
-        RecordReading::Present(record) if record.actor.kind == ActorKind::Maintenance && record.node_uid == node.uid
-    );
+    let under_maintenance = Record::of(node).is_some_and(|record| record.actor.kind == ActorKind::Maintenance);
     (under_maintenance || !node.unschedulable).then(|| later(outcome.at, SHOWS_WITHIN))
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::quorum::{Quorum, quorum};
 use crate::{
     cluster::{Snapshot, View},
-    model::{ActorKind, DrainOptions, DrainOrder, Node, NodeMaintenance, NodeName, Record, Uid},
+    model::{ActorKind, DrainOptions, DrainOrder, Node, NodeMaintenance, NodeName, Record, Uid, condition},
 };
 
 /// Why a node may not go. Its reasons are those of the condition `Accepted` and of refused requests.
@@ -93,8 +93,8 @@ pub fn may_go(
 /// wins, then the lowest UID; whoever is neither comes after them.
 fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
     let of_node = || snapshot.maintenances().filter(|maintenance| maintenance.spec.node_name == node.as_str());
-    let own = of_node().find(|maintenance| actor.is_some() && actor == uid_of(maintenance).as_ref());
-    let others = || of_node().filter(|maintenance| actor.is_none() || actor != uid_of(maintenance).as_ref());
+    let own = of_node().find(|maintenance| actor == Some(&maintenance.uid()));
+    let others = || of_node().filter(|maintenance| actor != Some(&maintenance.uid()));
     let name = |maintenance: &NodeMaintenance| maintenance.metadata.name.clone().unwrap_or_default();
     if own.is_some_and(|own| decision(own) == Decision::Accepted) {
         return None;
@@ -125,14 +125,14 @@ fn rival_order(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Opt
     let own = snapshot
         .maintenances()
         .filter(|maintenance| maintenance.spec.node_name == node.as_str())
-        .find(|maintenance| actor.is_some() && actor == uid_of(maintenance).as_ref());
+        .find(|maintenance| actor == Some(&maintenance.uid()));
     let comes_first = order.has_begun()
         || own.is_none_or(|own| decision(own) == Decision::Open && seniority_of_order(order) < seniority(own));
     comes_first.then(|| order.id().0.clone())
 }
 
-fn seniority_of_order(order: &DrainOrder) -> (Timestamp, Option<Uid>) {
-    (order.request.created_at, Some(order.id().clone()))
+fn seniority_of_order(order: &DrainOrder) -> (Timestamp, Uid) {
+    (order.request.created_at, order.id().clone())
 }
 
 /// What was decided about a maintenance.
@@ -146,25 +146,16 @@ pub(crate) enum Decision {
 
 /// A refusal holds for the generation of the spec that was refused.
 pub(crate) fn decision(maintenance: &NodeMaintenance) -> Decision {
-    match maintenance.condition("Accepted") {
-        Some(condition) if condition.status == "True" => Decision::Accepted,
-        Some(condition) if condition.status == "False" => {
-            let observed = maintenance.status.as_ref().and_then(|status| status.observed_generation);
-            let generation = maintenance.metadata.generation;
-            let decided_on = condition.observed_generation.or(observed);
-            if generation.is_none() || decided_on.is_none() || decided_on >= generation {
-                Decision::Refused
-            } else {
-                Decision::Open
-            }
-        }
+    match maintenance.condition(condition::ACCEPTED) {
+        Some(accepted) if accepted.status == "True" => Decision::Accepted,
+        Some(accepted) if accepted.observed_generation == maintenance.metadata.generation => Decision::Refused,
         _ => Decision::Open,
     }
 }
 
 /// Of several maintenances of a node the one with the least is the node's: the accepted one, else the oldest on which
 /// nobody has decided. `None`: it will never be.
-pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Timestamp, Option<Uid>)> {
+pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Timestamp, Uid)> {
     let decision = decision(maintenance);
     let is_going = maintenance.metadata.deletion_timestamp.is_some();
     if decision == Decision::Refused || (decision == Decision::Open && is_going) {
@@ -175,29 +166,21 @@ pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Tim
 }
 
 /// The older one wins.
-fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Option<Uid>) {
+fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Uid) {
     // One that the API server has not stamped cannot be older than one that it has.
     let created = maintenance.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-    (created, uid_of(maintenance))
-}
-
-fn uid_of(maintenance: &NodeMaintenance) -> Option<Uid> {
-    maintenance.metadata.uid.clone().map(Uid)
+    (created, maintenance.uid())
 }
 
 /// Another actor, by the node's record. A record of a maintenance that no longer exists keeps nobody out: the node is
 /// restored from it first. One that does not parse, or is of an older node of the name, is no claim.
 fn rival_record(node: &Node, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<Refusal> {
-    let record: Record = serde_json::from_str(node.record.as_deref()?).ok()?;
-    if record.node_uid != node.uid || actor == Some(&record.actor.uid) {
-        return None;
-    }
+    let record = Record::of(node).filter(|record| actor != Some(&record.actor.uid))?;
     let by = record.actor.name;
     match record.actor.kind {
         ActorKind::Order | ActorKind::Process => Some(Refusal::DrainInProgress { node: node.name.clone(), by }),
         ActorKind::Maintenance => {
-            let lives =
-                snapshot.maintenance(&by).is_some_and(|found| uid_of(found).as_ref() == Some(&record.actor.uid));
+            let lives = snapshot.maintenance(&by).is_some_and(|found| found.uid() == record.actor.uid);
             let may_live = snapshot.view() == View::Nodes && snapshot.maintenance(&by).is_none();
             (lives || may_live).then(|| Refusal::AlreadyUnderMaintenance { node: node.name.clone(), by })
         }

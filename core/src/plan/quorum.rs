@@ -5,7 +5,7 @@
 
 use crate::{
     cluster::{Snapshot, View},
-    model::{Node, NodeMaintenance, NodeName, Pod, Record},
+    model::{Node, NodeMaintenance, NodeName, Pod, Record, condition},
 };
 
 const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
@@ -141,13 +141,10 @@ fn is_etcd(pod: &Pod) -> bool {
 
 /// Whether somebody takes that node out of service, or is about to: its record says so, or an accepted maintenance.
 fn is_going(node: &Node, snapshot: &Snapshot) -> bool {
-    let record = node.record.as_deref().and_then(|text| serde_json::from_str::<Record>(text).ok());
     let names_it = |maintenance: &NodeMaintenance| {
-        maintenance.spec.node_name == node.name.as_str()
-            && maintenance.condition("Accepted").is_some_and(|condition| condition.status == "True")
+        maintenance.spec.node_name == node.name.as_str() && maintenance.says(condition::ACCEPTED)
     };
-    record.is_some_and(|record| record.node_uid == node.uid)
-        || snapshot.maintenances().any(|maintenance| names_it(maintenance))
+    Record::of(node).is_some() || snapshot.maintenances().any(|maintenance| names_it(maintenance))
 }
 
 fn lost(node: &NodeName, members: &Members, left: usize, needed: usize) -> String {

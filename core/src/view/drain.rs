@@ -8,8 +8,8 @@ use super::{BlockView, Views};
 use crate::{
     drain::DrainPhase,
     model::{
-        ActorKind, Blocking, CancelRequest, DrainEnd, DrainOrder, DrainOutcome, DrainSpec, NodeName, Record,
-        RecordReading, Trouble, Uid,
+        ActorKind, Blocking, CancelRequest, DrainEnd, DrainOrder, DrainOutcome, DrainSpec, NodeName, Record, Trouble,
+        Uid,
     },
     order::obsolete_at,
 };
@@ -163,10 +163,7 @@ impl Views {
     /// What its record tells: how it is doing only its own process knows.
     fn in_a_process(&self, node: &NodeName) -> Option<DrainView> {
         let node = self.snapshot.node(node)?;
-        let record = match Record::read(node) {
-            RecordReading::Present(record) if record.node_uid == node.uid => record,
-            _ => return None,
-        };
+        let record = Record::of(node)?;
         (record.actor.kind != ActorKind::Maintenance).then(|| DrainView {
             id: record.actor.uid.clone(),
             node: node.name.clone(),

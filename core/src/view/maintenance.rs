@@ -100,7 +100,7 @@ impl From<&NodeMaintenance> for MaintenanceView {
         let annotations = metadata.annotations.as_ref();
         Self {
             name: object.name().to_owned(),
-            uid: Uid(metadata.uid.clone().unwrap_or_default()),
+            uid: object.uid(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
             node: object.spec.node_name.clone(),
             reason: object.spec.reason.clone(),

@@ -118,7 +118,7 @@ fn told(maintenance: &NodeMaintenance) -> Told {
     let status = maintenance.status.as_ref();
     Told {
         phase: status.and_then(|status| status.phase),
-        is_drained: maintenance.condition(condition::DRAINED).is_some_and(|condition| condition.status == "True"),
+        is_drained: maintenance.says(condition::DRAINED),
         last_error: status.and_then(|status| status.last_error.clone()),
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct ServeArgs {
     /// Listen on the network without TLS: something in front of it does TLS, and nobody else reaches it.
     #[arg(long, env = "CAREEN_BEHIND_TLS_PROXY", conflicts_with = "tls_certificate")]
     pub(crate) behind_tls_proxy: bool,
-    /// An audience of the tokens that callers may send; can be given several times. Without any, that of the API server.
+    /// A further audience of the tokens that callers may send, besides that of the API server; can be given several times.
     #[arg(
         long = "token-audience",
         value_name = "AUDIENCE",

@@ -63,6 +63,10 @@ pub(crate) enum Error {
     #[cfg(feature = "demo")]
     #[error("the demo cannot {what}: {message}; this is a fault of Careen")]
     Demo { what: &'static str, message: String },
+    /// It was ended before the story was.
+    #[cfg(feature = "demo")]
+    #[error("the story was not told to its end: the demo was asked to stop")]
+    StoryInterrupted,
     /// The story came out otherwise.
     #[cfg(feature = "demo")]
     #[error("the story did not come out as it should: {0}")]

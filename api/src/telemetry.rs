@@ -14,8 +14,13 @@ use crate::{args::LogFormat, error::Error};
 
 /// Libraries whose details are theirs: `RUST_LOG=debug` means Careen's. kube tells of every request and every watch that
 /// fails; whoever sent it knows better what that means, and says it once.
-const LIBRARIES: [(&str, &str); 6] = [
-    ("kube_client", "kube_client=info,kube_client::client::builder=off"),
+///
+/// What may hold a token is quiet at every level: the text of an answer that kube cannot read (Kubernetes repeats the token
+/// of a TokenReview in it), and the messages of a WebSocket (the first has the client's token).
+const LIBRARIES: [(&str, &str); 8] = [
+    ("kube_client", "kube_client=info,kube_client::client=off"),
+    ("tungstenite", "tungstenite=info"),
+    ("tokio_tungstenite", "tokio_tungstenite=info"),
     ("kube_runtime", "kube_runtime=info,kube_runtime::watcher=off"),
     ("hyper_util", "hyper_util=info"),
     ("hyper", "hyper=info"),
@@ -54,6 +59,8 @@ mod tests {
         for (text, there, not_there) in [
             ("", ",info", "debug"),
             ("", "kube_client=info", "debug"),
+            ("trace", "kube_client::client=off", "kube_client=trace"),
+            ("trace", ",tungstenite=info", ",tungstenite=trace"),
             ("debug", ",debug", ",info"),
             ("debug", "kube_client=info", "kube_client=debug"),
             ("careen_core=debug", ",info", ",debug"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use careen_core::{
     cluster::{Snapshot, View},
     model::{Actor, InvalidTaint, Node},
-    operation::{NodeChanged, OperationError, Taint, Untaint},
+    operation::{NodeChanged, OperationError, Taint, TakeBack, Untaint},
     view::{NodeView, Views},
 };
 use k8s_openapi::api::core::v1;
@@ -71,7 +71,7 @@ async fn do_cordon(connected: Arc<Connected>, name: String, dry_run: bool) -> Re
 async fn do_uncordon(connected: Arc<Connected>, name: String, dry_run: bool) -> Result<String, Error> {
     let name = node_name(&name)?;
     let operations = connected.operations(connected.around(&name).await?);
-    let changed = operations.uncordon(&name, dry_run).await?;
+    let changed = operations.uncordon(&name, TakeBack::Allowed, dry_run).await?;
     told(&connected, operations.cluster().snapshot(), changed)
 }
 

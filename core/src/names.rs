@@ -41,6 +41,12 @@ pub const RECEIPT_ANNOTATION: &str = "careen.dev/receipt";
 /// The longest name of an object that is a DNS subdomain.
 const LONGEST_NAME: usize = 253;
 
+/// The name that the maintenance of a node has if nobody names it otherwise.
+#[must_use]
+pub fn usual_maintenance(node: &str) -> String {
+    shortened(node, "-maintenance")
+}
+
 /// A name and an ending; where both are too long for Kubernetes, the name is cut short and made unique by its hash.
 #[must_use]
 pub fn shortened(name: &str, ending: &str) -> String {

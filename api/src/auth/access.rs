@@ -59,7 +59,9 @@ impl Access {
         // Strings and lists of them: this does not fail.
         let key = Digest::of(&serde_json::to_vec(&(caller, right)).unwrap_or_default());
         let ask = async { Ok((self.review(caller, right).await?, READ_GOOD_FOR)) };
-        self.known.get(key, ask).await
+        // Whoever waits for somebody else's question waits no longer than for its own.
+        let answer = timeout(REVIEW_WITHIN, self.known.get(key, ask)).await;
+        answer.map_err(|_| not_reviewed("it does not answer"))?
     }
 
     async fn review(&self, caller: &Caller, right: &Right) -> Result<bool, Problem> {

@@ -67,7 +67,8 @@ pub(crate) const fn budgets(verb: &'static str) -> Permission {
     Permission::new(verb, "policy", "poddisruptionbudgets")
 }
 
-const CANCEL_EVACUATION: Permission =
+/// To take the mark of an evacuation back.
+pub(crate) const CANCEL_EVACUATION: Permission =
     Permission::new("update", "subresources.kubevirt.io", "virtualmachineinstances").on("evacuate/cancel");
 
 /// What shows a node shows these to who may see them.
@@ -123,7 +124,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: Method::POST,
         path: "/api/v1/nodes/{node}/uncordon",
         needs: &[Named(nodes("patch"), "node")],
-        also: SEE_NODE,
+        also: &[
+            SEE_NODE[0],
+            SEE_NODE[1],
+            ("where VMs that a drain has asked to leave are still marked", CANCEL_EVACUATION),
+        ],
     },
     Operation {
         id: "taintNode",

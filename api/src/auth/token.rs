@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use careen_core::clock::Clock;
 use jiff::Timestamp;
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus, UserInfo};
 use kube::{Api, Client, api::PostParams};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
@@ -42,43 +42,52 @@ impl Tokens {
     /// Whose token is in this header.
     pub(super) async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
         let token = bearer_token(headers).map_err(unauthorized)?;
-        let verdict = self.known.get(Digest::of(token.as_bytes()), self.review(token)).await?;
-        verdict.map_err(unauthorized)
+        // Whoever waits for somebody else's question waits no longer than for its own.
+        let verdict = timeout(REVIEW_WITHIN, self.known.get(Digest::of(token.as_bytes()), self.review(token))).await;
+        verdict.map_err(|_| not_reviewed("it does not answer"))??.map_err(unauthorized)
     }
 
     async fn review(&self, token: &str) -> Result<(Result<Arc<Caller>, &'static str>, Duration), Problem> {
         let review = timeout(REVIEW_WITHIN, async {
             let _permit = self.permits.acquire().await;
-            self.reviews.create(&PostParams::default(), &self.question(token)).await
+            self.known_user(token).await
         });
-        let status = match review.await {
-            Ok(Ok(answered)) => answered.status.unwrap_or_default(),
+        let user = match review.await {
+            Ok(Ok(Some(user))) => user,
+            Ok(Ok(None)) => return Ok((Err("Kubernetes does not know the token, or it has run out"), BAD_FOR)),
             Ok(Err(error)) => return Err(not_reviewed(&error.to_string())),
             Err(_) => return Err(not_reviewed("it does not answer")),
         };
-        if status.authenticated != Some(true) {
-            return Ok((Err("Kubernetes does not know the token, or it has run out"), BAD_FOR));
-        }
-        // An authenticator that does not know audiences answers with none, and has not looked at them.
-        let meant = status.audiences.unwrap_or_default();
-        if !self.audiences.is_empty() && !meant.iter().any(|audience| self.audiences.contains(audience)) {
-            return Ok((Err("the token is for another audience"), BAD_FOR));
-        }
         let good_for = match expiry(token) {
             Some(expiry) => Duration::try_from(expiry.duration_since(self.clock.wall())).unwrap_or_default(),
             None => GOOD_FOR,
         };
-        let caller = Caller::from(status.user.unwrap_or_default());
+        let caller = Caller::from(user);
         if caller.user.is_empty() || caller.user == "system:anonymous" {
             return Ok((Err("Kubernetes does not say whose the token is"), BAD_FOR));
         }
         Ok((Ok(Arc::new(caller)), good_for.min(GOOD_FOR)))
     }
 
-    fn question(&self, token: &str) -> TokenReview {
-        let audiences = (!self.audiences.is_empty()).then(|| self.audiences.clone());
+    /// Whose token it is: one for the API server's audience, or for one of the further ones.
+    async fn known_user(&self, token: &str) -> kube::Result<Option<UserInfo>> {
+        if !self.audiences.is_empty() {
+            let status = self.ask(token, Some(self.audiences.clone())).await?;
+            // An authenticator that does not know audiences answers with none, and has not looked at them.
+            let meant = status.audiences.unwrap_or_default();
+            if status.authenticated == Some(true) && meant.iter().any(|audience| self.audiences.contains(audience)) {
+                return Ok(Some(status.user.unwrap_or_default()));
+            }
+        }
+        let status = self.ask(token, None).await?;
+        Ok((status.authenticated == Some(true)).then(|| status.user.unwrap_or_default()))
+    }
+
+    async fn ask(&self, token: &str, audiences: Option<Vec<String>>) -> kube::Result<TokenReviewStatus> {
         let spec = TokenReviewSpec { token: token.to_owned(), audiences };
-        TokenReview { spec, ..TokenReview::default() }
+        let question = TokenReview { spec, ..TokenReview::default() };
+        let answered = self.reviews.create(&PostParams::default(), &question).await?;
+        Ok(answered.status.unwrap_or_default())
     }
 }
 

@@ -73,7 +73,10 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
     let story = async {
         let told = tokio::select! {
             told = tell(&simulated, &cluster, no_story) => told,
-            () = shutdown.requested() => return Ok(()),
+            () = shutdown.requested() => {
+                // Whoever asks for the exit status wants to know that node02 was drained and restored.
+                return if exit_after_story { Err(Error::StoryInterrupted) } else { Ok(()) };
+            }
         };
         let outcome = match told {
             Ok(None) => return Ok(()),

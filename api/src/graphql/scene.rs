@@ -8,7 +8,7 @@ use std::{
 use careen_core::{cluster::Snapshot, view::Views};
 
 use crate::{
-    auth::{Caller, Operation, Right},
+    auth::{Caller, Operation, Right, operations::pods},
     rest::{Account, Api, Problem},
 };
 
@@ -56,7 +56,7 @@ impl Scene {
 
     /// The cluster as it is now, with what a change has made of it: the caches may not show that yet.
     pub(super) fn after(&self, change: impl FnOnce(&mut Snapshot)) -> Result<Arc<Self>, Problem> {
-        let mut snapshot = self.api.snapshot()?;
+        let mut snapshot = self.api.known();
         change(&mut snapshot);
         let views = Views::of(snapshot, self.api.now());
         Ok(Arc::new(Self { api: self.api.clone(), asker: self.asker.clone(), views }))
@@ -85,6 +85,12 @@ impl Scene {
         let operation = Operation::named(operation);
         let operation = operation.ok_or_else(|| Problem::internal("a change is not in the table of operations"))?;
         self.demand_besides(&operation.rights(&names)).await
+    }
+
+    /// Demands what the dry run of a start needs, as in REST: it tells of the pods of the node.
+    pub(super) async fn demand_dry_run(&self, dry_run: bool) -> Result<(), Problem> {
+        let rights = if dry_run { vec![pods("list").everywhere()] } else { Vec::new() };
+        self.demand_besides(&rights).await
     }
 
     /// Demands what a change needs besides, because of what it is about.

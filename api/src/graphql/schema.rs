@@ -8,7 +8,7 @@ use async_graphql::{
 };
 
 use super::{
-    cost::Prices,
+    cost::{Price, Prices},
     limits::Limits,
     resources,
     shape::{DATE_TIME, STRING_MAP},
@@ -24,12 +24,18 @@ pub(super) struct Built {
     pub(super) prices: Prices,
 }
 
+/// The whole of the schema is as much work as so many objects.
+const SCHEMA: u64 = 5000;
+
 /// Puts the schema together. That it fails is a fault of the code, and a test finds it.
 pub(super) fn build(limits: &Limits) -> Result<Built, SchemaError> {
     let mut types = Types::default();
     resources::register(&mut types);
     let subscription = resources::subscription(Streams::new(&mut types)).done();
-    let Types { shapes, prices, objects, inputs } = types;
+    let Types { shapes, mut prices, objects, inputs } = types;
+    // Whoever has a token may ask for the schema, so it is not asked for many times at once: once is 300 kB.
+    prices.set("Query", "__schema", Price::like(SCHEMA));
+    prices.set("Query", "__type", Price::like(SCHEMA / 50));
     // What is too large was refused before; these are what the library can hold to as well.
     let mut builder = Schema::build("Query", Some("Mutation"), Some("Subscription"))
         .limit_depth(usize::try_from(limits.depth).unwrap_or(usize::MAX))

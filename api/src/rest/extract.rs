@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::error::Category;
 use tokio::time::timeout;
 
 use super::{problem::Problem, reason::Reason, strict::Strict};
@@ -84,12 +85,21 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let body = Strict::deserialize(&mut json);
-    let body = body.map_err(|error| Problem::bad_request(format!("the body is no JSON: {error}")))?;
+    let body = body.map_err(|error| match error.classify() {
+        Category::Data => Problem::new(Reason::INVALID, format!("the body: {}", without_place(&error))),
+        _ => Problem::bad_request(format!("the body is no JSON: {error}")),
+    })?;
     json.end().map_err(|error| Problem::bad_request(format!("the body is more than one JSON value: {error}")))?;
     body.read().map_err(|(path, error)| match path.to_string().as_str() {
         "." => Problem::new(Reason::INVALID, format!("the body: {error}")),
         path => Problem::new(Reason::INVALID, format!("{path}: {error}")).field(path),
     })
+}
+
+/// `serde_json` adds where it was; that says nothing to a program that made the JSON.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(cause, _)| cause).to_owned()
 }
 
 /// How deep the brackets of a JSON text are nested, whatever else is wrong with it.
@@ -212,7 +222,8 @@ mod tests {
             (r#"{"timeoutSeconds": 1, "ticket": {"uri": 5}}"#, "Invalid", "ticket.uri: unknown field `uri`"),
             ("[]", "Invalid", "the body: invalid type: sequence, expected an object"),
             (r#"{"timeoutSeconds": 1, "ticket": ["a"]}"#, "Invalid", "ticket: invalid type: sequence"),
-            (r#"{"timeoutSeconds": 1, "timeoutSeconds": 2}"#, "Invalid", "duplicate field `timeoutSeconds`"),
+            (r#"{"timeoutSeconds": 1, "timeoutSeconds": 2}"#, "Invalid", "the body: timeoutSeconds is there twice"),
+            ("null", "Invalid", "the body: invalid type: null, expected an object"),
             (&deep, "BadRequest", "the JSON of the body is more than 32 levels deep"),
             ("{\"timeoutSeconds\": \u{0}}", "BadRequest", "the body is no JSON"),
         ] {

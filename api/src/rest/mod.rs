@@ -97,6 +97,12 @@ impl Api {
         }
     }
 
+    /// The cluster as far as it is known: for whoever tells what has become of a change. It was made, whatever is not known
+    /// at this moment.
+    pub(crate) fn known(&self) -> Snapshot {
+        self.operations.cluster().snapshot()
+    }
+
     /// The same, as people see it.
     pub(crate) fn views(&self) -> Result<Views, Problem> {
         Ok(Views::of(self.snapshot()?, self.now()))

@@ -1,7 +1,7 @@
 //! JSON that is read to the letter: what is derived for a struct would take its members from a list as well, in their
 //! order.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -14,12 +14,12 @@ use serde::{
 use serde_json::{Error, Value};
 use serde_path_to_error::Path;
 
-/// A JSON value. Members are in their order, and one that is there twice is refused by what is derived for a struct.
+/// A JSON value, none of whose objects has a member twice.
 #[derive(Clone, Debug)]
 pub(crate) enum Strict {
     Plain(Value),
     List(Vec<Self>),
-    Object(Vec<(String, Self)>),
+    Object(BTreeMap<String, Self>),
 }
 
 impl Strict {
@@ -77,9 +77,12 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Strict, A::Error> {
-        let mut object = Vec::new();
-        while let Some(member) = members.next_entry()? {
-            object.push(member);
+        let mut object = BTreeMap::new();
+        while let Some((name, value)) = members.next_entry::<String, Strict>()? {
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("{name} is there twice")));
+            }
+            object.insert(name, value);
         }
         Ok(Strict::Object(object))
     }
@@ -110,6 +113,10 @@ impl<'de> Deserializer<'de> for Strict {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let found = match &self {
             Self::Object(_) => return self.deserialize_any(visitor),
             Self::List(_) => Unexpected::Seq,
@@ -148,7 +155,7 @@ impl<'de> Deserializer<'de> for Strict {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map identifier ignored_any
+        tuple_struct identifier ignored_any
     }
 }
 
@@ -156,13 +163,15 @@ impl<'de> Deserializer<'de> for Strict {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Default, Deserialize, PartialEq)]
     #[serde(deny_unknown_fields)]
     struct Outer {
         inner: Option<Inner>,
         #[serde(default)]
         more: Vec<Inner>,
         kind: Option<Kind>,
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
     }
 
     #[derive(Debug, Deserialize, PartialEq)]
@@ -176,17 +185,16 @@ mod tests {
     }
 
     fn read(json: &str) -> Result<Outer, String> {
-        let strict: Strict = serde_json::from_str(json).unwrap();
+        let strict: Strict = serde_json::from_str(json).map_err(|error| error.to_string())?;
         strict.read().map_err(|(path, error)| format!("{path}: {error}"))
     }
 
     #[test]
     fn what_is_an_object_is_read() {
         let outer = read(r#"{"inner": {"count": -5}, "more": [{"count": 1}], "kind": "One"}"#).unwrap();
-        let expected =
-            Outer { inner: Some(Inner { count: -5 }), more: vec![Inner { count: 1 }], kind: Some(Kind::One) };
-        assert_eq!(outer, expected);
-        assert_eq!(read(r#"{"inner": null}"#).unwrap(), Outer { inner: None, more: Vec::new(), kind: None });
+        let (inner, more) = (Some(Inner { count: -5 }), vec![Inner { count: 1 }]);
+        assert_eq!(outer, Outer { inner, more, kind: Some(Kind::One), ..Outer::default() });
+        assert_eq!(read(r#"{"inner": null}"#).unwrap(), Outer::default());
     }
 
     #[test]
@@ -202,9 +210,14 @@ mod tests {
             (r#"{"kind": ["One"]}"#, "kind: invalid type: sequence, expected a string"),
             (r#"{"kind": {"One": null}}"#, "kind: invalid type: map, expected a string"),
             (r#"{"kind": "Two"}"#, "kind: unknown variant `Two`, expected `One`"),
-            (r#"{"inner": {"count": 1}, "inner": {"count": 2}}"#, "duplicate field `inner`"),
+            (r#"{"inner": {"count": 1}, "inner": {"count": 2}}"#, "inner is there twice"),
+            (r#"{"labels": null}"#, "labels: invalid type: null, expected an object"),
+            (r#"{"labels": ["a"]}"#, "labels: invalid type: sequence, expected an object"),
             (r#"{"inner": {"count": 1.5}}"#, "inner.count: invalid type: floating point `1.5`, expected i64"),
-            (r#"{"more": [], "other": 1}"#, "other: unknown field `other`, expected one of `inner`, `more`, `kind`"),
+            (
+                r#"{"more": [], "other": 1}"#,
+                "other: unknown field `other`, expected one of `inner`, `more`, `kind`, `labels`",
+            ),
         ] {
             let found = read(json).unwrap_err();
             assert!(found.contains(error), "{json}: {found}");

@@ -6,11 +6,14 @@ use careen_core::{cluster::Snapshot, duration::GoDuration};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::Api;
+use super::{Account, Api};
 use crate::shutdown::Shutdown;
 
 /// No answer is held for longer: proxies give up after a minute or so, and the frame's own time-out is a little later.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
+/// An answer that is held is there so long after its request came: before the frame's own time-out, however slow it was to
+/// find out who calls, and to write.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
 /// So many answers are held at the same time: half of the requests that are answered at the same time, so that those who
 /// wait do not keep others out. Whoever comes then is answered at once, as if the time were up.
 const MOST: usize = 256;
@@ -52,8 +55,9 @@ impl Api {
     }
 
     /// Waits until the caches show it, the time is up, or the server stops.
-    pub(super) async fn wait_until(&self, wait: Option<Wait>, is_so: impl Fn(&Snapshot) -> bool) {
+    pub(super) async fn wait_until(&self, wait: Option<Wait>, account: &Account, is_so: impl Fn(&Snapshot) -> bool) {
         let (Some(Wait(wait)), Ok(_permit)) = (wait, self.waits.permits.try_acquire()) else { return };
+        let wait = wait.min(ANSWERED_WITHIN.saturating_sub(account.age()));
         let shown = async {
             tokio::select! {
                 biased;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     cluster::Snapshot,
     model::{
-        DrainOptions, LeaveOrAbort, NodeName, ObjectKey, Uid,
+        DrainOptions, LeaveOrAbort, NodeName, ObjectKey, Record, Uid,
         virtual_machine::{Migration, MigrationPhase, VirtualMachineInstance},
     },
 };
@@ -62,7 +62,7 @@ pub enum LeftReason {
 ///
 /// `evacuations` are the VMIs whose evacuation this actor asked for, from the node's record. A VM is touched only if
 /// it is one of them, and its mark names this node; a migration only if it evacuates such a VM from this node, or
-/// carries the actor's label.
+/// carries the actor's label and moves a VM of this node.
 #[must_use]
 pub fn next_cancel_steps(
     node: &NodeName,
@@ -83,7 +83,7 @@ pub fn next_cancel_steps(
         let vmi = snapshot.virtual_machine_instance(&key).map(AsRef::as_ref);
         let ours = vmi.filter(is_asked);
         let evacuates = ours.is_some() && migration.evacuates.as_deref() == Some(node.as_str());
-        let is_own = migration.actor.as_ref() == Some(&actor.0);
+        let is_own = is_own(migration, vmi, node, actor);
         if !(evacuates || is_own) || ours.is_some_and(is_marked) {
             continue;
         }
@@ -95,6 +95,23 @@ pub fn next_cancel_steps(
         }
     }
     cancellation
+}
+
+/// Whether a stop of the record's actor on `node` may have something to take back: the evacuations that the record names,
+/// and migrations that the actor has made itself.
+#[must_use]
+pub fn has_to_take_back(node: &NodeName, record: &Record, snapshot: &Snapshot) -> bool {
+    let vmi = |migration: &Migration| {
+        let key = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
+        snapshot.virtual_machine_instance(&key).cloned()
+    };
+    let is_own = |migration: &Migration| is_own(migration, vmi(migration).as_deref(), node, &record.actor.uid);
+    !record.evacuations.is_empty() || snapshot.migrations().any(|found| !found.is_finished() && is_own(found))
+}
+
+/// A record may name any actor, so a label alone proves nothing about another node's migrations.
+fn is_own(migration: &Migration, vmi: Option<&VirtualMachineInstance>, node: &NodeName, actor: &Uid) -> bool {
+    migration.actor.as_ref() == Some(&actor.0) && vmi.is_some_and(|vmi| vmi.node.as_ref() == Some(node))
 }
 
 /// Why that migration is not to be deleted (now).
@@ -175,8 +192,12 @@ mod tests {
         ] {
             assert_eq!(steps_with(&others, LeaveOrAbort::Abort), Cancellation::default());
         }
-        let own = Snapshot::default().with(vmi("shop", "web")).with(migration("shop", "m1", "web").made_by("actor"));
-        assert_eq!(steps(&own), deletes_m1());
+        let own = |on| {
+            let web = vmi("shop", "web").on(on);
+            Snapshot::default().with(web).with(migration("shop", "m1", "web").made_by("actor"))
+        };
+        assert_eq!(steps(&own("node02")), deletes_m1());
+        assert_eq!(steps(&own("node03")), [], "of the same actor, by its label, on another node");
     }
 
     #[test]

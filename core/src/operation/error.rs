@@ -224,7 +224,7 @@ pub enum OperationErrorKind {
     PreconditionFailed,
     /// The request is wrong, and stays so (422).
     Invalid,
-    /// Careen itself lacks something: a right, a kind (500 or 503; the caller cannot help).
+    /// Careen itself lacks something: a right, a kind (503; the caller cannot help).
     NotPossible,
     /// Try again (503).
     Unavailable,

@@ -13,7 +13,7 @@ use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
     model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket},
-    names::{FIELD_MANAGER, RECEIPT_ANNOTATION, REQUESTED_BY_ANNOTATION, shortened},
+    names::{FIELD_MANAGER, RECEIPT_ANNOTATION, REQUESTED_BY_ANNOTATION, usual_maintenance},
     plan::{may_go, precedence},
 };
 
@@ -41,7 +41,7 @@ pub struct StartMaintenance {
 impl StartMaintenance {
     /// The name of the `NodeMaintenance` if one has to be made.
     pub(super) fn name_of_new(&self) -> String {
-        self.name.clone().unwrap_or_else(|| shortened(self.node.as_str(), "-maintenance"))
+        self.name.clone().unwrap_or_else(|| usual_maintenance(self.node.as_str()))
     }
 }
 
@@ -331,7 +331,7 @@ fn decide_stop(request: &StopMaintenance, snapshot: &Snapshot) -> Result<Arc<Nod
     let object = match &request.target {
         StopTarget::Named(name) => snapshot.maintenance(name).ok_or_else(|| format!("NodeMaintenance {name}")),
         StopTarget::OfNode(node) => {
-            let usual = snapshot.maintenance(&shortened(node.as_str(), "-maintenance"));
+            let usual = snapshot.maintenance(&usual_maintenance(node.as_str()));
             let usual = usual.filter(|object| object.spec.node_name == node.as_str());
             maintenance_of(node, snapshot).or(usual).ok_or_else(|| format!("a maintenance of node {node}"))
         }

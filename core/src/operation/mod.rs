@@ -31,7 +31,7 @@ pub use holder::{Holder, holder};
 pub(crate) use holder::{holder_with, is_accepted};
 pub use maintenance::{IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped};
 pub use migration::{CancelMigration, MigrateInstance, MigrationCancelled, MigrationRequested};
-pub use node::{NodeChanged, Taint, Untaint};
+pub use node::{NodeChanged, Taint, TakeBack, Untaint};
 pub use once::{OnceError, OnceKey, StartedOnce};
 pub use settle::{drain_is_over, drain_is_settled, maintenance_has_ended, maintenance_is_settled};
 

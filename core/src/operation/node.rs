@@ -7,7 +7,7 @@ use crate::{
     cluster::Snapshot,
     lease::{NodeLease, NodeLeaseError},
     maintenance::{Unconfirmed, maintenance_is_gone},
-    migration::take_back,
+    migration::{has_to_take_back, take_back},
     model::{Actor, ActorKind, DrainOrder, DrainSpec, Node, NodeName, Record, TaintEffect, TaintKey, TaintValue},
     node::{self, Refused},
     order::Orders,
@@ -31,6 +31,26 @@ pub struct Untaint {
     pub key: TaintKey,
     /// Their effect; `None`: all effects of the key.
     pub effect: Option<TaintEffect>,
+}
+
+/// What becomes of evacuations and migrations that an operation has left behind, when its node is uncordoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeBack {
+    /// They are taken back.
+    Allowed,
+    /// There were none when it was asked whether that is allowed: if there are some now, nothing is done.
+    NotAllowed,
+}
+
+impl TakeBack {
+    /// Whether it has to be asked for: whether uncordoning that node takes something back.
+    #[must_use]
+    pub fn is_needed(node: &NodeName, snapshot: &Snapshot) -> bool {
+        snapshot.node(node).is_some_and(|node| match holder(node, snapshot) {
+            Holder::LeftBehind(record) => has_to_take_back(&node.name, &record, snapshot),
+            _ => false,
+        })
+    }
 }
 
 /// What became of a node.
@@ -57,8 +77,17 @@ impl Operations {
     }
 
     /// New pods again. A record that an operation has left behind is restored from: its taint goes, and the record.
-    pub async fn uncordon(&self, name: &NodeName, dry_run: bool) -> Result<NodeChanged, OperationError> {
+    pub async fn uncordon(
+        &self,
+        name: &NodeName,
+        take_back: TakeBack,
+        dry_run: bool,
+    ) -> Result<NodeChanged, OperationError> {
         let (node, snapshot) = self.find(name)?;
+        if take_back == TakeBack::NotAllowed && TakeBack::is_needed(name, &snapshot) {
+            let message = format!("node {name} was recorded anew while rights were asked for: try again");
+            return Err(OperationError::Contended { message });
+        }
         let holder = self.living_holder(&node, &snapshot).await?;
         holder.refuse(name)?;
         let changed = match holder {

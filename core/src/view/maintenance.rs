@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{ConditionView, Views};
 use crate::{
     model::{Blocking, DrainSpec, NodeMaintenance, NodeName, Phase, Ticket, Uid},
-    names::REQUESTED_BY_ANNOTATION,
+    names::{REQUESTED_BY_ANNOTATION, usual_maintenance},
 };
 
 /// A `NodeMaintenance`.
@@ -155,5 +155,14 @@ impl Views {
     #[must_use]
     pub fn maintenance_on(&self, node: &NodeName) -> Option<MaintenanceView> {
         self.maintenance_of(node).map(|object| MaintenanceView::from(&**object))
+    }
+
+    /// The maintenance that a start or a stop of that node acts on: the one that it has, or else the one of the usual name,
+    /// which was refused.
+    #[must_use]
+    pub fn maintenance_acted_on(&self, node: &NodeName) -> Option<MaintenanceView> {
+        let usual = || self.snapshot.maintenance(&usual_maintenance(node.as_str()));
+        let usual = || usual().filter(|object| object.spec.node_name == node.as_str());
+        self.maintenance_of(node).or_else(usual).map(|object| MaintenanceView::from(&**object))
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     answers::NodeChange,
+    auth::besides::rights_of_uncordon,
     graphql::{arguments::Nothing, scene::Scene},
     rest::Problem,
 };
@@ -74,7 +75,9 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
             "New pods may be bound to the node again. Refused while a maintenance or a drain acts on it. Can be repeated.",
             async |scene, NodeInput { node, dry_run }| {
                 scene.demand_change("uncordonNode", &[("node", node.as_str())]).await?;
-                Changed::shown(&scene, scene.api.operations()?.uncordon(&node, dry_run).await?)
+                let (take_back, rights) = rights_of_uncordon(&node, &scene.api.snapshot()?);
+                scene.demand_besides(&rights).await?;
+                Changed::shown(&scene, scene.api.operations()?.uncordon(&node, take_back, dry_run).await?)
             },
         )
 }

@@ -110,6 +110,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let options = options.unwrap_or_default();
                 scene.demand_change("startDrain", &[("node", node.as_str())]).await?;
                 scene.demand_besides(&rights_of_options(&options)).await?;
+                scene.demand_dry_run(dry_run).await?;
                 let requested_by = scene.asker.account.user();
                 let request = OrderDrain { id: new_drain_id(), node, options, requested_by, dry_run };
                 let ordered = scene.api.operations()?.order_drain(&request).await?;

@@ -33,8 +33,8 @@ impl Goodbye {
     }
 
     /// The token is good no more: the client comes again, with a new one.
-    pub(super) fn good_no_more(problem: &Problem) -> Self {
-        Self::new(4403, problem.detail())
+    pub(super) fn good_no_more(reason: impl Into<String>) -> Self {
+        Self::new(4403, reason)
     }
 
     /// Something cannot be known for now, or there is no place for now.

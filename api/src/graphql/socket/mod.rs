@@ -142,10 +142,15 @@ impl Client {
             let mut ticks = interval(KNOWN_EVERY);
             loop {
                 ticks.tick().await;
-                let Some(Known { headers, .. }) = self.known.get() else { return Goodbye::no_introduction() };
-                match self.graphql.frame.still_knows(headers).await {
+                let Some(Known { headers, follower }) = self.known.get() else { return Goodbye::no_introduction() };
+                match self.graphql.frame.caller_now(headers).await {
+                    Ok(caller) if caller != follower.caller => {
+                        return Goodbye::good_no_more(
+                            "Kubernetes says something else of who has the token than before",
+                        );
+                    }
                     Err(problem) if problem.reason() == Reason::UNAUTHORIZED => {
-                        return Goodbye::good_no_more(&problem);
+                        return Goodbye::good_no_more(problem.detail());
                     }
                     // While Kubernetes cannot be asked nobody is taken for a stranger.
                     _ => {}

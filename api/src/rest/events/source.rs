@@ -44,7 +44,7 @@ impl Source for Everything {
     }
 
     fn snapshot(&self) -> Shown {
-        let views = self.0.known();
+        let views = views(&self.0);
         let all = All {
             nodes: views.node_states().collect(),
             maintenances: views.maintenances().collect(),
@@ -65,7 +65,7 @@ impl Source for OfMaintenance {
     }
 
     fn snapshot(&self) -> Shown {
-        one_or_none(self.api.known().maintenance(&self.name).as_ref())
+        one_or_none(views(&self.api).maintenance(&self.name).as_ref())
     }
 }
 
@@ -80,7 +80,7 @@ impl Source for OfDrain {
     }
 
     fn snapshot(&self) -> Shown {
-        one_or_none(self.api.known().drain(&self.node).as_ref())
+        one_or_none(views(&self.api).drain(&self.node).as_ref())
     }
 }
 
@@ -94,9 +94,7 @@ fn one_or_none<T: Serialize>(view: Option<&T>) -> Shown {
     if view.is_some() { Shown::Event(event) } else { Shown::Last(event) }
 }
 
-impl Api {
-    /// What is known of the cluster, be the caches filled or not: a stream has been opened on filled ones.
-    fn known(&self) -> Views {
-        Views::of(self.operations.cluster().snapshot(), self.now())
-    }
+/// The caches may not be filled at this moment: a stream has been opened on filled ones.
+fn views(api: &Api) -> Views {
+    Views::of(api.known(), api.now())
 }

@@ -1,11 +1,15 @@
 //! What is known of one request as it comes to light: the layers write, and what is told of it at its end reads.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, Method, Uri, request::Parts},
 };
+use tokio::time::Instant;
 
 use super::audit::{Audit, Note, Touched};
 use crate::{
@@ -22,6 +26,8 @@ struct Inner {
     id: String,
     method: Method,
     path: String,
+    is_dry_run: bool,
+    begun: Instant,
     route: OnceLock<String>,
     operation: OnceLock<&'static Operation>,
     caller: OnceLock<Arc<Caller>>,
@@ -34,26 +40,29 @@ impl Account {
     /// Opens one.
     pub(super) fn open(method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
         let id = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(|id| is_sound(id));
-        let account = Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             id: id.map_or_else(|| format!("{:016x}", fastrand::u64(..)), str::to_owned),
             method: method.clone(),
             path: uri.path().to_owned(),
+            is_dry_run: is_dry_run(uri),
+            begun: Instant::now(),
             route: OnceLock::new(),
             operation: OnceLock::new(),
             caller: OnceLock::new(),
             node: OnceLock::new(),
             object: OnceLock::new(),
             audit: Mutex::default(),
-        }));
-        if account.is_change() && is_dry_run(uri) {
-            account.note(Note::DryRun);
-        }
-        account
+        }))
     }
 
     /// Names this request in logs and answers.
     pub(crate) fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// For how long it has been answered.
+    pub(crate) fn age(&self) -> Duration {
+        self.0.begun.elapsed()
     }
 
     pub(super) fn method(&self) -> &Method {
@@ -100,7 +109,11 @@ impl Account {
     }
 
     pub(super) fn set_operation(&self, operation: &'static Operation) {
-        self.0.operation.set(operation).ok();
+        let is_first = self.0.operation.set(operation).is_ok();
+        // Only operations of the contract read it: what else is sent to changes all the same.
+        if is_first && self.0.is_dry_run && self.is_change() {
+            self.note(Note::DryRun);
+        }
     }
 
     pub(super) fn set_caller(&self, caller: Arc<Caller>) {

@@ -124,9 +124,9 @@ impl Frame {
         })
     }
 
-    /// Whether who calls with that header is still known.
-    pub(crate) async fn still_knows(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        self.0.auth.caller(headers).await.map(drop)
+    /// Who calls with that header now. That it is asked again is not counted.
+    pub(crate) async fn caller_now(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
+        self.0.auth.caller(headers).await
     }
 }
 

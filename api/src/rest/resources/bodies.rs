@@ -83,7 +83,7 @@ impl Changed {
     pub(super) async fn of(changed: NodeChanged, api: &Api, account: &Account) -> Result<Self, Problem> {
         let (change, node) = NodeChange::of(changed);
         let name: NodeName = node.name.clone();
-        let mut snapshot = api.snapshot()?;
+        let mut snapshot = api.known();
         drop(snapshot.put(node));
         let mut node = Views::of(snapshot, api.now()).node(&name);
         if hide_of_nodes(api, account, node.as_mut_slice()).await.is_err() {

@@ -7,11 +7,14 @@ use super::{
     bodies::{Changed, NodeChangedBody},
     paths::{DryRun, NodePath},
 };
-use crate::rest::{
-    Api,
-    extract::{Path, Query},
-    frame::Account,
-    reply::{Json, Reply},
+use crate::{
+    auth::besides::rights_of_uncordon,
+    rest::{
+        Api,
+        extract::{Path, Query},
+        frame::Account,
+        reply::{Json, Reply},
+    },
 };
 
 /// The routes.
@@ -49,6 +52,8 @@ async fn uncordon_node(
     Path(NodePath { node }): Path<NodePath>,
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Reply<Json<Changed>> {
-    let changed = api.operations()?.uncordon(&node, dry_run).await?;
+    let (take_back, rights) = rights_of_uncordon(&node, &api.snapshot()?);
+    api.demand(&account, &rights).await?;
+    let changed = api.operations()?.uncordon(&node, take_back, dry_run).await?;
     Changed::of(changed, &api, &account).await.map(Json)
 }

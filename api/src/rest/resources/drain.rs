@@ -20,6 +20,7 @@ use super::{
     drain_options,
     paths::{HowToStart, NodePath},
     plan::{demand_plan, plan_of_start},
+    seen::seen_drain,
 };
 use crate::{
     auth::{
@@ -93,8 +94,8 @@ async fn start_drain(
         return plan_of_start(&api, &node, &options);
     }
     api.until_shown(|snapshot| is_shown(&ordered.order, snapshot)).await;
-    api.wait_until(wait, |snapshot| drain_is_settled(&ordered.order, snapshot)).await;
-    let mut response = (StatusCode::ACCEPTED, Json(view_of(&api, &ordered.order)?)).into_response();
+    api.wait_until(wait, &account, |snapshot| drain_is_settled(&ordered.order, snapshot)).await;
+    let mut response = (StatusCode::ACCEPTED, Json(view_of(&api, &account, &ordered.order).await)).into_response();
     for (name, value) in [
         (header::LOCATION, format!("/api/v1/nodes/{node}/drain")),
         (header::LINK, format!("</api/v1/nodes/{node}/drain/events>; rel=\"monitor\"")),
@@ -106,13 +107,14 @@ async fn start_drain(
     Ok(response)
 }
 
-/// The drain as the caches show it, or else as it was written just now.
-fn view_of(api: &Api, written: &DrainOrder) -> Result<Option<DrainView>, Problem> {
-    let mut snapshot = api.snapshot()?;
+/// The drain as the caches show it, or else as it was written just now, as the caller sees it.
+async fn view_of(api: &Api, account: &Account, written: &DrainOrder) -> Option<DrainView> {
+    let mut snapshot = api.known();
     if !is_shown(written, &snapshot) {
         drop(snapshot.put(written.clone()));
     }
-    Ok(Views::of(snapshot, api.now()).drain(written.node()))
+    let drain = Views::of(snapshot, api.now()).drain(written.node())?;
+    Some(seen_drain(api, account, drain).await)
 }
 
 /// Whether the caches show the drain as it was written, or later.
@@ -169,11 +171,11 @@ async fn cancel_drain(
     api.demand(&account, &rights).await?;
     let cancelled = api.operations()?.cancel_drain(&request).await?;
     if dry_run {
-        return Ok(Json(view_of(&api, &cancelled.order)?).into_response());
+        return Ok(Json(view_of(&api, &account, &cancelled.order).await).into_response());
     }
     api.until_shown(|snapshot| is_shown(&cancelled.order, snapshot)).await;
-    api.wait_until(wait, |snapshot| drain_is_over(&cancelled.order, snapshot)).await;
-    let view = view_of(&api, &cancelled.order)?;
+    api.wait_until(wait, &account, |snapshot| drain_is_over(&cancelled.order, snapshot)).await;
+    let view = view_of(&api, &account, &cancelled.order).await;
     let is_over = view.as_ref().is_none_or(|view| view.outcome.is_some());
     let status = if is_over { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(view)).into_response())

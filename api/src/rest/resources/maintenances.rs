@@ -161,7 +161,7 @@ async fn create_maintenance(
     if replayed {
         account.note(Note::Replayed);
     }
-    let view = if ended { MaintenanceView::ended(&object) } else { when_started(&api, &object, wait).await? };
+    let view = if ended { MaintenanceView::ended(&object) } else { when_started(&api, &account, &object, wait).await };
     let mut response = started_response(true, &view);
     if replayed {
         response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));

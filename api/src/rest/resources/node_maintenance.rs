@@ -125,7 +125,7 @@ impl Wanted {
 )]
 async fn get_node_maintenance(State(api): State<Api>, Path(NodePath { node }): Path<NodePath>) -> Reply<Response> {
     let none = || Problem::named("MaintenanceNotFound", format!("node {node} has no maintenance"));
-    let view = api.views()?.maintenance_on(&node).ok_or_else(none)?;
+    let view = api.views()?.maintenance_acted_on(&node).ok_or_else(none)?;
     Ok(maintenance_response(StatusCode::OK, &view))
 }
 
@@ -156,7 +156,7 @@ async fn put_node_maintenance(
     }
     let started = api.operations()?.start_maintenance(&request).await?;
     account.set_object(started.object.name());
-    let view = when_started(&api, &started.object, wait).await?;
+    let view = when_started(&api, &account, &started.object, wait).await;
     Ok(started_response(started.created, &view))
 }
 
@@ -213,11 +213,16 @@ fn put(response: &mut Response, name: HeaderName, value: &str) {
 
 /// The maintenance that was started or changed, as it is when there is something to say of it: soon, or when it is
 /// settled, if the answer is to be held until then.
-pub(super) async fn when_started(api: &Api, written: &NodeMaintenance, wait: Option<Wait>) -> Reply<MaintenanceView> {
+pub(super) async fn when_started(
+    api: &Api,
+    account: &Account,
+    written: &NodeMaintenance,
+    wait: Option<Wait>,
+) -> MaintenanceView {
     api.until_shown(|snapshot| shown(written, snapshot).is_some()).await;
-    api.wait_until(wait, |snapshot| maintenance_is_settled(written, snapshot)).await;
-    let snapshot = api.snapshot()?;
-    Ok(MaintenanceView::from(shown(written, &snapshot).map_or(written, |found| &**found)))
+    api.wait_until(wait, account, |snapshot| maintenance_is_settled(written, snapshot)).await;
+    let snapshot = api.known();
+    MaintenanceView::from(shown(written, &snapshot).map_or(written, |found| &**found))
 }
 
 /// The maintenance in the caches, unless they show it as it was before it was written.
@@ -250,8 +255,8 @@ pub(super) async fn stop_maintenance(
     }
     let is_going = |found: &Arc<NodeMaintenance>| found.metadata.deletion_timestamp.is_some();
     api.until_shown(|snapshot| shown(&object, snapshot).is_none_or(is_going)).await;
-    api.wait_until(wait, |snapshot| maintenance_has_ended(&object, snapshot)).await;
-    let snapshot = api.snapshot()?;
+    api.wait_until(wait, account, |snapshot| maintenance_has_ended(&object, snapshot)).await;
+    let snapshot = api.known();
     if wait.is_some() && maintenance_has_ended(&object, &snapshot) {
         return Ok(Json(MaintenanceView::ended(&object)).into_response());
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use careen_core::view::{NodeView, VirtualMachineInstanceView, WorkloadView};
+use careen_core::view::{DrainView, NodeView, VirtualMachineInstanceView, WorkloadView};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, Serializer, ser::Error};
 use serde_json::{Value, json};
@@ -74,6 +74,20 @@ pub(super) async fn hide_of_nodes(api: &Api, account: &Account, nodes: &mut [Nod
         }
     }
     Ok(())
+}
+
+/// A drain that somebody has ordered or cancelled, as they see it: who may not list pods is told of none. That Kubernetes
+/// cannot be asked is no reason to show them.
+pub(super) async fn seen_drain(api: &Api, account: &Account, mut drain: DrainView) -> DrainView {
+    let names_pods = !drain.blocking.is_empty() || drain.waits_for.is_some() || drain.outcome.is_some();
+    if names_pods && !api.may_see(account, pods("list")).await.unwrap_or(false) {
+        drain.blocking.clear();
+        drain.waits_for = None;
+        if let Some(outcome) = &mut drain.outcome {
+            outcome.left_behind.clear();
+        }
+    }
+    drain
 }
 
 /// VMs, as the caller sees them.

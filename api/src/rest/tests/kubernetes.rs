@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 /// Cloning shares it.
+/// The audience of the API server.
+const OWN_AUDIENCE: &str = "https://kubernetes.default.svc";
+
 #[derive(Clone, Default)]
 pub(crate) struct Kubernetes(Arc<Mutex<State>>);
 
@@ -69,7 +72,7 @@ impl Kubernetes {
         self.state().tokens.remove(token);
     }
 
-    /// Says that tokens are for these audiences.
+    /// Says that tokens are for these audiences; for none: that it does not look at audiences.
     pub(crate) fn set_audiences(&self, audiences: &[&str]) {
         self.state().audiences = audiences.iter().map(|audience| (*audience).to_owned()).collect();
     }
@@ -111,10 +114,16 @@ impl Kubernetes {
             "tokenreviews" => {
                 let token = review["spec"]["token"].as_str().unwrap();
                 let user = state.tokens.get(token);
+                let asked: Vec<&str> = match review["spec"]["audiences"].as_array() {
+                    Some(audiences) => audiences.iter().filter_map(Value::as_str).collect(),
+                    None => vec![OWN_AUDIENCE],
+                };
+                let meant: Vec<_> =
+                    state.audiences.iter().filter(|audience| asked.contains(&audience.as_str())).collect();
                 let status = json!({
-                    "authenticated": user.is_some(),
+                    "authenticated": user.is_some() && (state.audiences.is_empty() || !meant.is_empty()),
                     "user": { "username": user, "groups": ["system:authenticated"] },
-                    "audiences": state.audiences,
+                    "audiences": meant,
                 });
                 (format!("token {token} {}", review["spec"]["audiences"]), status)
             }

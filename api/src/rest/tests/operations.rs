@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use careen_core::operation::CancelDrain;
+use careen_core::{names, operation::CancelDrain};
 use serde_json::{Value, json};
 
 use super::{seen, simulated::Simulated};
@@ -170,6 +170,35 @@ async fn who_may_cordon_may_not_drain() {
     assert!(app.kubernetes.all("configmaps").iter().all(|object| object["metadata"]["namespace"] != "careen"));
     let options = Some(json!({ "vmThatCannotMigrate": "ShutDown" }));
     app.send("cordoner", "POST /nodes/node02/drain", options).await.problem(403, "Forbidden");
+}
+
+#[tokio::test]
+async fn who_may_not_cancel_evacuations_takes_none_back_by_uncordoning() {
+    let app = Simulated::start_with(|kubernetes| {
+        kubernetes.put("namespaces", json!({ "metadata": { "name": names::NODE_LEASE_NAMESPACE } })).unwrap();
+        let actor = json!({ "kind": "Process", "name": "d1", "uid": "d1" });
+        kubernetes
+            .edit("nodes", "", "node02", |node| {
+                let record = json!({
+                    "actor": actor, "nodeUid": node["metadata"]["uid"], "wasUnschedulable": false,
+                    "evacuations": ["uid-of-db"], "since": "2026-11-28T15:00:00Z",
+                });
+                node["metadata"]["annotations"] = json!({ names::RECORD_ANNOTATION: record.to_string() });
+                node["spec"]["unschedulable"] = json!(true);
+            })
+            .unwrap();
+    })
+    .await;
+    let uncordon = "mutation { uncordonNode(input: { node: \"node02\" }) { changed } }";
+    let missing = json!(["update virtualmachineinstances.subresources.kubevirt.io/evacuate/cancel"]);
+    let refused = app.send("cordoner", "POST /nodes/node02/uncordon", None).await;
+    refused.problem(403, "Forbidden");
+    assert_eq!(refused.json()["missing"], missing);
+    let refused = app.send("cordoner", "POST /graphql", Some(json!({ "query": uncordon }))).await.ok();
+    assert_eq!(refused["errors"][0]["extensions"]["missing"], missing);
+    assert_eq!(app.node("node02")["spec"]["unschedulable"], true);
+    app.send("canceller", "POST /nodes/node02/uncordon", None).await.ok();
+    assert!(app.node("node02")["spec"]["unschedulable"].is_null());
 }
 
 /// Each operation of the contract as a request that would do something.

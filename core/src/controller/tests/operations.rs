@@ -12,7 +12,7 @@ use crate::{
     names::{DRAIN_TAINT_KEY, RECORD_ANNOTATION, REQUESTED_BY_ANNOTATION},
     operation::{
         CancelDrain, IfExists, OperationError, Operations, OrderDrain, StartMaintenance, StopMaintenance, StopTarget,
-        Taint, Untaint,
+        Taint, TakeBack, Untaint,
     },
 };
 
@@ -93,7 +93,7 @@ async fn a_maintenance_is_started_once_however_often_it_is_asked_for() {
 
     for (what, result) in [
         ("cordon", operations.cordon(&node02(), false).await),
-        ("uncordon", operations.uncordon(&node02(), false).await),
+        ("uncordon", operations.uncordon(&node02(), TakeBack::Allowed, false).await),
     ] {
         assert_eq!(reason(result), "UnderMaintenance", "{what}");
     }
@@ -126,19 +126,19 @@ async fn a_drain_is_ordered_seen_and_cancelled_from_any_replica() {
     world.until("it is blocked", |world| order_status(world)["blocked"] == 3).await;
     settle().await;
     assert_eq!(reason(other.start_maintenance(&start(None)).await), "DrainInProgress");
-    assert_eq!(reason(other.uncordon(&node02(), false).await), "DrainInProgress");
+    assert_eq!(reason(other.uncordon(&node02(), TakeBack::Allowed, false).await), "DrainInProgress");
     assert!(!other.cancel_drain(&cancel()).await.unwrap().already);
     assert!(other.cancel_drain(&cancel()).await.unwrap().already);
     world.until("it has ended", |world| order_status(world)["outcome"]["end"] == "Cancelled").await;
     settle().await;
 
-    assert!(other.uncordon(&node02(), true).await.unwrap().changed);
+    assert!(other.uncordon(&node02(), TakeBack::Allowed, true).await.unwrap().changed);
     assert_eq!(world.node()["spec"]["unschedulable"], true, "a dry run changes nothing");
-    assert!(other.uncordon(&node02(), false).await.unwrap().changed);
+    assert!(other.uncordon(&node02(), TakeBack::Allowed, false).await.unwrap().changed);
     assert!(world.node()["spec"]["unschedulable"].is_null());
     assert!(world.node()["status"]["conditions"].as_array().unwrap().iter().all(|entry| entry["type"] == "Ready"));
     settle().await;
-    assert!(!other.uncordon(&node02(), false).await.unwrap().changed);
+    assert!(!other.uncordon(&node02(), TakeBack::Allowed, false).await.unwrap().changed);
     world.until("the outcome is forgotten", |world| world.server.get(ORDER).is_none()).await;
     settle().await;
     assert_eq!(reason(one.cancel_drain(&cancel()).await), "DrainNotFound");
@@ -153,7 +153,7 @@ async fn a_record_that_was_left_behind_is_restored_from_when_the_node_is_uncordo
     world.server.remove(MAINTENANCE);
     world.server.remove(LEASE);
     let operations = world.operations().await;
-    let left = operations.uncordon(&node02(), false).await.unwrap();
+    let left = operations.uncordon(&node02(), TakeBack::Allowed, false).await.unwrap();
     assert_eq!(left.restored_from.unwrap().name, "m");
     assert!(!has_record(&world) && world.node()["spec"]["taints"].is_null());
     assert!(world.node()["spec"]["unschedulable"].is_null());
@@ -176,11 +176,11 @@ async fn a_record_whose_drain_still_runs_in_somebodys_process_is_left_alone() {
     let metadata = json!({ "name": "node-node02", "namespace": "medik8s-leases", "uid": "l" });
     world.server.put(LEASE, json!({ "metadata": metadata, "spec": spec }));
     let operations = world.operations().await;
-    assert_eq!(reason(operations.uncordon(&node02(), false).await), "DrainInProgress");
+    assert_eq!(reason(operations.uncordon(&node02(), TakeBack::Allowed, false).await), "DrainInProgress");
     assert!(has_record(&world));
     // Its process has died.
     sleep(Duration::from_secs(120)).await;
-    assert!(operations.uncordon(&node02(), false).await.unwrap().changed);
+    assert!(operations.uncordon(&node02(), TakeBack::Allowed, false).await.unwrap().changed);
     assert!(!has_record(&world));
 }
 
@@ -245,7 +245,7 @@ async fn carry_out(deeds: Vec<Deed>) -> World {
     replicas[0].cancel_drain(&cancel()).await.ok();
     world.until("nobody acts any more", |world| world.server.get(OWN).is_none() && !has_record(world)).await;
     sleep(Duration::from_secs(60)).await;
-    replicas[0].uncordon(&node02(), false).await.unwrap();
+    replicas[0].uncordon(&node02(), TakeBack::Allowed, false).await.unwrap();
     world
 }
 
@@ -257,7 +257,7 @@ async fn perform(deed: Deed, number: usize, world: &mut World, operations: &Oper
         Deed::Drain => drop(operations.order_drain(&drain(&format!("d{number}"))).await),
         Deed::Cancel => drop(operations.cancel_drain(&cancel()).await),
         Deed::Cordon => drop(operations.cordon(&node02(), false).await),
-        Deed::Uncordon => drop(operations.uncordon(&node02(), false).await),
+        Deed::Uncordon => drop(operations.uncordon(&node02(), TakeBack::Allowed, false).await),
         Deed::Budget(allows) => put_budget(&world.server, allows),
         Deed::Pause(millis) => sleep(Duration::from_millis(millis)).await,
         Deed::NextLeader => world.next_leader().await,

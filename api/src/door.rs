@@ -22,6 +22,10 @@ const HEADER_WITHIN: Duration = Duration::from_secs(15);
 /// a quarter of it and is answered with a problem; beyond this there is only the status 431.
 const BUFFER: usize = 64 * 1024;
 
+/// When all connections are closed, changes that nobody waits for any more have this time to be made, and told. The whole
+/// of the server has 15 s to stop.
+const CHANGES_END_WITHIN: Duration = Duration::from_secs(8);
+
 /// Where HTTP is answered, and by which names.
 #[derive(Debug)]
 pub(crate) struct Door {
@@ -66,6 +70,7 @@ impl Door {
     pub(crate) async fn answer_in(self, frame: Frame, router: Router, shutdown: Shutdown, finish_within: Duration) {
         let framed = frame.around(guarded(&self.hosts, router));
         self.run(framed, shutdown, finish_within).await;
+        frame.changes_end(CHANGES_END_WITHIN).await;
     }
 
     async fn run(self, all: Router, shutdown: Shutdown, finish_within: Duration) {

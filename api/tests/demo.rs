@@ -9,7 +9,7 @@ use std::{
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
 /// A demo that ends with the test.
@@ -24,9 +24,9 @@ struct Demo {
 }
 
 impl Demo {
-    fn start() -> Self {
+    fn start(how: &str) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_careen"))
-            .args(["demo", "--listen=127.0.0.1:0", "--no-story"])
+            .args(["demo", "--listen=127.0.0.1:0", how])
             .env_clear()
             .env("TMPDIR", env!("CARGO_TARGET_TMPDIR"))
             .stdout(Stdio::piped())
@@ -45,6 +45,13 @@ impl Demo {
         let kubeconfig = said.split_once("KUBECONFIG=").unwrap().1.split(' ').next().unwrap().into();
         let kubernetes = after(&fs::read_to_string(&kubeconfig).unwrap(), "http://");
         Self { process, _stdout: stdout, kubeconfig, service: after(&said, "http://"), kubernetes }
+    }
+}
+
+impl Demo {
+    fn is_told_to_stop(&mut self) -> ExitStatus {
+        assert!(Command::new("kill").arg(self.process.id().to_string()).status().unwrap().success());
+        self.process.wait().unwrap()
     }
 }
 
@@ -76,7 +83,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn it_obeys_no_foreign_page_and_leaves_nothing_behind() {
-    let (mut demo, other) = (Demo::start(), Demo::start());
+    let (mut demo, other) = (Demo::start("--no-story"), Demo::start("--no-story"));
     assert_ne!(demo.kubeconfig, other.kubeconfig);
     assert_eq!(mode(&demo.kubeconfig), 0o600);
 
@@ -101,10 +108,15 @@ fn it_obeys_no_foreign_page_and_leaves_nothing_behind() {
     assert!(page.contains("content-type: text/html"), "{page}");
     assert!(page.contains("frame-ancestors 'none'") && page.contains("x-frame-options: deny"), "{page}");
 
-    assert!(Command::new("kill").arg(demo.process.id().to_string()).status().unwrap().success());
-    assert!(demo.process.wait().unwrap().success());
+    assert!(demo.is_told_to_stop().success());
     assert!(!demo.kubeconfig.parent().unwrap().exists());
     assert!(other.kubeconfig.exists());
     // One that is killed leaves its folder.
     fs::remove_dir_all(other.kubeconfig.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn a_story_that_is_not_told_to_its_end_proves_nothing() {
+    let status = Demo::start("--exit-after-story").is_told_to_stop();
+    assert_eq!(status.code(), Some(1), "{status}");
 }

@@ -80,7 +80,7 @@ mod tests {
         sync::atomic::{AtomicU32, Ordering},
     };
 
-    use tokio::time::{advance, sleep};
+    use tokio::time::{advance, sleep, timeout};
 
     use super::*;
 
@@ -116,6 +116,20 @@ mod tests {
             () = sleep(Duration::from_millis(500)) => {}
         }
         assert_eq!(fresh.get("a", oracle.ask()).await, Ok(1));
+    }
+
+    /// As whoever asks Kubernetes does it.
+    #[tokio::test(start_paused = true)]
+    async fn while_nobody_answers_each_waits_no_longer_than_one_question_takes() {
+        let (fresh, begun) = (Fresh::<_, u32>::new(), Instant::now());
+        let within = Duration::from_secs(10);
+        let ask = || async {
+            sleep(within).await;
+            Err("no answer")
+        };
+        let all = futures::future::join_all((0..100).map(|_| timeout(within, fresh.get("a", ask())))).await;
+        assert!(all.into_iter().all(|answer| !matches!(answer, Ok(Ok(_)))));
+        assert!(begun.elapsed() <= within + Duration::from_secs(1), "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

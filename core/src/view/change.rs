@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{DrainView, MaintenanceView, Views};
 use crate::{
     cluster::Concerned,
-    model::{Node, NodeMaintenance, NodeName, Uid},
+    model::{DrainOrder, Node, NodeMaintenance, NodeName, Uid},
+    order::obsolete_at,
 };
 
 /// One thing that has changed, as it is now.
@@ -79,8 +80,9 @@ impl Views {
             let (old, new) = (before.snapshot.maintenance(&name), self.snapshot.maintenance(&name));
             maintenance_changes(old, new, &mut changes);
         }
-        for name in self.nodes_to_look_at(before, concerned) {
-            if self.is_the_same(before, &name) {
+        let forgotten = self.forgotten_since(before);
+        for name in &self.nodes_to_look_at(before, concerned) | &forgotten {
+            if !forgotten.contains(&name) && self.is_the_same(before, &name) {
                 continue;
             }
             let (old, new) = (before.drain(&name), self.drain(&name));
@@ -121,6 +123,14 @@ impl Views {
         let all = before.snapshot.nodes().chain(self.snapshot.nodes()).map(|node| node.name.clone());
         let ordered = before.snapshot.drain_orders().chain(self.snapshot.drain_orders());
         all.chain(ordered.map(|order| order.node().clone())).collect()
+    }
+
+    /// The nodes whose drain says nothing any more because of the time alone, whatever has changed elsewhere.
+    fn forgotten_since(&self, before: &Self) -> BTreeSet<NodeName> {
+        let is_forgotten = |order: &&Arc<DrainOrder>| {
+            obsolete_at(order, &before.snapshot).is_some_and(|at| before.now < at && at <= self.now)
+        };
+        before.snapshot.drain_orders().filter(is_forgotten).map(|order| order.node().clone()).collect()
     }
 
     /// Whether nothing about that node can have changed: most nodes, most of the time. What drains has always changed,
@@ -177,7 +187,10 @@ mod tests {
     use super::*;
     use crate::{
         cluster::Snapshot,
-        model::testing::{at, drain_order, maintenance, node, node_name, pod},
+        model::{
+            DrainEnd, DrainOutcome,
+            testing::{at, drain_order, maintenance, node, node_name, pod},
+        },
         view::MaintenancePhaseView,
     };
 
@@ -228,6 +241,26 @@ mod tests {
         assert_eq!(names(&cordoned, &forgotten), ["DrainForgotten", "NodeChanged"]);
         let next = forgotten.with(drain_order("d2", "node02"));
         assert_eq!(names(&cordoned, &next), ["DrainForgotten", "DrainChanged", "NodeChanged"]);
+    }
+
+    #[test]
+    fn a_drain_that_the_time_forgets_is_told_whatever_else_changes_meanwhile() {
+        let (end, message) = (DrainEnd::Drained, String::new());
+        let outcome = DrainOutcome { end, message, reason: None, at: at(10), left: 0, left_behind: Vec::new() };
+        let mut order = drain_order("d1", "node02").begun(at(1));
+        order.status.outcome = Some(outcome);
+        let over = Snapshot::default().with(node("node01")).with(node("node02")).with(order);
+        let mut elsewhere = over.clone();
+        let concerned = elsewhere.put(node("node01").cordoned());
+        // It is told for thirty seconds.
+        let [early, late, later] = [39, 41, 43].map(at);
+        let told = |before: Views, after: &Views| {
+            let changes = after.changes_since(&before, &concerned);
+            changes.iter().map(ChangeView::name).collect::<Vec<_>>()
+        };
+        let then = Views::of(elsewhere.clone(), late);
+        assert_eq!(told(Views::of(over, early), &then), ["NodeChanged", "DrainForgotten", "NodeChanged"]);
+        assert_eq!(told(then, &Views::of(elsewhere, later)), [""; 0]);
     }
 
     #[test]

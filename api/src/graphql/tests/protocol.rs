@@ -111,15 +111,21 @@ async fn who_sends_too_much_is_refused_and_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_good_no_more_ends_the_socket() {
+async fn a_token_that_is_good_no_more_or_another_s_ends_the_socket() {
     let app = TestApp::start().await;
-    let mut client = Client::of(app.service(), "admin").await;
-    client.subscribe("1", "subscription { nodeChanged { isSnapshot } }").await;
-    assert_eq!(client.data().await, json!({ "nodeChanged": { "isSnapshot": true } }));
-    app.kubernetes.revoke("admin");
-    advance(Duration::from_secs(21)).await;
-    let closed = client.next().await;
-    assert_eq!(closed["close"], 4403, "{closed}");
+    let revoke = || app.kubernetes.revoke("admin");
+    let give = || app.kubernetes.user("admin", "eve", &["*"]);
+    for take_away in [&revoke as &dyn Fn(), &give] {
+        app.kubernetes.user("admin", "ann", &["*"]);
+        advance(Duration::from_secs(11)).await;
+        let mut client = Client::of(app.service(), "admin").await;
+        client.subscribe("1", "subscription { nodeChanged { isSnapshot } }").await;
+        assert_eq!(client.data().await, json!({ "nodeChanged": { "isSnapshot": true } }));
+        take_away();
+        advance(Duration::from_secs(21)).await;
+        let closed = client.next().await;
+        assert_eq!(closed["close"], 4403, "{closed}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,8 @@ use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::task::TaskTracker;
 use tower_http::compression::CompressionLayer;
 
 pub(crate) use account::Account;
@@ -77,13 +78,25 @@ struct Inner {
     limits: Limits,
     rates: Rates,
     permits: Arc<Semaphore>,
+    /// Those that are being made, whether or not somebody still waits for their answers.
+    changes: TaskTracker,
 }
 
 impl Frame {
     /// A frame.
     pub(crate) fn new(auth: Auth, metrics: HttpMetrics, limits: Limits) -> Self {
         let rates = Rates::new(limits.interval, limits.burst);
-        Self(Arc::new(Inner { auth, metrics, limits, rates, permits: Arc::new(Semaphore::new(limits.concurrent)) }))
+        let permits = Arc::new(Semaphore::new(limits.concurrent));
+        Self(Arc::new(Inner { auth, metrics, limits, rates, permits, changes: TaskTracker::new() }))
+    }
+
+    /// Waits until all changes that are being made have come to their end, and their audit lines are written; for so long at
+    /// most. Nothing new comes in any more.
+    pub(crate) async fn changes_end(&self, within: Duration) {
+        self.0.changes.close();
+        if timeout(within, self.0.changes.wait()).await.is_err() {
+            tracing::warn!(changes = self.0.changes.len(), "the server stops in the middle of changes");
+        }
     }
 
     /// Counts a WebSocket until it is dropped.

@@ -23,9 +23,10 @@ pub(super) async fn observe(State(frame): State<Frame>, mut request: Request, ne
     let account = Account::open(request.method(), request.uri(), request.headers());
     request.extensions_mut().insert(account.clone());
     let is_change = account.is_change();
+    let changes = frame.0.changes.clone();
     let answered = answer_and_tell(frame, account, request, next);
     if is_change {
-        let answered = tokio::spawn(answered).await;
+        let answered = changes.spawn(answered).await;
         answered.unwrap_or_else(|error| Problem::internal(error).into_response())
     } else {
         answered.await

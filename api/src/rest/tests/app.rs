@@ -23,6 +23,7 @@ use crate::{
 pub(crate) struct TestApp {
     pub(crate) kubernetes: Kubernetes,
     pub(crate) http_metrics: HttpMetrics,
+    pub(crate) frame: Frame,
     service: Router,
 }
 
@@ -66,7 +67,7 @@ impl TestApp {
         let api = Api::new(operations, auth, Clock::system(), None, http_metrics.clone(), &shutdown);
         let graphql = GraphQl::new(api.clone(), frame.clone(), graphql::Limits::default(), shutdown).unwrap();
         let service = frame.around(around(router(api, &frame).merge(graphql.router()).merge(health).merge(beside)));
-        Self { kubernetes, http_metrics, service }
+        Self { kubernetes, http_metrics, frame, service }
     }
 
     /// The service, for whoever brings a connection.

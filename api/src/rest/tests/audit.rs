@@ -8,6 +8,7 @@ use std::{
 
 use axum::{Router, body::Body, http::Request};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -162,4 +163,17 @@ async fn what_was_under_way_when_the_time_was_up_is_told_and_what_had_not_begun_
         // node02 is cordoned already: nothing is written.
         [["cordonNode", "node02", "", "Done", ""], ["cordonNode", "node01", "", "Timeout", ""]]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_nobody_waits_for_is_made_and_told_before_the_server_ends() {
+    let (log, _guard) = Log::start();
+    let app = TestApp::start().await;
+    let request = Request::post("/api/v1/nodes/node01/cordon").header("authorization", "Bearer admin");
+    let request = request.body(Body::empty()).unwrap();
+    // The API server does not answer, and the caller goes away.
+    timeout(Duration::from_secs(1), app.send(request)).await.map(|answer| answer.status).unwrap_err();
+    assert_eq!(log.told(), [[""; 5]; 0]);
+    app.frame.changes_end(Duration::from_secs(60)).await;
+    assert_eq!(log.told(), [["cordonNode", "node01", "", "ApiServerUnavailable", ""]]);
 }

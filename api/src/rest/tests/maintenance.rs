@@ -27,6 +27,25 @@ async fn a_repeated_put_starts_once_and_changes_nothing_then() {
 }
 
 #[tokio::test]
+async fn one_that_was_refused_is_seen_by_who_starts_it_again() {
+    let app = Simulated::start_with(|kubernetes| {
+        let refused = json!({
+            "metadata": { "name": "node02-maintenance", "generation": 1 }, "spec": { "nodeName": "node02" },
+            "status": { "phase": "Failed", "observedGeneration": 1, "conditions": [{
+                "type": "Accepted", "status": "False", "reason": "DrainInProgress", "message": "it was being drained",
+                "lastTransitionTime": "2026-11-28T15:00:00Z", "observedGeneration": 1,
+            }] },
+        });
+        kubernetes.put(MAINTENANCES, refused).unwrap();
+    })
+    .await;
+    let put = app.admin("PUT /nodes/node02/maintenance", Some(json!({}))).await;
+    assert_eq!((put.status.as_u16(), &put.json()["phase"]), (200, &json!("Failed")));
+    assert_eq!(app.admin("GET /nodes/node02/maintenance", None).await.ok(), put.json());
+    assert_eq!(app.admin("GET /nodes/node02", None).await.ok()["maintenance"], json!(null), "the node is free");
+}
+
+#[tokio::test]
 async fn one_tickets_maintenance_is_not_anothers() {
     let app = Simulated::start().await;
     let of = |ticket: &str| Some(json!({ "ticket": { "id": ticket } }));

@@ -173,6 +173,27 @@ async fn who_may_cordon_may_not_drain() {
 }
 
 #[tokio::test]
+async fn who_cancels_a_drain_and_may_not_list_pods_is_told_of_none() {
+    let app = Simulated::start().await;
+    let ordered = app.admin("POST /nodes/node02/drain", Some(json!({}))).await.json();
+    let status = json!({
+        "id": ordered["id"], "blocked": 1, "blocking": [{
+            "kind": "Pod", "namespace": "shop", "name": "web-0", "class": "Waits", "reason": "BudgetExhausted",
+            "message": "budget shop/web needs 2 healthy pods and has 2", "since": "2026-11-28T15:00:00Z",
+        }],
+    });
+    app.kubernetes
+        .edit("configmaps", "careen", "drain-node02", |object| object["data"]["status"] = json!(status.to_string()))
+        .unwrap();
+    let node = "node02".parse().unwrap();
+    app.until(|snapshot| snapshot.drain_order(&node).is_some_and(|order| !order.status.blocking.is_empty())).await;
+    for (token, sees) in [("admin", true), ("canceller", false)] {
+        let answer = app.send(token, "DELETE /nodes/node02/drain?dryRun=true", None).await;
+        assert_eq!(answer.text().contains("web-0"), sees, "{token}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_cancel_evacuations_takes_none_back_by_uncordoning() {
     let app = Simulated::start_with(|kubernetes| {
         kubernetes.put("namespaces", json!({ "metadata": { "name": names::NODE_LEASE_NAMESPACE } })).unwrap();

@@ -14,6 +14,7 @@
 //! | `graphql` | GraphQL |
 //! | `answers` | what changes answer with, in both faces |
 //! | `auth` | who calls, and what they may do |
+//! | `per_caller` | so many at once for each caller |
 //! | `guard` | nothing that another web page could send is obeyed |
 //! | `identity` | who this replica is |
 //! | `health` | `/livez`, `/readyz`, `/metrics` |
@@ -35,6 +36,7 @@ pub mod health;
 mod identity;
 mod notify;
 mod parts;
+mod per_caller;
 mod prerequisites;
 pub mod rest;
 mod serve;

@@ -16,7 +16,7 @@ use crate::{args::LogFormat, error::Error};
 /// fails; whoever sent it knows better what that means, and says it once.
 ///
 /// What may hold a token is quiet at every level: the text of an answer that kube cannot read (Kubernetes repeats the token
-/// of a TokenReview in it), and the messages of a WebSocket (the first has the client's token).
+/// of a `TokenReview` in it), and the messages of a WebSocket (the first has the client's token).
 const LIBRARIES: [(&str, &str); 8] = [
     ("kube_client", "kube_client=info,kube_client::client=off"),
     ("tungstenite", "tungstenite=info"),

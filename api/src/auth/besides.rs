@@ -3,12 +3,12 @@
 use careen_core::{
     cluster::Snapshot,
     model::{DrainSpec, LeaveOrAbort, NodeName, ShutDownOrBlock, ShutDownOrMigrate},
-    operation::TakeBack,
+    operation::{CancelDrain, OperationError, TakeBack, drain_to_cancel},
 };
 
 use super::{
     Right,
-    operations::{CANCEL_EVACUATION, migrations, vmis},
+    permission::{CANCEL_EVACUATION, migrations, vmis},
 };
 
 /// What a drain with these options needs, wherever VMs are.
@@ -23,12 +23,18 @@ pub(crate) fn rights_of_options(options: &DrainSpec) -> Vec<Right> {
     rights
 }
 
-/// What it needs to cancel a drain with these options, wherever VMs are.
-pub(crate) fn rights_of_cancel(options: &DrainSpec) -> Vec<Right> {
-    match options.running_migrations_on_stop {
+/// The cancel of the drain that is there now, and what it needs besides. It is of no other: one that is ordered while the
+/// rights are asked for may need more.
+pub(crate) fn cancel_of(
+    request: CancelDrain,
+    snapshot: &Snapshot,
+) -> Result<(CancelDrain, Vec<Right>), OperationError> {
+    let order = drain_to_cancel(&request, snapshot)?;
+    let rights = match order.request.options.running_migrations_on_stop {
         Some(LeaveOrAbort::Abort) => vec![migrations("delete").everywhere()],
         Some(LeaveOrAbort::Leave) | None => Vec::new(),
-    }
+    };
+    Ok((CancelDrain { id: Some(order.id().clone()), ..request }, rights))
 }
 
 /// What it needs to uncordon a node that carries the record of an operation that is gone: what that has asked of KubeVirt is

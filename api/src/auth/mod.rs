@@ -5,7 +5,7 @@
 //! | `caller` | who calls |
 //! | `token` | the bearer token, and Kubernetes' word on whose it is (`TokenReview`) |
 //! | `access` | Kubernetes' word on what a caller may do (`SubjectAccessReview`) |
-//! | `permission` | a right in Kubernetes' words |
+//! | `permission` | a right in Kubernetes' words, and those that the table names |
 //! | `operations` | the table: operation → permissions |
 //! | `besides` | what some operations need besides |
 //! | `fresh` | answers that are kept for seconds, and asked for once however many want them |
@@ -17,7 +17,7 @@ mod caller;
 mod digest;
 mod fresh;
 pub(crate) mod operations;
-mod permission;
+pub(crate) mod permission;
 mod token;
 
 use std::{sync::Arc, time::Duration};

@@ -7,7 +7,10 @@ use std::fmt::Write;
 
 use axum::http::Method;
 
-use super::{Permission, Right};
+use super::{
+    Permission, Right,
+    permission::{CANCEL_EVACUATION, budgets, maintenances, migrations, nodes, pods, vmis},
+};
 
 /// An operation of the contract.
 #[derive(Debug)]
@@ -36,40 +39,6 @@ pub(crate) enum Need {
 }
 
 use Need::{All, InNamespace, Named};
-
-/// To do that with nodes.
-pub(crate) const fn nodes(verb: &'static str) -> Permission {
-    Permission::new(verb, "", "nodes")
-}
-
-/// To do that with pods.
-pub(crate) const fn pods(verb: &'static str) -> Permission {
-    Permission::new(verb, "", "pods")
-}
-
-/// To do that with maintenances.
-pub(crate) const fn maintenances(verb: &'static str) -> Permission {
-    Permission::new(verb, "nodemaintenance.kubevirt.io", "nodemaintenances")
-}
-
-/// To do that with VMs.
-pub(crate) const fn vmis(verb: &'static str) -> Permission {
-    Permission::new(verb, "kubevirt.io", "virtualmachineinstances")
-}
-
-/// To do that with migrations.
-pub(crate) const fn migrations(verb: &'static str) -> Permission {
-    Permission::new(verb, "kubevirt.io", "virtualmachineinstancemigrations")
-}
-
-/// To do that with budgets.
-pub(crate) const fn budgets(verb: &'static str) -> Permission {
-    Permission::new(verb, "policy", "poddisruptionbudgets")
-}
-
-/// To take the mark of an evacuation back.
-pub(crate) const CANCEL_EVACUATION: Permission =
-    Permission::new("update", "subresources.kubevirt.io", "virtualmachineinstances").on("evacuate/cancel");
 
 /// What shows a node shows these to who may see them.
 const SEE_NODE: &[(&str, Permission)] =

@@ -8,7 +8,7 @@ use std::{
 use careen_core::{cluster::Snapshot, view::Views};
 
 use crate::{
-    auth::{Caller, Operation, Right, operations::pods},
+    auth::{Caller, Operation, Right, permission::pods},
     rest::{Account, Api, Problem},
 };
 
@@ -55,11 +55,11 @@ impl Scene {
     }
 
     /// The cluster as it is now, with what a change has made of it: the caches may not show that yet.
-    pub(super) fn after(&self, change: impl FnOnce(&mut Snapshot)) -> Result<Arc<Self>, Problem> {
+    pub(super) fn after(&self, change: impl FnOnce(&mut Snapshot)) -> Arc<Self> {
         let mut snapshot = self.api.known();
         change(&mut snapshot);
         let views = Views::of(snapshot, self.api.now());
-        Ok(Arc::new(Self { api: self.api.clone(), asker: self.asker.clone(), views }))
+        Arc::new(Self { api: self.api.clone(), asker: self.asker.clone(), views })
     }
 
     /// What is known already about whether the caller may see that.

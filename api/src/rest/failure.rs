@@ -1,7 +1,7 @@
 //! What `core` refuses, as a problem with the same reason.
 
 use careen_core::{
-    model::NodeName,
+    model::{NodeName, ObjectKey},
     operation::{OperationError, OperationErrorKind},
 };
 
@@ -16,19 +16,29 @@ impl Problem {
         }
     }
 
-    /// There is no maintenance of that name.
-    pub(crate) fn no_maintenance(name: &str) -> Self {
-        Self::named("MaintenanceNotFound", format!("there is no NodeMaintenance {name:?}"))
+    /// There is no such node.
+    pub(crate) fn no_node(node: &NodeName) -> Self {
+        OperationError::NodeNotFound { node: node.clone() }.into()
     }
 
     /// The node has no drain.
     pub(crate) fn no_drain(node: &NodeName) -> Self {
-        Self::named("DrainNotFound", format!("node {node} has no drain"))
+        OperationError::DrainNotFound { node: node.clone(), id: None }.into()
     }
 
-    /// There is no such node.
-    pub(crate) fn no_node(node: &NodeName) -> Self {
-        Self::named("NodeNotFound", format!("there is no node {:?}", node.as_str()))
+    /// There is no maintenance of that name.
+    pub(crate) fn no_maintenance(name: &str) -> Self {
+        OperationError::MaintenanceNotFound { what: format!("NodeMaintenance {name}") }.into()
+    }
+
+    /// There is no such VM.
+    pub(crate) fn no_instance(key: ObjectKey) -> Self {
+        OperationError::VirtualMachineInstanceNotFound { key }.into()
+    }
+
+    /// There is no such migration.
+    pub(crate) fn no_migration(key: ObjectKey) -> Self {
+        OperationError::MigrationNotFound { key }.into()
     }
 }
 

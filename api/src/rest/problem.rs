@@ -38,19 +38,19 @@ struct Inner {
 pub(crate) struct ProblemBody<'a> {
     /// The kind of failure, as a URI that never changes.
     #[serde(rename = "type")]
-    #[schema(format = "uri", example = "https://careen.dev/problems/NotFound")]
+    #[schema(format = "uri", example = "https://careen.dev/problems/NodeNotFound")]
     kind: String,
     /// The kind of failure, for people.
-    #[schema(example = "There is no such thing")]
+    #[schema(example = "There is no such node")]
     title: &'static str,
     /// The HTTP status.
     #[schema(example = 404)]
     status: u16,
     /// What is wrong with this request: names the field or object, its value, and what is allowed.
-    #[schema(example = "there is no node \"node09\"")]
+    #[schema(example = "node node09 does not exist: check the name")]
     detail: &'a str,
     /// The kind of failure, for programs: the last part of `type`.
-    #[schema(example = "NotFound")]
+    #[schema(example = "NodeNotFound")]
     reason: &'static str,
     /// The field of the body or the parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]

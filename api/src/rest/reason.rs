@@ -90,7 +90,7 @@ reasons! {
     POST_COPY: "PostCopy", 409, "The migration cannot be cancelled any more",
         "In mode PostCopy the VM runs on both nodes, and would be lost.";
     PRECONDITION_FAILED: "PreconditionFailed", 412, "The object is not as the request expects it",
-        "What `If-Match` or `ticket` demands is not so. Read the object, decide, and try again.";
+        "What `If-Match` demands is not so. Read the object, decide, and try again.";
     TICKET_MISMATCH: "TicketMismatch", 412, "The maintenance belongs to another ticket",
         "`see` leads to it. `force=true` stops it whatever its ticket, and is noted in the audit log.";
     REQUEST_ENTITY_TOO_LARGE: "RequestEntityTooLarge", 413, "The body is too large",
@@ -163,8 +163,8 @@ pub(crate) fn document() -> String {
          Every answer that is no success has the content type `application/problem+json` \
          ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)):\n\n\
          ```json\n\
-         {\n  \"type\": \"https://careen.dev/problems/NotFound\",\n  \"title\": \"There is no such thing\",\n  \
-         \"status\": 404,\n  \"detail\": \"there is no node \\\"node09\\\"\",\n  \"reason\": \"NotFound\",\n  \
+         {\n  \"type\": \"https://careen.dev/problems/NodeNotFound\",\n  \"title\": \"There is no such node\",\n  \
+         \"status\": 404,\n  \"detail\": \"node node09 does not exist: check the name\",\n  \"reason\": \"NodeNotFound\",\n  \
          \"requestId\": \"6f1c9a52e0b84d0f\"\n}\n\
          ```\n\n\
          `reason` is for programs and does not change; `detail` is for people. `requestId` is in the server's log, and \

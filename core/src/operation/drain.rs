@@ -95,7 +95,7 @@ impl Operations {
         let mut snapshot = self.cluster.snapshot();
         let orders = Orders::new(self.cluster.client(), &self.namespace);
         for _ in 0..ATTEMPTS {
-            let order = decide_cancel(request, &snapshot)?;
+            let order = drain_to_cancel(request, &snapshot)?;
             let already = order.is_finished() || order.request.cancel.is_some();
             if already || request.dry_run {
                 return Ok(Cancelled { order, already });
@@ -176,7 +176,8 @@ fn decide_order(
     Ok((existing.map_or(Decision::Create, |order| Decision::Replace(order.clone())), wanted))
 }
 
-fn decide_cancel(request: &CancelDrain, snapshot: &Snapshot) -> Result<Arc<DrainOrder>, OperationError> {
+/// The drain that such a cancel is about, as it is now.
+pub fn drain_to_cancel(request: &CancelDrain, snapshot: &Snapshot) -> Result<Arc<DrainOrder>, OperationError> {
     let order = snapshot.drain_order(&request.node);
     let order = order.filter(|order| request.id.as_ref().is_none_or(|id| id == order.id()));
     order.cloned().ok_or_else(|| OperationError::DrainNotFound {

@@ -25,7 +25,7 @@ mod settle;
 
 use crate::{clock::Clock, cluster::Cluster, model::Uid};
 
-pub use drain::{CancelDrain, Cancelled, OrderDrain, Ordered};
+pub use drain::{CancelDrain, Cancelled, OrderDrain, Ordered, drain_to_cancel};
 pub use error::{OperationError, OperationErrorKind};
 pub use holder::{Holder, holder};
 pub(crate) use holder::{holder_with, is_accepted};
@@ -33,7 +33,10 @@ pub use maintenance::{IfExists, StartMaintenance, Started, StopMaintenance, Stop
 pub use migration::{CancelMigration, MigrateInstance, MigrationCancelled, MigrationRequested};
 pub use node::{NodeChanged, Taint, TakeBack, Untaint};
 pub use once::{OnceError, OnceKey, StartedOnce};
-pub use settle::{drain_is_over, drain_is_settled, maintenance_has_ended, maintenance_is_settled};
+pub use settle::{
+    drain_is_over, drain_is_settled, drain_is_shown, maintenance_has_ended, maintenance_is_settled, maintenance_shown,
+    stop_is_shown,
+};
 
 /// An object that keeps changing is read anew so many times.
 const ATTEMPTS: u32 = 5;

@@ -1,5 +1,7 @@
 //! When an operation has come to where somebody has to look, or to its end: pure; and waiting for it.
 
+use std::sync::Arc;
+
 use super::Operations;
 use crate::{
     cluster::Snapshot,
@@ -40,6 +42,28 @@ pub fn drain_is_settled(ordered: &DrainOrder, snapshot: &Snapshot) -> bool {
 pub fn drain_is_over(cancelled: &DrainOrder, snapshot: &Snapshot) -> bool {
     let found = snapshot.drain_order(cancelled.node()).filter(|found| found.id() == cancelled.id());
     found.is_none_or(|found| found.is_finished())
+}
+
+/// The maintenance in the caches, unless they show it as it was before it was written.
+#[must_use]
+pub fn maintenance_shown<'a>(written: &NodeMaintenance, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
+    let is_later = |found: &&Arc<NodeMaintenance>| {
+        found.metadata.uid == written.metadata.uid && found.metadata.generation >= written.metadata.generation
+    };
+    snapshot.maintenance(written.name()).filter(is_later)
+}
+
+/// Whether the caches show that a maintenance is to go, or have it no more.
+#[must_use]
+pub fn stop_is_shown(written: &NodeMaintenance, snapshot: &Snapshot) -> bool {
+    maintenance_shown(written, snapshot).is_none_or(|found| found.metadata.deletion_timestamp.is_some())
+}
+
+/// Whether the caches show the order as it was written, or later.
+#[must_use]
+pub fn drain_is_shown(written: &DrainOrder, snapshot: &Snapshot) -> bool {
+    let found = snapshot.drain_order(written.node()).filter(|found| found.id() == written.id());
+    found.is_some_and(|found| found.request.cancel.is_some() || written.request.cancel.is_none())
 }
 
 impl Operations {

@@ -11,7 +11,6 @@ use crate::{
     answers::NodeChange,
     auth::besides::rights_of_uncordon,
     graphql::{arguments::Nothing, scene::Scene},
-    rest::Problem,
 };
 
 /// A node to be cordoned or uncordoned.
@@ -39,11 +38,11 @@ pub(super) struct Changed {
 
 impl Changed {
     /// As it looks with the node that the API server has answered with.
-    pub(super) fn shown(scene: &Scene, changed: NodeChanged) -> Result<Arc<Shown<Self>>, Problem> {
+    pub(super) fn shown(scene: &Scene, changed: NodeChanged) -> Arc<Shown<Self>> {
         let (change, node) = NodeChange::of(changed);
         let view = Self { node_name: node.name.clone(), change };
-        let after = scene.after(|snapshot| drop(snapshot.put(node)))?;
-        Ok(Shown::new(after, view))
+        let after = scene.after(|snapshot| drop(snapshot.put(node)));
+        Shown::new(after, view)
     }
 }
 
@@ -67,7 +66,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
             "No new pods are bound to the node. Can be repeated.",
             async |scene, NodeInput { node, dry_run }| {
                 scene.demand_change("cordonNode", &[("node", node.as_str())]).await?;
-                Changed::shown(&scene, scene.api.operations()?.cordon(&node, dry_run).await?)
+                Ok(Changed::shown(&scene, scene.api.operations()?.cordon(&node, dry_run).await?))
             },
         )
         .change::<NodeInput, Changed, _>(
@@ -77,7 +76,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 scene.demand_change("uncordonNode", &[("node", node.as_str())]).await?;
                 let (take_back, rights) = rights_of_uncordon(&node, &scene.api.snapshot()?);
                 scene.demand_besides(&rights).await?;
-                Changed::shown(&scene, scene.api.operations()?.uncordon(&node, take_back, dry_run).await?)
+                Ok(Changed::shown(&scene, scene.api.operations()?.uncordon(&node, take_back, dry_run).await?))
             },
         )
 }

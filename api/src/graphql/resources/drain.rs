@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use careen_core::{
     model::{DrainOrder, DrainSpec, NodeName, Uid},
-    operation::{CancelDrain, OrderDrain, new_drain_id},
+    operation::{CancelDrain, OrderDrain, drain_is_shown, new_drain_id},
     view::{DrainView, NodeView},
 };
 use schemars::JsonSchema;
@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
-    auth::besides::rights_of_options,
+    auth::besides::{cancel_of, rights_of_options},
     graphql::{arguments::Nothing, scene::Scene, stream::Streams},
-    rest::{Problem, cancel_of, drain_is_shown},
 };
 
 /// A node to be drained.
@@ -63,12 +62,7 @@ struct OfNode {
 
 impl Changed {
     /// The drain as the caches show it, or else as it was written just now; for a dry run as it would be.
-    async fn shown(
-        scene: &Scene,
-        order: &DrainOrder,
-        changed: bool,
-        dry_run: bool,
-    ) -> Result<Arc<Shown<Self>>, Problem> {
+    async fn shown(scene: &Scene, order: &DrainOrder, changed: bool, dry_run: bool) -> Arc<Shown<Self>> {
         let view = Self { node_name: order.node().clone(), changed };
         if !dry_run {
             scene.api.until_shown(|snapshot| drain_is_shown(order, snapshot)).await;
@@ -77,8 +71,8 @@ impl Changed {
             if !drain_is_shown(order, snapshot) {
                 drop(snapshot.put(order.clone()));
             }
-        })?;
-        Ok(Shown::new(after, view))
+        });
+        Shown::new(after, view)
     }
 }
 
@@ -114,7 +108,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let requested_by = scene.asker.account.user();
                 let request = OrderDrain { id: new_drain_id(), node, options, requested_by, dry_run };
                 let ordered = scene.api.operations()?.order_drain(&request).await?;
-                Changed::shown(&scene, &ordered.order, ordered.created, dry_run).await
+                Ok(Changed::shown(&scene, &ordered.order, ordered.created, dry_run).await)
             },
         )
         .change::<CancelDrainInput, Changed, _>(
@@ -128,7 +122,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let (request, rights) = cancel_of(request, &scene.api.snapshot()?)?;
                 scene.demand_besides(&rights).await?;
                 let cancelled = scene.api.operations()?.cancel_drain(&request).await?;
-                Changed::shown(&scene, &cancelled.order, !cancelled.already, dry_run).await
+                Ok(Changed::shown(&scene, &cancelled.order, !cancelled.already, dry_run).await)
             },
         )
 }

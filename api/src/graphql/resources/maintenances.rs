@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use careen_core::{
-    cluster::Snapshot,
     model::{BlockClass, DrainSpec, NodeMaintenance, NodeName, Ticket},
-    operation::{IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped},
+    operation::{
+        IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped, maintenance_shown, stop_is_shown,
+    },
     view::{MaintenancePhaseView, MaintenanceView, NodeView},
 };
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     graphql::{arguments::Nothing, connection::Paging, scene::Scene, stream::Streams},
-    rest::{Note, Problem, maintenance_shown},
+    rest::{Note, Problem, Reason},
 };
 
 /// Which maintenances.
@@ -121,39 +122,29 @@ impl Which {
     }
 }
 
-/// What was written is in the caches.
-fn is_started(written: &NodeMaintenance, snapshot: &Snapshot) -> bool {
-    maintenance_shown(written, snapshot).is_some()
-}
-
-/// That it is to go is in the caches, or they do not have it any more.
-fn is_stopped(written: &NodeMaintenance, snapshot: &Snapshot) -> bool {
-    maintenance_shown(written, snapshot).is_none_or(|found| found.metadata.deletion_timestamp.is_some())
-}
-
 impl Changed {
     /// The maintenance that was started or changed, as the caches show it or else as it was written just now; for a dry
     /// run as it was or would be, and its node as it is.
-    async fn started(scene: &Scene, started: &Started, dry_run: bool) -> Result<Arc<Shown<Self>>, Problem> {
+    async fn started(scene: &Scene, started: &Started, dry_run: bool) -> Arc<Shown<Self>> {
         let Started { object, created, changed } = started;
         if !dry_run {
-            scene.api.until_shown(|snapshot| is_started(object, snapshot)).await;
+            scene.api.until_shown(|snapshot| maintenance_shown(object, snapshot).is_some()).await;
         }
         let after = scene.after(|snapshot| {
-            if !dry_run && !is_started(object, snapshot) {
+            if !dry_run && maintenance_shown(object, snapshot).is_none() {
                 drop(snapshot.put(NodeMaintenance::clone(object)));
             }
-        })?;
-        Ok(Self::seen(after, object, *created, *changed))
+        });
+        Self::seen(after, object, *created, *changed)
     }
 
     /// The maintenance that is to go, as the caches show it or else as it was last known.
-    async fn stopped(scene: &Scene, stopped: &Stopped, dry_run: bool) -> Result<Arc<Shown<Self>>, Problem> {
+    async fn stopped(scene: &Scene, stopped: &Stopped, dry_run: bool) -> Arc<Shown<Self>> {
         let Stopped { object, already } = stopped;
         if !dry_run {
-            scene.api.until_shown(|snapshot| is_stopped(object, snapshot)).await;
+            scene.api.until_shown(|snapshot| stop_is_shown(object, snapshot)).await;
         }
-        Ok(Self::seen(scene.after(|_| ())?, object, false, !already))
+        Self::seen(scene.after(|_| ()), object, false, !already)
     }
 
     fn seen(after: Arc<Scene>, object: &NodeMaintenance, created: bool, changed: bool) -> Arc<Shown<Self>> {
@@ -209,7 +200,7 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
             |Named { name }| rights::get_maintenance(name),
             |root, Named { name }| match root.scene.views.maintenance(&name) {
                 Some(maintenance) => Ok(Some(maintenance)),
-                None => Err(Problem::named("MaintenanceNotFound", format!("there is no NodeMaintenance {name:?}"))),
+                None => Err(Problem::no_maintenance(&name)),
             },
         )
 }
@@ -227,7 +218,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let (requested_by, if_exists) = (scene.asker.account.user(), IfExists::Update);
                 let request = StartMaintenance { node, name, reason, ticket, drain, requested_by, if_exists, dry_run };
                 let started = scene.api.operations()?.start_maintenance(&request).await?;
-                Changed::started(&scene, &started, dry_run).await
+                Ok(Changed::started(&scene, &started, dry_run).await)
             },
         )
         .change::<StopMaintenanceInput, Changed, _>(
@@ -237,7 +228,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let (target, operation) = match (node, name) {
                     (Some(node), None) => (StopTarget::OfNode(node), "deleteNodeMaintenance"),
                     (None, Some(name)) => (StopTarget::Named(name), "deleteMaintenance"),
-                    _ => return Err(Problem::named("InvalidArgument", "which one: name `node`, or `name`").field("node")),
+                    _ => return Err(Problem::new(Reason::INVALID_ARGUMENT, "which one: name `node`, or `name`").field("node")),
                 };
                 let name = match &target {
                     StopTarget::OfNode(node) => node.to_string(),
@@ -249,7 +240,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 }
                 let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
                 let stopped = scene.api.operations()?.stop_maintenance(&request).await?;
-                Changed::stopped(&scene, &stopped, dry_run).await
+                Ok(Changed::stopped(&scene, &stopped, dry_run).await)
             },
         )
 }

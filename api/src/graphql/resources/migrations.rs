@@ -111,10 +111,7 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
             rights::get_migration,
             |root, key| match root.scene.views.migration(&key) {
                 Some(migration) => Ok(Some(migration)),
-                None => Err(Problem::named(
-                    "MigrationNotFound",
-                    format!("there is no VirtualMachineInstanceMigration {key}"),
-                )),
+                None => Err(Problem::no_migration(key)),
             },
         )
 }
@@ -129,7 +126,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
             scene.demand_change("cancelMigration", &[("namespace", &namespace), ("name", &name)]).await?;
             let request = CancelMigration { key: ObjectKey::new(&namespace, &name), uid, dry_run };
             let cancelled = scene.api.operations()?.cancel_migration(&request).await?;
-            Ok(Shown::new(scene.after(|_| ())?, CancelledMigration::from(cancelled)))
+            Ok(Shown::new(scene.after(|_| ()), CancelledMigration::from(cancelled)))
         },
     )
 }

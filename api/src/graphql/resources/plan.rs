@@ -2,6 +2,7 @@
 
 use careen_core::{
     model::{DrainSpec, NodeName},
+    operation::OperationError,
     plan,
     view::{NodeView, PlanView},
 };
@@ -51,8 +52,7 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
 
 /// The plan of a node.
 pub(super) fn plan_of(scene: &Scene, node: &NodeName, options: Option<DrainSpec>) -> Result<PlanView, Problem> {
-    let options = options.unwrap_or_default().for_maintenance();
-    let options = options.map_err(|error| Problem::named("InvalidArgument", &error).field(error.field))?;
+    let options = options.unwrap_or_default().for_maintenance().map_err(OperationError::from)?;
     let plan = plan::plan(node, scene.api.own_pod(), scene.views.snapshot(), &options);
     plan.map(|plan| PlanView::from(&plan)).map_err(|_| Problem::no_node(node))
 }

@@ -5,7 +5,7 @@ use careen_core::model::ObjectKey;
 
 use crate::auth::{
     Right,
-    operations::{budgets, maintenances, migrations, nodes, pods, vmis},
+    permission::{budgets, maintenances, migrations, nodes, pods, vmis},
 };
 
 pub(super) fn list_nodes<P>(_: &P) -> Vec<Right> {

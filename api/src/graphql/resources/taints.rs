@@ -52,7 +52,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
             async |scene, TaintNodeInput { node, key, value, effect, dry_run }| {
                 scene.demand_change("taintNode", &[("node", node.as_str())]).await?;
                 let taint = Taint { key, value, effect };
-                Changed::shown(&scene, scene.api.operations()?.taint(&node, &taint, dry_run).await?)
+                Ok(Changed::shown(&scene, scene.api.operations()?.taint(&node, &taint, dry_run).await?))
             },
         )
         .change::<UntaintNodeInput, Changed, _>(
@@ -60,7 +60,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
             "Takes taints off a node. Can be repeated.",
             async |scene, UntaintNodeInput { node, key, effect, dry_run }| {
                 scene.demand_change("untaintNode", &[("node", node.as_str())]).await?;
-                Changed::shown(&scene, scene.api.operations()?.untaint(&node, &Untaint { key, effect }, dry_run).await?)
+                Ok(Changed::shown(&scene, scene.api.operations()?.untaint(&node, &Untaint { key, effect }, dry_run).await?))
             },
         )
 }

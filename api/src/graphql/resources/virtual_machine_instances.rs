@@ -140,10 +140,7 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
             rights::get_instance,
             |root, key| match root.scene.views.virtual_machine_instance(&key) {
                 Some(vmi) => Ok(Some(vmi)),
-                None => Err(Problem::named(
-                    "VirtualMachineInstanceNotFound",
-                    format!("there is no VirtualMachineInstance {key}"),
-                )),
+                None => Err(Problem::no_instance(key)),
             },
         )
 }
@@ -158,7 +155,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
             let (key, requested_by) = (ObjectKey::new(&namespace, &name), scene.asker.account.user());
             let request = MigrateInstance { key, requested_by, dry_run };
             let requested = scene.api.operations()?.migrate(&request).await?;
-            Ok(Shown::new(scene.after(|_| ())?, RequestedMigration::from(requested)))
+            Ok(Shown::new(scene.after(|_| ()), RequestedMigration::from(requested)))
         },
     )
 }

@@ -1,11 +1,10 @@
 //! How many sockets there are, and whose: nobody takes all of them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::per_caller::{OfCaller, PerCaller};
 
 /// So many WebSockets are open at once.
 const MAX_SOCKETS: usize = 1000;
@@ -19,7 +18,7 @@ const MAX_OF_CALLER: usize = 20;
 pub(in crate::graphql) struct Places {
     all: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
-    callers: Arc<Mutex<HashMap<String, usize>>>,
+    callers: PerCaller,
 }
 
 /// Why there is no place.
@@ -38,14 +37,15 @@ pub(super) enum Full {
 pub(super) struct Place {
     _one: OwnedSemaphorePermit,
     stranger: Option<OwnedSemaphorePermit>,
-    caller: Option<String>,
-    places: Places,
+    caller: Option<OfCaller>,
+    callers: PerCaller,
 }
 
 impl Default for Places {
     fn default() -> Self {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        Self { all: semaphore(MAX_SOCKETS), strangers: semaphore(MAX_STRANGERS), callers: Arc::default() }
+        let callers = PerCaller::new(MAX_OF_CALLER);
+        Self { all: semaphore(MAX_SOCKETS), strangers: semaphore(MAX_STRANGERS), callers }
     }
 }
 
@@ -54,44 +54,17 @@ impl Places {
     pub(super) fn of_stranger(&self) -> Result<Place, Full> {
         let one = self.all.clone().try_acquire_owned().map_err(|_| Full::All)?;
         let stranger = self.strangers.clone().try_acquire_owned().map_err(|_| Full::Strangers)?;
-        Ok(Place { _one: one, stranger: Some(stranger), caller: None, places: self.clone() })
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut HashMap<String, usize>) -> T) -> T {
-        // Nobody panics while holding it.
-        change(&mut self.callers.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(Place { _one: one, stranger: Some(stranger), caller: None, callers: self.callers.clone() })
     }
 }
 
 impl Place {
     /// It is that caller's, if they have a place left.
     pub(super) fn take_as(&mut self, caller: &str) -> Result<(), Full> {
-        let is_taken = self.places.with(|callers| {
-            let open = callers.entry(caller.to_owned()).or_default();
-            let is_free = *open < MAX_OF_CALLER;
-            *open += usize::from(is_free);
-            is_free
-        });
-        if !is_taken {
-            return Err(Full::OfCaller(caller.to_owned()));
-        }
-        self.caller = Some(caller.to_owned());
+        let place = self.callers.take(caller).ok_or_else(|| Full::OfCaller(caller.to_owned()))?;
+        self.caller = Some(place);
         self.stranger = None;
         Ok(())
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Some(caller) = self.caller.take() else { return };
-        self.places.with(|callers| {
-            if let Some(open) = callers.get_mut(&caller) {
-                *open -= 1;
-                if *open == 0 {
-                    callers.remove(&caller);
-                }
-            }
-        });
     }
 }
 
@@ -113,10 +86,6 @@ mod tests {
         one_more.take_as("bob").unwrap();
         open.pop();
         places.of_stranger().unwrap().take_as("ann").unwrap();
-        // A place that was given back was counted back, and who has none is forgotten.
-        drop(one_more);
-        drop(open);
-        assert_eq!(places.with(|callers| callers.len()), 0);
     }
 
     #[test]

@@ -29,7 +29,7 @@ async fn a_node_that_is_not_there_is_null_with_the_same_reason_as_in_rest() {
     let error = &answer["errors"][0];
     assert_eq!(
         (&error["message"], &error["extensions"]["status"]),
-        (&json!("there is no node \"node99\""), &json!(404))
+        (&json!("node node99 does not exist: check the name"), &json!(404))
     );
     let answer = app.ask("{ node(name: \"Node 1\") { name } }").await;
     assert_eq!(refused(&answer), [("Invalid".to_owned(), "node".to_owned())], "{answer}");

@@ -19,9 +19,10 @@ use tokio::{
 
 use super::{
     log::{EventLog, Next, Position},
-    reader::{Place, Reader, Readers},
+    reader::{MAX_FOR_EACH, Reader, placed},
 };
 use crate::{
+    per_caller::{OfCaller, PerCaller},
     rest::{HttpMetrics, frame::Counted, problem::Problem, reason::Reason},
     shutdown::Shutdown,
 };
@@ -44,7 +45,7 @@ const MAX_STREAMS: usize = 1000;
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
     permits: Arc<Semaphore>,
-    readers: Readers,
+    readers: PerCaller,
     metrics: HttpMetrics,
     shutdown: Shutdown,
 }
@@ -75,11 +76,16 @@ pub(crate) enum Shown {
 impl Streams {
     /// No streams yet.
     pub(crate) fn new(metrics: HttpMetrics, shutdown: Shutdown) -> Self {
-        Self { permits: Arc::new(Semaphore::new(MAX_STREAMS)), readers: Readers::default(), metrics, shutdown }
+        Self {
+            permits: Arc::new(Semaphore::new(MAX_STREAMS)),
+            readers: PerCaller::new(MAX_FOR_EACH),
+            metrics,
+            shutdown,
+        }
     }
 
-    /// The stream of a client with these headers, as long as it may read it. A client without `Last-Event-ID` is sent `snapshot` first; one whose
-    /// place in the log is gone, or is of another replica, `resync`.
+    /// The stream of a client with these headers, as long as it may read it. A client without `Last-Event-ID` is sent
+    /// `snapshot` first; one whose place in the log is gone, or is of another replica, `resync`.
     pub(crate) fn open<S: Source>(
         &self,
         log: &EventLog<S::Payload>,
@@ -88,7 +94,7 @@ impl Streams {
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| too_many())?;
-        let place = self.readers.take(reader.name())?;
+        let place = placed(reader.name(), self.readers.take(reader.name()))?;
         let (last, resumed) = (last_event_id(headers), resumed(log, headers));
         let first = match (&resumed, last) {
             (Some(_), _) => None,
@@ -148,7 +154,7 @@ struct Follower<S: Source, R> {
     ends: Instant,
     _counted: Counted,
     _permit: OwnedSemaphorePermit,
-    _place: Place,
+    _place: OfCaller,
 }
 
 impl<S: Source, R: Reader> Follower<S, R> {

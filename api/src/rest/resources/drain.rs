@@ -6,9 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use careen_core::{
-    cluster::Snapshot,
     model::{DrainOrder, Uid},
-    operation::{CancelDrain, OperationError, OrderDrain, drain_is_over, drain_is_settled, new_drain_id},
+    operation::{
+        CancelDrain, OperationError, OrderDrain, drain_is_over, drain_is_settled, drain_is_shown, new_drain_id,
+    },
     view::{DrainView, Views},
 };
 use serde::Deserialize;
@@ -23,10 +24,7 @@ use super::{
     seen::seen_drain,
 };
 use crate::{
-    auth::{
-        Right,
-        besides::{rights_of_cancel, rights_of_options},
-    },
+    auth::besides::{cancel_of, rights_of_options},
     rest::{
         Api,
         extract::{Body, Path, Query},
@@ -93,7 +91,7 @@ async fn start_drain(
         let options = ordered.order.request.options.for_drain().map_err(OperationError::from)?;
         return plan_of_start(&api, &node, &options);
     }
-    api.until_shown(|snapshot| is_shown(&ordered.order, snapshot)).await;
+    api.until_shown(|snapshot| drain_is_shown(&ordered.order, snapshot)).await;
     api.wait_until(wait, &account, |snapshot| drain_is_settled(&ordered.order, snapshot)).await;
     let mut response = (StatusCode::ACCEPTED, Json(view_of(&api, &account, &ordered.order).await)).into_response();
     for (name, value) in [
@@ -110,17 +108,11 @@ async fn start_drain(
 /// The drain as the caches show it, or else as it was written just now, as the caller sees it.
 async fn view_of(api: &Api, account: &Account, written: &DrainOrder) -> Option<DrainView> {
     let mut snapshot = api.known();
-    if !is_shown(written, &snapshot) {
+    if !drain_is_shown(written, &snapshot) {
         drop(snapshot.put(written.clone()));
     }
     let drain = Views::of(snapshot, api.now()).drain(written.node())?;
     Some(seen_drain(api, account, drain).await)
-}
-
-/// Whether the caches show the drain as it was written, or later.
-pub(crate) fn is_shown(written: &DrainOrder, snapshot: &Snapshot) -> bool {
-    let found = snapshot.drain_order(written.node()).filter(|found| found.id() == written.id());
-    found.is_some_and(|found| found.request.cancel.is_some() || written.request.cancel.is_none())
 }
 
 /// Get the drain of a node
@@ -132,21 +124,6 @@ pub(crate) fn is_shown(written: &DrainOrder, snapshot: &Snapshot) -> bool {
 )]
 async fn get_drain(State(api): State<Api>, Path(NodePath { node }): Path<NodePath>) -> Reply<Json<DrainView>> {
     api.views()?.drain(&node).map(Json).ok_or_else(|| Problem::no_drain(&node))
-}
-
-/// The cancel of the drain that is there now, and what it needs besides. It is of no other: one that is ordered while the
-/// rights are asked for may need more.
-pub(crate) fn cancel_of(
-    request: CancelDrain,
-    snapshot: &Snapshot,
-) -> Result<(CancelDrain, Vec<Right>), OperationError> {
-    let CancelDrain { node, id, .. } = &request;
-    let order = snapshot.drain_order(node).filter(|order| id.as_ref().is_none_or(|id| id == order.id()));
-    let none = || OperationError::DrainNotFound { node: node.clone(), id: id.as_ref().map(ToString::to_string) };
-    let order = order.ok_or_else(none)?;
-    let rights = rights_of_cancel(&order.request.options);
-    let id = Some(order.id().clone());
-    Ok((CancelDrain { id, ..request }, rights))
 }
 
 /// Cancel the drain of a node
@@ -173,7 +150,7 @@ async fn cancel_drain(
     if dry_run {
         return Ok(Json(view_of(&api, &account, &cancelled.order).await).into_response());
     }
-    api.until_shown(|snapshot| is_shown(&cancelled.order, snapshot)).await;
+    api.until_shown(|snapshot| drain_is_shown(&cancelled.order, snapshot)).await;
     api.wait_until(wait, &account, |snapshot| drain_is_over(&cancelled.order, snapshot)).await;
     let view = view_of(&api, &account, &cancelled.order).await;
     let is_over = view.as_ref().is_none_or(|view| view.outcome.is_some());

@@ -85,8 +85,7 @@ async fn list_migrations(State(api): State<Api>, Query(filter): Query<Filter>) -
 )]
 async fn get_migration(State(api): State<Api>, Path(path): Path<ObjectPath>) -> Reply<Json<MigrationView>> {
     let key = path.key();
-    let none = || Problem::named("MigrationNotFound", format!("there is no VirtualMachineInstanceMigration {key}"));
-    api.views()?.migration(&key).map(Json).ok_or_else(none)
+    api.views()?.migration(&key).map(Json).ok_or_else(|| Problem::no_migration(key))
 }
 
 /// Cancel a migration

@@ -35,8 +35,6 @@ mod taints;
 mod virtual_machine_instances;
 mod workloads;
 
-pub(crate) use drain::{cancel_of, is_shown as drain_is_shown};
-pub(crate) use node_maintenance::shown as maintenance_shown;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;

@@ -1,18 +1,15 @@
 //! `/nodes/{node}/maintenance`
 
-use std::sync::Arc;
-
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use careen_core::{
-    cluster::Snapshot,
     model::{NodeMaintenance, NodeName, Ticket},
     operation::{
         IfExists, OperationError, StartMaintenance, StopMaintenance, StopTarget, Stopped, maintenance_has_ended,
-        maintenance_is_settled,
+        maintenance_is_settled, maintenance_shown, stop_is_shown,
     },
     view::MaintenanceView,
 };
@@ -124,7 +121,7 @@ impl Wanted {
     responses((status = 200, description = "The maintenance", body = MaintenanceBody, content_type = "application/json")),
 )]
 async fn get_node_maintenance(State(api): State<Api>, Path(NodePath { node }): Path<NodePath>) -> Reply<Response> {
-    let none = || Problem::named("MaintenanceNotFound", format!("node {node} has no maintenance"));
+    let none = || OperationError::MaintenanceNotFound { what: format!("a maintenance of node {node}") };
     let view = api.views()?.maintenance_acted_on(&node).ok_or_else(none)?;
     Ok(maintenance_response(StatusCode::OK, &view))
 }
@@ -219,18 +216,10 @@ pub(super) async fn when_started(
     written: &NodeMaintenance,
     wait: Option<Wait>,
 ) -> MaintenanceView {
-    api.until_shown(|snapshot| shown(written, snapshot).is_some()).await;
+    api.until_shown(|snapshot| maintenance_shown(written, snapshot).is_some()).await;
     api.wait_until(wait, account, |snapshot| maintenance_is_settled(written, snapshot)).await;
     let snapshot = api.known();
-    MaintenanceView::from(shown(written, &snapshot).map_or(written, |found| &**found))
-}
-
-/// The maintenance in the caches, unless they show it as it was before it was written.
-pub(crate) fn shown<'a>(written: &NodeMaintenance, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
-    let is_later = |found: &&Arc<NodeMaintenance>| {
-        found.metadata.uid == written.metadata.uid && found.metadata.generation >= written.metadata.generation
-    };
-    snapshot.maintenance(written.name()).filter(is_later)
+    MaintenanceView::from(maintenance_shown(written, &snapshot).map_or(written, |found| &**found))
 }
 
 /// Stops one, and answers.
@@ -253,14 +242,13 @@ pub(super) async fn stop_maintenance(
     if dry_run {
         return Ok(maintenance_response(StatusCode::OK, &MaintenanceView::from(&*object)));
     }
-    let is_going = |found: &Arc<NodeMaintenance>| found.metadata.deletion_timestamp.is_some();
-    api.until_shown(|snapshot| shown(&object, snapshot).is_none_or(is_going)).await;
+    api.until_shown(|snapshot| stop_is_shown(&object, snapshot)).await;
     api.wait_until(wait, account, |snapshot| maintenance_has_ended(&object, snapshot)).await;
     let snapshot = api.known();
     if wait.is_some() && maintenance_has_ended(&object, &snapshot) {
         return Ok(Json(MaintenanceView::ended(&object)).into_response());
     }
-    let view = MaintenanceView::from(&**shown(&object, &snapshot).unwrap_or(&object));
+    let view = MaintenanceView::from(&**maintenance_shown(&object, &snapshot).unwrap_or(&object));
     Ok(maintenance_response(StatusCode::ACCEPTED, &view))
 }
 

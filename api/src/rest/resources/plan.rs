@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bodies::PlanBody, drain_options::DrainQuery, paths::NodePath};
 use crate::{
-    auth::operations::pods,
+    auth::permission::pods,
     rest::{
         Api,
         extract::{Path, Query},

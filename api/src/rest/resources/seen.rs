@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     auth::{
         Permission,
-        operations::{budgets, maintenances, migrations, pods, vmis},
+        permission::{budgets, maintenances, migrations, pods, vmis},
     },
     rest::{Api, frame::Account, page::List, problem::Problem, reason::Reason},
 };

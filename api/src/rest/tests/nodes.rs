@@ -33,7 +33,7 @@ async fn a_node_is_found_by_its_name() {
     let node = app.get("/api/v1/nodes/node02").await.ok();
     assert_eq!((&node["name"], &node["schedulable"]), (&json!("node02"), &json!(false)));
     let detail = app.get("/api/v1/nodes/node09").await.problem(404, "NodeNotFound");
-    assert_eq!(detail, "there is no node \"node09\"");
+    assert_eq!(detail, "node node09 does not exist: check the name");
     for bad in ["Node02", "node02%2f..", "node_02", "-", "%ff", "%20", &"a".repeat(254)] {
         let detail = app.get(&format!("/api/v1/nodes/{bad}")).await.problem(400, "BadRequest");
         assert!(detail.contains("path"), "{bad}: {detail}");

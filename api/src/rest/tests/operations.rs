@@ -6,7 +6,7 @@ use careen_core::{names, operation::CancelDrain};
 use serde_json::{Value, json};
 
 use super::{seen, simulated::Simulated};
-use crate::rest::{cancel_of, openapi};
+use crate::{auth::besides::cancel_of, rest::openapi};
 
 #[tokio::test]
 async fn cordon_and_uncordon_can_be_repeated() {

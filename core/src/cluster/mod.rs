@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `caches` | a connection with its watch caches; news of changes |
 //! | `connect`, `discreet` | how a client is made, and that nothing secret is said when it fails |
 //! | `count_requests`, `answer_timeout` | what every request of a client is subject to |
 //! | `snapshot` | the consistent view that pure code gets |
@@ -14,6 +15,7 @@
 
 mod answer_timeout;
 mod apply;
+mod caches;
 mod connect;
 mod count_requests;
 mod discreet;
@@ -25,170 +27,11 @@ mod snapshot;
 mod watch;
 mod whole;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
-
-use kube::Client;
-use tokio::{sync::broadcast, task::JoinSet};
-
 pub use apply::{Concerned, Kept, Part};
+pub use caches::{Changes, Cluster};
 pub use connect::{Address, ConnectError, Connection, client_on};
 pub use shared::WatchState;
-use shared::{Shared, WatchStates};
 pub use snapshot::{Snapshot, View};
-
-use crate::{metrics::Metrics, model::NodeName};
-
-/// A connection to a cluster with its watch caches. Cloning shares them; they end with the last clone.
-#[derive(Clone)]
-pub struct Cluster {
-    client: Client,
-    shared: Arc<Shared>,
-    _watches: Arc<JoinSet<()>>,
-}
-
-impl Cluster {
-    /// Starts to watch the whole cluster.
-    #[must_use]
-    pub fn whole(client: Client, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
-        let mut watches = JoinSet::new();
-        whole::start(&client, &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
-    }
-
-    /// Starts to watch the whole cluster, and the drain orders and receipts in Careen's own namespace.
-    #[must_use]
-    pub fn with_orders(client: Client, namespace: &str, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
-        let mut watches = JoinSet::new();
-        whole::start(&client, &shared, &mut watches);
-        whole::follow_orders(&client, namespace, &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
-    }
-
-    /// Starts to watch some nodes, and what is around them. Maintenances are not watched: the record on a node says who
-    /// acts on it.
-    #[must_use]
-    pub fn nodes(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
-        let mut watches = JoinSet::new();
-        nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
-    }
-
-    /// As [`Self::nodes`], and all maintenances as well, if their kind is served: for whoever starts, changes or stops one.
-    #[must_use]
-    pub fn nodes_and_maintenances(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
-        let mut watches = JoinSet::new();
-        nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
-        nodes::follow_maintenances(&client, &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
-    }
-
-    /// The client, for what is not in the caches.
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// What is counted.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
-    }
-
-    /// What is known now.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
-    }
-
-    /// News of changes, from now on.
-    #[must_use]
-    pub fn changes(&self) -> Changes {
-        Changes { receiver: self.shared.subscribe() }
-    }
-
-    /// The kinds whose caches are not filled yet, each with what the API server says; empty when all are.
-    #[must_use]
-    pub fn not_ready(&self) -> BTreeMap<&'static str, WatchState> {
-        not_ready(&self.shared.states().borrow())
-    }
-
-    /// A kind whose cache was filled and could not be kept up to date for more than a minute, and what the API server says.
-    #[must_use]
-    pub fn old(&self) -> Option<(&'static str, String)> {
-        self.shared.old()
-    }
-
-    /// Whether a kind is served by the API server, as far as it is known.
-    #[must_use]
-    pub fn serves(&self, kind: &'static str) -> bool {
-        serves(&self.shared.states().borrow(), kind)
-    }
-
-    /// Waits until a kind is served by the API server, or is not.
-    pub async fn until_served(&self, kind: &'static str, served: bool) {
-        let mut states = self.shared.states();
-        // The sender lives as long as `self`, so this cannot fail.
-        states.wait_for(|states| serves(states, kind) == served).await.ok();
-    }
-
-    /// Waits until every cache is filled.
-    pub async fn ready(&self) {
-        let mut states = self.shared.states();
-        // The sender lives as long as `self`, so this cannot fail.
-        states.wait_for(|states| states.values().all(WatchState::is_settled)).await.ok();
-    }
-}
-
-fn not_ready(states: &WatchStates) -> BTreeMap<&'static str, WatchState> {
-    let mut waiting: BTreeMap<&'static str, WatchState> = BTreeMap::new();
-    for ((kind, _), state) in states.iter().filter(|(_, state)| !state.is_settled()) {
-        // Of several watches of a kind, one that fails says more than one that has only begun.
-        let found = waiting.entry(kind).or_insert_with(|| state.clone());
-        if *found == WatchState::Syncing {
-            found.clone_from(state);
-        }
-    }
-    waiting
-}
-
-fn serves(states: &WatchStates, kind: &str) -> bool {
-    states.iter().any(|((name, _), state)| *name == kind && *state != WatchState::NotServed)
-}
-
-impl fmt::Debug for Cluster {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cluster").finish_non_exhaustive()
-    }
-}
-
-/// News of changes.
-#[derive(Debug)]
-pub struct Changes {
-    receiver: broadcast::Receiver<Concerned>,
-}
-
-impl Changes {
-    /// Waits for the next change, and takes all that have come since.
-    pub async fn next(&mut self) -> Concerned {
-        let mut concerned = match self.receiver.recv().await {
-            Ok(concerned) => concerned,
-            Err(broadcast::error::RecvError::Lagged(_)) => Concerned::everything(),
-            // The cluster has gone; nothing will change any more.
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        };
-        loop {
-            match self.receiver.try_recv() {
-                Ok(more) => concerned.merge(more),
-                Err(broadcast::error::TryRecvError::Lagged(_)) => concerned = Concerned::everything(),
-                Err(_) => return concerned,
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

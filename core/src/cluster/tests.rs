@@ -1,13 +1,13 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1;
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::*;
+use super::{caches::not_ready, shared::Shared, *};
 use crate::{
-    metrics::{ApiRequestLabels, KindLabels},
+    metrics::{ApiRequestLabels, KindLabels, Metrics},
     model::{
         ObjectKey,
         testing::{node, node_name},

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    cluster::Snapshot,
     drain::{DrainSpec, EvictOrBlock},
     maintenance::actor,
     model::{

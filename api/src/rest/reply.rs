@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -26,5 +26,12 @@ impl<T: Serialize> IntoResponse for Json<T> {
             }
             Err(error) => Problem::internal(error).into_response(),
         }
+    }
+}
+
+/// Sets a header; names of objects are visible characters, so this does not fail.
+pub(super) fn put(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
     }
 }

@@ -83,7 +83,7 @@ impl<T: ToSchema> PartialSchema for ListOf<T> {
             "properties": {
                 "items": {
                     "type": "array",
-                    "description": "The objects of this page, in the order of their names.",
+                    "description": "The objects of this page, in the order of their keys.",
                     "items": { "$ref": item },
                 },
                 "continue": {

@@ -49,7 +49,7 @@ pub struct MigrationView {
     pub evacuates: Option<String>,
     /// UID of the maintenance or id of the drain that made it, where Careen did.
     pub made_by: Option<String>,
-    /// The how manieth attempt in a row it is, as far as KubeVirt keeps those that failed; absent for one that is over.
+    /// Which attempt in a row it is, as far as KubeVirt keeps those that failed; absent for one that is over.
     pub attempt: Option<usize>,
     /// Why it failed, or why the one before it did.
     pub failure: Option<String>,

@@ -80,7 +80,7 @@ struct StopMaintenanceInput {
     ticket: Option<String>,
     /// Only if it is at this resourceVersion.
     resource_version: Option<String>,
-    /// Whatever ticket it belongs to. It is noted in the audit log. Default: false.
+    /// Whatever ticket it belongs to, and whatever its version. It is noted in the audit log. Default: false.
     #[serde(default)]
     force: bool,
     /// Only say what would happen; nothing is changed. Default: false.

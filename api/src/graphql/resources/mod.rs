@@ -11,7 +11,7 @@
 //! | `taints` | `taintNode`, `untaintNode` |
 //! | `drain` | `drainNode`, `cancelDrain`, `drainProgress` |
 //! | `maintenances` | `maintenances`, `maintenance`, `startMaintenance`, `stopMaintenance`, `maintenanceProgress` |
-//! | `virtual_machine_instances` | `virtualMachineInstances`, `migrateVirtualMachineInstance` |
+//! | `virtual_machine_instances` | `virtualMachineInstances`, `virtualMachineInstance`, `migrateVirtualMachineInstance` |
 //! | `migrations` | `migrations`, `migration`, `cancelMigration` |
 //! | `rights` | what is needed to see what; changes need what REST's table says |
 

@@ -1,4 +1,4 @@
-//! `virtualMachineInstances`, `migrateVirtualMachineInstance`, and what leads on from a VM.
+//! `virtualMachineInstances`, `virtualMachineInstance`, `migrateVirtualMachineInstance`, and what leads on from a VM.
 
 use std::sync::Arc;
 

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `observe` | a request id, the time-out, a panic's answer; changes go on when their caller goes away |
 //! | `account` | what is known of one request as it comes to light |
-//! | `tell` | access log, audit lines, metrics |
+//! | `tell` | what is told at its end: access log, audit lines, numbers |
+//! | `metrics` | what is counted |
 //! | `audit` | what the audit log says of changes |
 //! | `render` | every answer that is no success becomes a problem with the request id |
-//! | `limits` | size of header and body, JSON only, concurrent requests |
+//! | `size` | size of header and body, JSON only |
 //! | `rate` | requests of one caller |
 //! | `etag` | `ETag` and `If-None-Match` |
 //! | `admit` | who calls, how often, and whether they may: before the handler runs |
@@ -16,10 +17,11 @@ mod account;
 mod admit;
 mod audit;
 mod etag;
-mod limits;
+mod metrics;
 mod observe;
 mod rate;
 mod render;
+mod size;
 mod tell;
 
 use std::{sync::Arc, time::Duration};
@@ -35,8 +37,8 @@ use tower_http::compression::CompressionLayer;
 pub(crate) use account::Account;
 pub(crate) use admit::Admission;
 pub(crate) use audit::{Note, Touched};
-pub(crate) use tell::Counted;
-pub use tell::HttpMetrics;
+pub(crate) use metrics::Counted;
+pub use metrics::HttpMetrics;
 
 use crate::auth::Auth;
 use rate::Rates;

@@ -11,7 +11,7 @@ use axum::{
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use super::{Account, Frame, limits, render, tell};
+use super::{Account, Frame, render, size, tell};
 use crate::{
     health,
     rest::{problem::Problem, reason::Reason},
@@ -46,14 +46,14 @@ async fn answer_and_tell(frame: Frame, account: Account, request: Request, next:
 }
 
 async fn answer(frame: &Frame, request: Request, next: Next) -> Response {
-    if let Err(problem) = limits::check(&request) {
+    if let Err(problem) = size::check(&request) {
         return problem.into_response();
     }
     // However much is asked of the server: it lives, and its numbers say why it is slow.
     let is_probe = health::PATHS.contains(&request.uri().path());
     let permit = if is_probe { None } else { Some(frame.0.permits.try_acquire()) };
     if let Some(Err(_)) = permit {
-        return limits::too_many_at_once().into_response();
+        return size::too_many_at_once().into_response();
     }
     let within = frame.0.limits.within;
     let answered = timeout(within, AssertUnwindSafe(next.run(request)).catch_unwind());

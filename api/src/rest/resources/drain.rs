@@ -2,7 +2,7 @@
 
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use careen_core::{
@@ -30,7 +30,7 @@ use crate::{
         extract::{Body, Path, Query},
         frame::Account,
         problem::Problem,
-        reply::{Json, Reply},
+        reply::{Json, Reply, put},
         schema::Of,
         wait::Wait,
     },
@@ -94,14 +94,8 @@ async fn start_drain(
     api.until_shown(|snapshot| drain_is_shown(&ordered.order, snapshot)).await;
     api.wait_until(wait, &account, |snapshot| drain_is_settled(&ordered.order, snapshot)).await;
     let mut response = (StatusCode::ACCEPTED, Json(view_of(&api, &account, &ordered.order).await)).into_response();
-    for (name, value) in [
-        (header::LOCATION, format!("/api/v1/nodes/{node}/drain")),
-        (header::LINK, format!("</api/v1/nodes/{node}/drain/events>; rel=\"monitor\"")),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
+    put(&mut response, header::LOCATION, &format!("/api/v1/nodes/{node}/drain"));
+    put(&mut response, header::LINK, &format!("</api/v1/nodes/{node}/drain/events>; rel=\"monitor\""));
     Ok(response)
 }
 

@@ -19,7 +19,7 @@ use super::{
     bodies::{MaintenanceBody, PlanBody},
     drain_options::DrainBody,
     idempotency::once_key,
-    node_maintenance::{
+    maintenance_answers::{
         Stop, TicketBody, maintenance_response, plan_of_maintenance, started_response, stop_maintenance, when_started,
     },
     paths::{HowToStart, MaintenancePath, ObjectName},

@@ -16,6 +16,7 @@
 //! | `migrations` | `/migrations`, `/migrations/{namespace}/{name}` |
 //! | `seen` | what is shown to whom |
 //! | `bodies`, `paths`, `drain_options` | what several of them take |
+//! | `maintenance_answers` | what the two resources of maintenances have in common |
 //! | `idempotency` | `Idempotency-Key` |
 
 mod bodies;
@@ -24,6 +25,7 @@ mod drain;
 mod drain_options;
 mod events;
 mod idempotency;
+mod maintenance_answers;
 mod maintenances;
 mod migrations;
 mod node_maintenance;

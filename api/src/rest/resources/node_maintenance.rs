@@ -2,36 +2,31 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use careen_core::{
-    model::{NodeMaintenance, NodeName, Ticket},
-    operation::{
-        IfExists, OperationError, StartMaintenance, StopMaintenance, StopTarget, Stopped, maintenance_has_ended,
-        maintenance_is_settled, maintenance_shown, stop_is_shown,
-    },
-    view::MaintenanceView,
+    model::NodeName,
+    operation::{IfExists, OperationError, StartMaintenance, StopTarget},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     bodies::{MaintenanceBody, MaintenanceOrPlanBody},
     drain_options::DrainBody,
+    maintenance_answers::{
+        Stop, TicketBody, maintenance_response, plan_of_maintenance, started_response, stop_maintenance, when_started,
+    },
     paths::{HowToStart, NodePath},
-    plan::{demand_plan, plan_of_start},
 };
 use crate::rest::{
     Api,
     extract::{Body, Path, Query},
-    frame::{Account, Note},
-    problem::Problem,
-    reply::{Json, Reply},
+    frame::Account,
+    reply::Reply,
     schema::Of,
-    wait::Wait,
 };
 
 /// The routes.
@@ -57,47 +52,7 @@ pub(super) struct Wanted {
     drain: Option<DrainBody>,
 }
 
-/// A ticket in your ticketing system.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(rename = "TicketRequest")]
-#[serde(deny_unknown_fields)]
-pub(super) struct TicketBody {
-    /// Its id there.
-    #[schemars(length(min = 1, max = 253), extend("example" = "CHG0031"))]
-    id: String,
-    /// Where a person can read it.
-    #[schemars(length(max = 2048))]
-    url: Option<String>,
-}
-
-impl From<TicketBody> for Ticket {
-    fn from(TicketBody { id, url }: TicketBody) -> Self {
-        Self { id, url }
-    }
-}
-
 type MaintenanceRequest = Of<Wanted>;
-
-/// How it is stopped.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Stop {
-    /// Only if it belongs to this ticket.
-    #[param(min_length = 1, max_length = 253)]
-    ticket: Option<String>,
-    /// Whatever ticket it belongs to, and whatever its version. It is noted in the audit log.
-    #[serde(default)]
-    #[param(required = false)]
-    force: bool,
-    /// Only say what would happen; nothing is changed.
-    #[serde(default)]
-    #[param(required = false)]
-    dry_run: bool,
-    /// Hold the answer until the node is restored, but not for longer than this (up to `60s`).
-    #[param(value_type = Option<String>, pattern = "^([0-9]+(ms|s|m|h))+$", max_length = 32, example = "60s")]
-    wait: Option<Wait>,
-}
 
 impl Wanted {
     /// The operation that does it.
@@ -176,93 +131,4 @@ async fn delete_node_maintenance(
     headers: HeaderMap,
 ) -> Reply<Response> {
     stop_maintenance(&api, &account, StopTarget::OfNode(node), stop, &headers).await
-}
-
-/// The answer to a dry run of a start.
-pub(super) async fn plan_of_maintenance(api: &Api, account: &Account, request: &StartMaintenance) -> Reply<Response> {
-    demand_plan(api, account).await?;
-    let started = api.operations()?.start_maintenance(request).await?;
-    let drain = request.drain.clone().or_else(|| started.object.spec.drain.clone()).unwrap_or_default();
-    let options = drain.for_maintenance().map_err(OperationError::from)?;
-    plan_of_start(api, &request.node, &options)
-}
-
-/// The answer to a start.
-pub(super) fn started_response(created: bool, view: &MaintenanceView) -> Response {
-    let mut response = maintenance_response(if created { StatusCode::CREATED } else { StatusCode::OK }, view);
-    put(&mut response, header::LOCATION, &format!("/api/v1/maintenances/{}", view.name));
-    response
-}
-
-/// An answer that shows a maintenance. Its `ETag` is the resourceVersion, which `If-Match` takes.
-pub(super) fn maintenance_response(status: StatusCode, view: &MaintenanceView) -> Response {
-    let mut response = (status, Json(view)).into_response();
-    put(&mut response, header::ETAG, &format!("\"{}\"", view.resource_version));
-    put(&mut response, header::LINK, &format!("</api/v1/maintenances/{}/events>; rel=\"monitor\"", view.name));
-    response
-}
-
-fn put(response: &mut Response, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
-/// The maintenance that was started or changed, as it is when there is something to say of it: soon, or when it is
-/// settled, if the answer is to be held until then.
-pub(super) async fn when_started(
-    api: &Api,
-    account: &Account,
-    written: &NodeMaintenance,
-    wait: Option<Wait>,
-) -> MaintenanceView {
-    api.until_shown(|snapshot| maintenance_shown(written, snapshot).is_some()).await;
-    api.wait_until(wait, account, |snapshot| maintenance_is_settled(written, snapshot)).await;
-    let snapshot = api.known();
-    MaintenanceView::from(maintenance_shown(written, &snapshot).map_or(written, |found| &**found))
-}
-
-/// Stops one, and answers.
-pub(super) async fn stop_maintenance(
-    api: &Api,
-    account: &Account,
-    target: StopTarget,
-    stop: Stop,
-    headers: &HeaderMap,
-) -> Reply<Response> {
-    let Stop { ticket, force, dry_run, wait } = stop;
-    if force {
-        account.note(Note::Forced);
-    }
-    let resource_version = if_match(headers)?;
-    let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
-    let Stopped { object, already: _ } = api.operations()?.stop_maintenance(&request).await?;
-    account.set_node(&object.spec.node_name);
-    account.set_object(object.name());
-    if dry_run {
-        return Ok(maintenance_response(StatusCode::OK, &MaintenanceView::from(&*object)));
-    }
-    api.until_shown(|snapshot| stop_is_shown(&object, snapshot)).await;
-    api.wait_until(wait, account, |snapshot| maintenance_has_ended(&object, snapshot)).await;
-    let snapshot = api.known();
-    if wait.is_some() && maintenance_has_ended(&object, &snapshot) {
-        return Ok(Json(MaintenanceView::ended(&object)).into_response());
-    }
-    let view = MaintenanceView::from(&**maintenance_shown(&object, &snapshot).unwrap_or(&object));
-    Ok(maintenance_response(StatusCode::ACCEPTED, &view))
-}
-
-/// `If-Match: "12345"`: the resourceVersion, quoted as an entity tag is.
-fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    let version = text.trim_matches('"');
-    match version {
-        "*" => Ok(None),
-        _ if !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            Ok(Some(version.to_owned()))
-        }
-        _ => Err(Problem::bad_request("If-Match: it is the resourceVersion of the maintenance, as in \"12345\"")
-            .field("If-Match")),
-    }
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use careen_core::{model::NodeName, operation::MigrateInstance, view::VirtualMachineInstanceView};
@@ -22,7 +22,7 @@ use crate::{
         extract::{Path, Query},
         frame::Account,
         page::{Limit, List, Page},
-        reply::{Json, Reply},
+        reply::{Json, Reply, put},
         schema::{ListOf, Of},
     },
 };
@@ -103,8 +103,8 @@ async fn migrate_instance(
     let requested = RequestedMigration::from(api.operations()?.migrate(&request).await?);
     let path = requested.migration.as_ref().map(|name| format!("/api/v1/migrations/{}/{name}", requested.namespace));
     let mut response = (status, Json(requested)).into_response();
-    if let Some(Ok(path)) = path.map(|path| HeaderValue::from_str(&path)) {
-        response.headers_mut().insert(header::LOCATION, path);
+    if let Some(path) = path {
+        put(&mut response, header::LOCATION, &path);
     }
     Ok(response)
 }

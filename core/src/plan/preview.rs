@@ -8,6 +8,7 @@ use super::{
     classify, may_go,
     order::tier,
     room::{Elsewhere, Room},
+    vmi_of,
 };
 use crate::{
     cluster::{Snapshot, View},
@@ -126,7 +127,7 @@ pub fn plan(
         } else {
             (verdict, Vec::new())
         };
-        let warnings = may_not_fit(pod, &verdict, &elsewhere).into_iter().collect();
+        let warnings = may_not_fit(pod, &verdict, &elsewhere, snapshot).into_iter().collect();
         Entry { workload, verdict, tier, budgets, warnings }
     });
     Ok(Plan {
@@ -151,13 +152,14 @@ fn budget_names(pod: &Pod, snapshot: &Snapshot) -> Vec<String> {
 }
 
 /// For what starts or arrives elsewhere, now or once its obstacle is gone.
-fn may_not_fit(pod: &Pod, verdict: &Verdict, elsewhere: &Elsewhere) -> Option<Warning> {
+fn may_not_fit(pod: &Pod, verdict: &Verdict, elsewhere: &Elsewhere, snapshot: &Snapshot) -> Option<Warning> {
     let leaves = match verdict {
         Verdict::Evict | Verdict::Migrate(_) | Verdict::ShutDown { .. } => pod.deletion.is_none(),
         Verdict::Blocked(Block { reason, .. }) => reason.class() == BlockClass::Waits,
         Verdict::Skip(_) | Verdict::Delete => false,
     };
-    let room = leaves.then(|| elsewhere.has_room_for(pod, matches!(verdict, Verdict::Migrate(_))))?;
+    let migrating = matches!(verdict, Verdict::Migrate(_)).then(|| vmi_of(pod, snapshot)).flatten();
+    let room = leaves.then(|| elsewhere.has_room_for(pod, migrating.map(AsRef::as_ref)))?;
     let Room::MayNotFit { reason } = room else { return None };
     let message = format!("no other node seems to take pod {}: {reason}", pod.key);
     Some(Warning { reason: WarningReason::MayNotFit, message })

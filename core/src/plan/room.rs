@@ -1,20 +1,23 @@
 //! Whether the rest of the cluster has room for a pod: an estimate, because only the scheduler knows.
 //!
 //! Looked at: readiness and cordon, node selector, required node affinity, taints, and requested CPU and memory; for a
-//! live migration also the source's CPU vendor, as KubeVirt adds it to the target pod. Not looked at, because it is not
-//! kept: volumes bound to a node, pod affinity and spreading, extended resources (such as `devices.kubevirt.io/kvm`),
-//! quotas, and the machine type of a VM that has not migrated before. Each pod is looked at by itself.
+//! live migration also the source's CPU vendor and the VM's machine type, as KubeVirt adds them to the target pod. Not
+//! looked at, because it is not kept: volumes bound to a node, pod affinity and spreading, extended resources (such as
+//! `devices.kubevirt.io/kvm`), and quotas. Each pod is looked at by itself.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::affinity::{selects, tolerates};
 use crate::{
     cluster::{Snapshot, View},
-    model::{Node, NodeName, Pod, Resources},
+    model::{Node, NodeName, Pod, Resources, virtual_machine::VirtualMachineInstance},
 };
 
 /// Labels of a Node that name its CPU vendor; KubeVirt wants the same on a migration's target.
 const CPU_VENDOR_LABEL_PREFIX: &str = "cpu-vendor.node.kubevirt.io/";
+
+/// Labels of a Node that name the machine types that it can run; a migration's target needs that of the VM.
+const MACHINE_TYPE_LABEL_PREFIX: &str = "machine-type.node.kubevirt.io/";
 
 /// Whether another node takes a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +37,8 @@ pub enum Room {
 #[derive(Clone, Debug)]
 pub struct Elsewhere {
     view: View,
-    /// Labels that a live migration's target must have, besides what its pod asks for.
-    migration_labels: BTreeMap<String, String>,
+    /// The node's CPU vendor, which a live migration's target must have as well.
+    cpu_vendor: BTreeMap<String, String>,
     others: Vec<Candidate>,
 }
 
@@ -60,7 +63,7 @@ impl Elsewhere {
         };
         Self {
             view: snapshot.view(),
-            migration_labels: source_labels
+            cpu_vendor: source_labels
                 .filter(|(key, _)| key.starts_with(CPU_VENDOR_LABEL_PREFIX))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect(),
@@ -68,17 +71,19 @@ impl Elsewhere {
         }
     }
 
-    /// Whether one of the other nodes takes that pod; `migrates` when it is the source of a live migration.
+    /// Whether one of the other nodes takes that pod. `migrating` is the VM that leaves it by live migration.
     #[must_use]
-    pub fn has_room_for(&self, pod: &Pod, migrates: bool) -> Room {
+    pub fn has_room_for(&self, pod: &Pod, migrating: Option<&VirtualMachineInstance>) -> Room {
         if self.view == View::Nodes {
             return Room::Unknown;
         }
-        let no_labels = BTreeMap::new();
-        let more_labels = if migrates { &self.migration_labels } else { &no_labels };
+        let wanted = migrating.map(|vmi| Wanted {
+            cpu_vendor: &self.cpu_vendor,
+            machine_type: vmi.machine_type.as_ref().map(|type_| format!("{MACHINE_TYPE_LABEL_PREFIX}{type_}")),
+        });
         let mut refusals: BTreeMap<&'static str, usize> = BTreeMap::new();
         for candidate in &self.others {
-            match candidate.refusal(pod, more_labels) {
+            match candidate.refusal(pod, wanted.as_ref()) {
                 None => return Room::Fits,
                 Some(cause) => *refusals.entry(cause).or_default() += 1,
             }
@@ -91,9 +96,16 @@ impl Elsewhere {
     }
 }
 
+/// What a live migration's target must have, besides what its pod asks for.
+struct Wanted<'a> {
+    cpu_vendor: &'a BTreeMap<String, String>,
+    /// The label of the VM's machine type.
+    machine_type: Option<String>,
+}
+
 impl Candidate {
     /// Why the node does not take the pod; read after a count of nodes.
-    fn refusal(&self, pod: &Pod, more_labels: &BTreeMap<String, String>) -> Option<&'static str> {
+    fn refusal(&self, pod: &Pod, wanted: Option<&Wanted<'_>>) -> Option<&'static str> {
         let Self { node, free } = self;
         let scheduling = &pod.scheduling;
         let has_label = |(key, value): (&String, &String)| node.labels.get(key) == Some(value);
@@ -105,8 +117,13 @@ impl Candidate {
             Some("with a taint that it does not tolerate")
         } else if !scheduling.node_selector.iter().all(has_label) {
             Some("without the labels of its node selector")
-        } else if !more_labels.iter().all(has_label) {
+        } else if wanted.is_some_and(|wanted| !wanted.cpu_vendor.iter().all(has_label)) {
             Some("with another CPU vendor")
+        } else if wanted
+            .and_then(|wanted| wanted.machine_type.as_ref())
+            .is_some_and(|label| !node.labels.contains_key(label))
+        {
+            Some("that cannot run its machine type")
         } else if !selects(&scheduling.required_node_terms, node) {
             Some("against its node affinity")
         } else if scheduling.requests.cpu_millis > free.cpu_millis {
@@ -131,15 +148,15 @@ fn free(node: &Node, snapshot: &Snapshot) -> Resources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::{launcher, node, node_name, pod};
+    use crate::model::testing::{launcher, node, node_name, pod, vmi};
 
     const GIB: u64 = 1 << 30;
 
     /// Why the pod finds no room besides node02; empty when it does.
-    fn reason(pod: &Pod, migrates: bool, others: impl IntoIterator<Item = Node>) -> String {
+    fn reason(pod: &Pod, migrating: Option<&VirtualMachineInstance>, others: impl IntoIterator<Item = Node>) -> String {
         let source = node("node02").label("cpu-vendor.node.kubevirt.io/Intel", "true");
         let snapshot = Snapshot::default().with(source).with_all(others);
-        match Elsewhere::than(&node_name("node02"), &snapshot).has_room_for(pod, migrates) {
+        match Elsewhere::than(&node_name("node02"), &snapshot).has_room_for(pod, migrating) {
             Room::Fits => String::new(),
             Room::MayNotFit { reason } => reason,
             Room::Unknown => panic!("everything is seen"),
@@ -149,8 +166,8 @@ mod tests {
     #[test]
     fn one_node_that_takes_it_is_enough() {
         let web = pod("shop", "web").on("node02").requesting(1000, GIB);
-        assert_eq!(reason(&web, false, [node("a").cordoned(), node("b")]), "");
-        assert_eq!(reason(&web, false, []), "there is no other node");
+        assert_eq!(reason(&web, None, [node("a").cordoned(), node("b")]), "");
+        assert_eq!(reason(&web, None, []), "there is no other node");
     }
 
     #[test]
@@ -167,12 +184,12 @@ mod tests {
             ssd("g").giving(8000, GIB / 2),
         ];
         assert_eq!(
-            reason(&web, false, others),
+            reason(&web, None, others),
             "other nodes: 2 cordoned, 1 not ready, 1 with a taint that it does not tolerate, 1 without enough CPU, \
              1 without enough memory, 1 without the labels of its node selector"
         );
         let tolerating = web.tolerating("dedicated");
-        assert_eq!(reason(&tolerating, false, [ssd("d").tainted("dedicated", "NoSchedule")]), "");
+        assert_eq!(reason(&tolerating, None, [ssd("d").tainted("dedicated", "NoSchedule")]), "");
     }
 
     #[test]
@@ -181,7 +198,7 @@ mod tests {
         let room = |there: Pod| {
             let snapshot =
                 Snapshot::default().with(node("node02")).with(node("a").giving(4000, GIB)).with(there.on("a"));
-            Elsewhere::than(&node_name("node02"), &snapshot).has_room_for(&web, false)
+            Elsewhere::than(&node_name("node02"), &snapshot).has_room_for(&web, None)
         };
         let other = pod("shop", "other").requesting(2000, 0);
         assert!(matches!(room(other.clone()), Room::MayNotFit { .. }));
@@ -189,17 +206,22 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_needs_the_same_cpu_vendor() {
-        let db = launcher("shop", "db");
-        assert_eq!(reason(&db, false, [node("a")]), "");
-        assert_eq!(reason(&db, true, [node("a")]), "other nodes: 1 with another CPU vendor");
-        assert_eq!(reason(&db, true, [node("a").label("cpu-vendor.node.kubevirt.io/Intel", "true")]), "");
+    fn a_migration_needs_the_same_cpu_vendor_and_the_machine_type() {
+        let (db, mut vm) = (launcher("shop", "db"), vmi("shop", "db"));
+        let intel = || node("a").label("cpu-vendor.node.kubevirt.io/Intel", "true");
+        assert_eq!(reason(&db, None, [node("a")]), "");
+        assert_eq!(reason(&db, Some(&vm), [node("a")]), "other nodes: 1 with another CPU vendor");
+        assert_eq!(reason(&db, Some(&vm), [intel()]), "");
+        vm.machine_type = Some("pc-q35-9.6".to_owned());
+        assert_eq!(reason(&db, Some(&vm), [intel()]), "other nodes: 1 that cannot run its machine type");
+        let newer = intel().label("machine-type.node.kubevirt.io/pc-q35-9.6", "true");
+        assert_eq!(reason(&db, Some(&vm), [newer]), "");
     }
 
     #[test]
     fn a_script_that_sees_only_its_nodes_does_not_guess() {
         let snapshot = Snapshot::of(View::Nodes).with(node("node02")).with(node("a"));
-        let room = Elsewhere::than(&node_name("node02"), &snapshot).has_room_for(&pod("shop", "web"), false);
+        let room = Elsewhere::than(&node_name("node02"), &snapshot).has_room_for(&pod("shop", "web"), None);
         assert_eq!(room, Room::Unknown);
     }
 }

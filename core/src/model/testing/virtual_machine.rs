@@ -25,6 +25,7 @@ pub fn vmi(namespace: &str, name: &str) -> VirtualMachineInstance {
         node: None,
         evacuation_node: None,
         live_migratable: LiveMigratable::Yes,
+        machine_type: None,
         migration_state: None,
     }
 }

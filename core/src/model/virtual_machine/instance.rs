@@ -77,6 +77,8 @@ pub struct VirtualMachineInstance {
     pub evacuation_node: Option<NodeName>,
     /// The condition `LiveMigratable`.
     pub live_migratable: LiveMigratable,
+    /// `status.machine.type`: the machine that the guest sees.
+    pub machine_type: Option<String>,
     /// `status.migrationState`: of the present or the last migration.
     pub migration_state: Option<MigrationState>,
 }
@@ -158,6 +160,7 @@ impl From<DynamicObject> for VirtualMachineInstance {
             node: node("/status/nodeName"),
             evacuation_node: node("/status/evacuationNodeName"),
             live_migratable: live_migratable(data),
+            machine_type: text(data, "/status/machine/type"),
             migration_state: data
                 .pointer("/status/migrationState")
                 .and_then(|state| MigrationState::deserialize(state).ok()),

@@ -48,7 +48,7 @@ fn every_reason_has_its_class() {
 #[test]
 fn every_metric_is_explained() {
     let page = read("docs/metrics.md");
-    for (file, prefix) in [("core/src/metrics.rs", "careen_"), ("api/src/rest/frame/tell.rs", "careen_http_")] {
+    for (file, prefix) in [("core/src/metrics.rs", "careen_"), ("api/src/rest/frame/metrics.rs", "careen_http_")] {
         let source = read(file);
         let calls = source.split("registry.register").skip(1);
         // The name is the first text of the call.

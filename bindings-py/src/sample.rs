@@ -10,16 +10,17 @@ use std::collections::BTreeMap;
 use careen_core::{
     migration::QueuePlace,
     model::{
-        Actor, ActorKind, BlockClass, BlockReason, Blocking, DrainEnd, DrainOutcome, DrainSpec, EvictOrBlock,
-        LeaveOrAbort, MigrateBy, PodPhase, Record, ShutDownBy, ShutDownOrBlock, ShutDownOrMigrate, SkipReason,
-        TaintEffect, Ticket, Trouble, TroubleReason, Uid, UnhealthyPodEvictionPolicy, virtual_machine::VmiPhase,
+        Actor, ActorKind, BlockClass, BlockReason, Blocking, ConditionStatus, DrainEnd, DrainOutcome, DrainSpec,
+        EvictOrBlock, LeaveOrAbort, MigrateBy, PodPhase, Record, ShutDownBy, ShutDownOrBlock, ShutDownOrMigrate,
+        SkipReason, TaintEffect, Ticket, Trouble, TroubleReason, Uid, UnhealthyPodEvictionPolicy,
+        virtual_machine::VmiPhase,
     },
     plan::{Counts, Tier, Warning, WarningReason},
     view::{
-        ActingView, BlockView, BudgetView, ConditionStatus, ConditionView, DrainPhaseView, DrainProgressView,
-        DrainReference, MaintenancePhaseView, MaintenanceReference, MaintenanceView, MigrationView, NodeView,
-        OwnerView, PlanEntryView, PlanView, RefusalView, StrategyOrigin, TaintView, VerdictKind, VerdictView,
-        VirtualMachineInstanceView, WaitView, WaitsForKind, WorkloadKindView, WorkloadStateKind, WorkloadView,
+        ActingView, BlockView, BudgetView, ConditionView, DrainPhaseView, DrainProgressView, DrainReference,
+        MaintenancePhaseView, MaintenanceReference, MaintenanceView, MigrationView, NodeView, OwnerView, PlanEntryView,
+        PlanView, RefusalView, StrategyOrigin, TaintView, VerdictKind, VerdictView, VirtualMachineInstanceView,
+        WaitView, WaitsForKind, WorkloadKindView, WorkloadStateKind, WorkloadView,
     },
 };
 use jiff::Timestamp;

@@ -12,7 +12,8 @@ use crate::{
     config_map::ConfigMapError,
     maintenance::status::{blocking, to_the_second},
     model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Record, Trouble, TroubleReason, Uid},
-    order::{Orders, Refused},
+    order::Orders,
+    plan::Refused,
 };
 
 /// One drain order that is being carried out.

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::{
     NodeMaintenance, NodeMaintenanceStatus,
-    accept::Refused,
     intent::to_restore,
     news::News,
     requests::{self, WriteError, has_finalizer},
@@ -13,7 +12,7 @@ use super::{
     transition::{self, Reached, Transition},
     worker::Worker,
 };
-use crate::cluster::Snapshot;
+use crate::{cluster::Snapshot, plan::Refused};
 
 impl Worker {
     /// Writes the status if it says something new and it is time to; returns when it has to be written else.

@@ -2,13 +2,13 @@
 
 use super::{
     NodeMaintenance,
-    accept::{Accepted, OptionsOrigin, Refused, actor, understand},
+    accept::{Accepted, OptionsOrigin, actor, understand},
     requests::has_finalizer,
 };
 use crate::{
     cluster::Snapshot,
     model::Record,
-    plan::{MaintenanceDecision as Decision, maintenance_decision},
+    plan::{MaintenanceDecision as Decision, Refused, maintenance_decision},
 };
 
 /// Where a maintenance stands.

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     NodeMaintenance,
-    accept::{Accepted, Decision, Refused, decide},
+    accept::{Accepted, Decision, decide},
     census,
     context::{Context, RETRY},
     courier::Courier,
@@ -31,6 +31,7 @@ use crate::{
     cluster::{Concerned, Snapshot},
     config_map::ConfigMapError,
     model::{Node, NodeName, Record, RecordReading, Uid},
+    plan::Refused,
 };
 
 /// The work of a leader.

@@ -6,7 +6,7 @@ use crate::{
     model::NodeName,
     names::FINALIZER,
     node::{Actor, ActorKind},
-    plan::may_go,
+    plan::{Refused, may_go},
 };
 
 use super::NodeMaintenance;
@@ -41,15 +41,6 @@ pub enum OptionsOrigin {
     Unknown,
 }
 
-/// Why a maintenance is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// A reason of the vocabulary.
-    pub reason: &'static str,
-    /// A sentence that names the object in the way, and the way out.
-    pub message: String,
-}
-
 /// Finalizers that Kubernetes itself sets for the way of deletion.
 const KUBERNETES_FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
 
@@ -74,7 +65,7 @@ pub fn decide(maintenance: &NodeMaintenance, snapshot: &Snapshot) -> Decision {
     }
     match may_go(&accepted.node, Some(&actor(maintenance).uid), snapshot, &accepted.options) {
         Ok(()) => Decision::Accepted(accepted),
-        Err(refusal) => Decision::Refused(Refused { reason: refusal.reason(), message: refusal.to_string() }),
+        Err(refusal) => Decision::Refused(refusal.into()),
     }
 }
 

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::{Map, Value};
 
-use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase, accept::Refused};
+use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase};
 use crate::{
     drain::{DrainPhase, Progress},
     model::{BlockClass, Record, Report, Trouble, condition},
+    plan::Refused,
 };
 
 /// So many workloads are listed in `blocking`; the rest is counted.

@@ -93,11 +93,12 @@ mod tests {
     use super::*;
     use crate::{
         drain::{DrainPhase, Progress, WorkloadProgress, WorkloadState},
-        maintenance::{NodeMaintenance, accept::Refused, status},
+        maintenance::{NodeMaintenance, status},
         model::{
             ObjectKey,
             testing::{at, maintenance},
         },
+        plan::Refused,
         plan::{Block, BlockReason, Workload, WorkloadKind},
     };
 

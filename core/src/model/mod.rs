@@ -48,7 +48,7 @@ pub use maintenance::{
     Blocking, NodeMaintenance, NodeMaintenanceSpec, NodeMaintenanceStatus, Phase, Ticket, condition,
     custom_resource_definition,
 };
-pub use node::{Node, NodeCondition, Readiness};
+pub use node::{ConditionStatus, Node, NodeCondition, Readiness};
 pub use notice::{Moved, Notice, NoticeEvent, Notices, Report, Stopped};
 pub use pod::{Deletion, Owner, Pod, PodPhase};
 pub use receipt::{InvalidReceipt, Receipt, ReceiptRequest, ReceiptResult};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{self, Taint};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{InvalidNodeName, NodeName, Resources, Uid};
 use crate::names::RECORD_ANNOTATION;
@@ -56,16 +58,35 @@ pub enum Readiness {
 pub struct NodeCondition {
     /// The condition's type.
     pub type_: String,
-    /// Whether its status is `True`.
-    pub is_true: bool,
-    /// Whether its status is `Unknown`: nobody has told for a while.
-    pub is_unknown: bool,
+    /// Its status.
+    pub status: ConditionStatus,
     /// Its reason.
     pub reason: String,
     /// Its message.
     pub message: String,
     /// When its status last changed, if told.
     pub since: Option<Timestamp>,
+}
+
+/// The status of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+pub enum ConditionStatus {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl From<&str> for ConditionStatus {
+    fn from(status: &str) -> Self {
+        match status {
+            "True" => Self::True,
+            "False" => Self::False,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 impl Node {
@@ -78,7 +99,7 @@ impl Node {
     /// Whether the condition of that type is `True`.
     #[must_use]
     pub fn has_condition(&self, type_: &str) -> bool {
-        self.conditions.iter().any(|condition| condition.type_ == type_ && condition.is_true)
+        self.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == ConditionStatus::True)
     }
 
     /// Whether the Node has a taint with that key and effect.
@@ -109,8 +130,7 @@ impl TryFrom<v1::Node> for Node {
             conditions: conditions
                 .into_iter()
                 .map(|condition| NodeCondition {
-                    is_true: condition.status == "True",
-                    is_unknown: condition.status == "Unknown",
+                    status: ConditionStatus::from(condition.status.as_str()),
                     since: condition.last_transition_time.map(|time| time.0),
                     type_: condition.type_,
                     reason: condition.reason.unwrap_or_default(),

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{Actor, ActorKind, Node},
+    model::{Actor, ActorKind, ConditionStatus, Node},
     names::FIELD_MANAGER,
 };
 
@@ -76,7 +76,7 @@ fn is_ours(message: &str) -> bool {
 /// One condition as it shall be.
 struct Wanted {
     type_: &'static str,
-    is_true: bool,
+    status: ConditionStatus,
     reason: &'static str,
     message: String,
 }
@@ -88,7 +88,8 @@ impl Wanted {
             ActorKind::Maintenance => format!("{FIELD_MANAGER}: NodeMaintenance {name}"),
             ActorKind::Order | ActorKind::Process => format!("{FIELD_MANAGER}: drain {name}"),
         };
-        let condition = |type_, is_true, reason| Self { type_, is_true, reason, message: message.clone() };
+        let condition =
+            |type_, is_true, reason| Self { type_, status: status(is_true), reason, message: message.clone() };
         let (running, drained, reason) = match lifecycle.drain {
             DrainStage::InProgress => (true, false, "AdminRequested"),
             DrainStage::Completed => (false, true, "DrainCompleted"),
@@ -103,7 +104,7 @@ impl Wanted {
 
     fn entry(&self, node: &Node, now: Timestamp) -> Option<Value> {
         let found = node.conditions.iter().find(|found| found.type_ == self.type_);
-        let same_status = found.is_some_and(|found| found.is_true == self.is_true);
+        let same_status = found.is_some_and(|found| found.status == self.status);
         let says_it = found.is_some_and(|found| {
             // Somebody else's entry that says the same stays theirs.
             !is_ours(&found.message) || (found.reason == self.reason && found.message == self.message)
@@ -113,7 +114,7 @@ impl Wanted {
         }
         let mut entry = json!({
             "type": self.type_,
-            "status": if self.is_true { "True" } else { "False" },
+            "status": self.status,
             "reason": self.reason,
             "message": self.message,
             "lastHeartbeatTime": Time(now),
@@ -123,6 +124,10 @@ impl Wanted {
         }
         Some(entry)
     }
+}
+
+fn status(is_true: bool) -> ConditionStatus {
+    if is_true { ConditionStatus::True } else { ConditionStatus::False }
 }
 
 #[cfg(test)]
@@ -136,7 +141,7 @@ mod tests {
 
     fn condition(type_: &str, is_true: bool, reason: &str, message: &str) -> NodeCondition {
         let (reason, message) = (reason.into(), message.into());
-        NodeCondition { type_: type_.into(), is_true, is_unknown: false, reason, message, since: None }
+        NodeCondition { type_: type_.into(), status: status(is_true), reason, message, since: None }
     }
 
     /// The node after the patch: strategic merge of the conditions by type.

@@ -8,7 +8,7 @@ use crate::{
     clock::later,
     cluster::Snapshot,
     model::{ActorKind, DrainOptions, DrainOrder, Record, Trouble, TroubleReason},
-    plan::may_go,
+    plan::{Refused, may_go},
 };
 
 /// The outcome of a drain that left nothing to be uncordoned is kept for so long.
@@ -27,15 +27,6 @@ pub enum Duty {
     Keep(Option<Timestamp>),
     /// To forget it: its outcome says nothing about the node any more.
     Forget,
-}
-
-/// Why an order is not carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// A reason of the vocabulary.
-    pub reason: &'static str,
-    /// A sentence that names the object in the way, and the way out.
-    pub message: String,
 }
 
 /// What the leader has to do about that order.
@@ -59,7 +50,7 @@ pub fn duty(order: &DrainOrder, snapshot: &Snapshot, now: Timestamp) -> Duty {
         // To be cancelled before it has begun: the worker says so.
         _ if order.request.cancel.is_some() => Duty::CarryOut(Ok(options)),
         Ok(()) => Duty::CarryOut(Ok(options)),
-        Err(refusal) => Duty::Refuse(Refused { reason: refusal.reason(), message: refusal.to_string() }),
+        Err(refusal) => Duty::Refuse(refusal.into()),
     }
 }
 

@@ -9,7 +9,5 @@ mod duty;
 mod requests;
 
 pub use crate::config_map::ConfigMapError;
-pub use duty::{Duty, Refused, duty, obsolete_at};
+pub use duty::{Duty, duty, obsolete_at};
 pub(crate) use requests::Orders;
-
-pub use crate::model::{CancelRequest, DrainEnd, DrainOrder, DrainOutcome, DrainRequest, DrainStatus};

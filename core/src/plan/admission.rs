@@ -47,6 +47,21 @@ pub enum Refusal {
     },
 }
 
+/// Why a maintenance is not accepted, or an order not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// A reason of the vocabulary.
+    pub reason: &'static str,
+    /// A sentence that names the object in the way, and the way out.
+    pub message: String,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { reason: refusal.reason(), message: refusal.to_string() }
+    }
+}
+
 impl Refusal {
     /// Its name in conditions, JSON, logs and metrics.
     #[must_use]

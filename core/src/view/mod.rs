@@ -38,7 +38,7 @@ pub use change::{ChangeView, NodeStateView};
 pub use drain::{DrainPhaseView, DrainProgressView, DrainView};
 pub use maintenance::{MaintenancePhaseView, MaintenanceView};
 pub use migration::{MigrationView, WaitView, WaitsForKind};
-pub use node::{ActingView, ConditionStatus, ConditionView, DrainReference, MaintenanceReference, NodeView, TaintView};
+pub use node::{ActingView, ConditionView, DrainReference, MaintenanceReference, NodeView, TaintView};
 pub use plan::{PlanEntryView, PlanView, RefusalView};
 pub use report::ReportView;
 pub use verdict::{BlockView, VerdictKind, VerdictView};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{DrainPhaseView, MaintenancePhaseView, Views};
 use crate::{
-    model::{ActorKind, Node, NodeName, Readiness, Record, RecordReading, Ticket, Uid},
+    model::{ActorKind, ConditionStatus, Node, NodeName, Readiness, Record, RecordReading, Ticket, Uid},
     operation::Holder,
 };
 
@@ -97,17 +97,6 @@ pub struct ConditionView {
     pub since: Option<Timestamp>,
 }
 
-/// The status of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-pub enum ConditionStatus {
-    /// It is so.
-    True,
-    /// It is not so.
-    False,
-    /// Nobody knows.
-    Unknown,
-}
-
 /// Who of Careen acts on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -165,11 +154,7 @@ impl From<&Condition> for ConditionView {
     fn from(condition: &Condition) -> Self {
         Self {
             type_: condition.type_.clone(),
-            status: match condition.status.as_str() {
-                "True" => ConditionStatus::True,
-                "False" => ConditionStatus::False,
-                _ => ConditionStatus::Unknown,
-            },
+            status: condition.status.as_str().into(),
             reason: condition.reason.clone(),
             message: condition.message.clone(),
             since: Some(condition.last_transition_time.0),
@@ -283,11 +268,7 @@ fn taints(node: &Node) -> Vec<TaintView> {
 fn conditions(node: &Node) -> Vec<ConditionView> {
     let conditions = node.conditions.iter().map(|condition| ConditionView {
         type_: condition.type_.clone(),
-        status: match (condition.is_true, condition.is_unknown) {
-            (true, _) => ConditionStatus::True,
-            (false, true) => ConditionStatus::Unknown,
-            (false, false) => ConditionStatus::False,
-        },
+        status: condition.status,
         reason: condition.reason.clone(),
         message: condition.message.clone(),
         since: condition.since,

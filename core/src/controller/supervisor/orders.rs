@@ -10,7 +10,8 @@ use crate::{
     cluster::Snapshot,
     controller::order::{OrderWorker, forget, refuse},
     model::{DrainOptions, DrainOrder, Trouble, Uid},
-    order::{self, Duty, duty},
+    order::{Duty, duty},
+    plan::Refused,
 };
 
 impl Supervisor {
@@ -68,7 +69,7 @@ impl Supervisor {
     }
 
     /// Refuses an order, or forgets it.
-    fn settle_order(&mut self, order: Arc<DrainOrder>, refused: Option<order::Refused>) {
+    fn settle_order(&mut self, order: Arc<DrainOrder>, refused: Option<Refused>) {
         let what = (order.id().clone(), refused.is_some());
         if !self.settled_orders.insert(what.clone()) {
             return;

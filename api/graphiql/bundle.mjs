@@ -43,16 +43,20 @@ function packages(...bundles) {
 }
 
 async function licence(folder) {
-  const { name, version, license } = JSON.parse(await readFile(`${folder}/package.json`, "utf8"));
+  const { name, version, license, repository } = JSON.parse(await readFile(`${folder}/package.json`, "utf8"));
   if (!LICENCES.includes(license)) throw new Error(`${name} ${version} has the licence ${license}: see LICENCES in bundle.mjs`);
   const names = (await readdir(folder)).filter((file) => /^(licen[cs]e|notice|thirdpartynotices)/i.test(file)).sort();
   const texts = await Promise.all(names.map((file) => readFile(`${folder}/${file}`, "utf8")));
+  // Some have their text beside their source only.
+  if (!texts.length) texts.push(`See ${repository.url ?? repository}`);
   return [`${name} ${version}: ${license}`, ...texts].join("\n\n");
 }
 
 const licences = await Promise.all(packages(page, workers).map(licence));
 const made = [...page.outputFiles, ...workers.outputFiles].map((file) => [basename(file.path), file.contents]);
-made.push(["licences.txt", `What GraphiQL on this page consists of.\n\n${licences.join(`\n\n${"=".repeat(80)}\n\n`)}`]);
+// monaco-editor does not say whose its icons are.
+const icons = "codicon.ttf: Codicons, by Microsoft, CC-BY-4.0 (https://github.com/microsoft/vscode-codicons)";
+made.push(["licences.txt", `What GraphiQL on this page consists of.\n\n${icons}\n\n${licences.join(`\n\n${"=".repeat(80)}\n\n`)}`]);
 // What this version asks first: a test puts it to the server.
 made.push(["introspection.graphql", getIntrospectionQuery()]);
 for (const [name, contents] of made) {

@@ -38,7 +38,7 @@ use axum::Router;
 pub(crate) use api::Api;
 pub(crate) use extract::{Body, MAX_BODY, Query};
 pub use frame::HttpMetrics;
-pub(crate) use frame::{Account, Frame, Limits, Note, Touched};
+pub(crate) use frame::{Account, Frame, Limits, Note, Touched, is_known};
 pub(crate) use page::{Limit, Page, cursor};
 pub(crate) use problem::{GRAPHQL_RESPONSE_JSON, Problem};
 pub(crate) use reason::Reason;

@@ -65,19 +65,6 @@ async fn what_is_wrong_in_a_document_has_a_code_and_a_place() {
 }
 
 #[tokio::test]
-async fn a_browser_is_shown_a_page_that_loads_nothing_from_elsewhere() {
-    let app = Simulated::start().await;
-    let page = app.send_with("", "GET /graphql", None, &[("accept", "text/html,*/*;q=0.8")]).await;
-    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
-    assert!(page.header("content-security-policy").starts_with("default-src 'none'; script-src 'self'"));
-    for part in ["page.js", "page.css"] {
-        assert!(page.text().contains(&format!("/graphql/{part}")));
-        assert_eq!(app.send("", &format!("GET /graphql/{part}"), None).await.status, 200);
-    }
-    assert!(!page.text().contains("://"), "{}", page.text());
-}
-
-#[tokio::test]
 async fn each_change_of_a_request_counts_as_one_of_its_caller() {
     let app = Simulated::start().await;
     let change = |name: char| format!("{name}: cordonNode(input: {{ node: \"No\" }}) {{ changed }}");

@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod measured;
 mod nodes;
+mod page;
 mod permissions;
 mod protocol;
 mod questions;

@@ -32,8 +32,7 @@ pub(super) async fn etag(request: Request, next: Next) -> Response {
     let hashed = || format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(&bytes).as_bytes()[..16]));
     let own = parts.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
     let tag = own.or_else(|| is_get.then(hashed));
-    let is_known = |tag: &str| known.iter().filter_map(|value| value.to_str().ok()).any(|value| names(value, tag));
-    let has_it = tag.as_deref().is_some_and(is_known);
+    let has_it = tag.as_deref().is_some_and(|tag| is_known(&known, tag));
     if let Some(Ok(value)) = tag.as_deref().map(HeaderValue::from_str) {
         parts.headers.insert(header::ETAG, value);
     }
@@ -50,6 +49,11 @@ pub(super) async fn etag(request: Request, next: Next) -> Response {
 fn is_whole_json(response: &Response) -> bool {
     let type_ = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     type_ == Some("application/json") && response.body().size_hint().exact().is_some()
+}
+
+/// Whether who sends these values of `If-None-Match` has the state of that tag already.
+pub(crate) fn is_known<'a>(values: impl IntoIterator<Item = &'a HeaderValue>, tag: &str) -> bool {
+    values.into_iter().filter_map(|value| value.to_str().ok()).any(|value| names(value, tag))
 }
 
 /// Whether `If-None-Match` names that state. Tags are compared without their weakness (RFC 9110, 13.1.2).

@@ -37,6 +37,7 @@ use tower_http::compression::CompressionLayer;
 pub(crate) use account::Account;
 pub(crate) use admit::Admission;
 pub(crate) use audit::{Note, Touched};
+pub(crate) use etag::is_known;
 pub(crate) use metrics::Counted;
 pub use metrics::HttpMetrics;
 

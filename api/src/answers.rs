@@ -61,7 +61,8 @@ pub(crate) struct CancelledMigration {
     pub(crate) namespace: String,
     /// Its name.
     pub(crate) name: String,
-    /// Whether KubeVirt makes another, because the VM is still to leave its node: a maintenance or a drain asks for that.
+    /// Whether KubeVirt makes another, because the VM is still to leave its node: a maintenance or a drain asks for
+    /// that.
     made_again: bool,
 }
 

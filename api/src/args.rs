@@ -44,8 +44,8 @@ pub(crate) struct ServeArgs {
     /// Where to answer HTTP; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS", env = "CAREEN_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
-    /// A name by which this server is called, as in `https://NAME/`; can be given several times. Loopback always is one.
-    /// Without any, a server that listens on the network is called as one likes.
+    /// A name by which this server is called, as in `https://NAME/`; can be given several times. Loopback always is
+    /// one. Without any, a server that listens on the network is called as one likes.
     #[arg(
         long = "allowed-host",
         value_name = "NAME",
@@ -63,7 +63,8 @@ pub(crate) struct ServeArgs {
     /// Listen on the network without TLS: something in front of it does TLS, and nobody else reaches it.
     #[arg(long, env = "CAREEN_BEHIND_TLS_PROXY", conflicts_with = "tls_certificate")]
     pub(crate) behind_tls_proxy: bool,
-    /// A further audience of the tokens that callers may send, besides that of the API server; can be given several times.
+    /// A further audience of the tokens that callers may send, besides that of the API server; can be given several
+    /// times.
     #[arg(
         long = "token-audience",
         value_name = "AUDIENCE",
@@ -100,8 +101,8 @@ pub(crate) struct ServeArgs {
 /// Who is told what becomes of maintenances.
 #[derive(Debug, clap::Args)]
 pub(crate) struct NotifyArgs {
-    /// Where call-backs go: what becomes of each maintenance is posted to this URL. It begins with https://, or leads to
-    /// this machine.
+    /// Where call-backs go: what becomes of each maintenance is posted to this URL. It begins with https://, or leads
+    /// to this machine.
     // It is read later: an error would repeat it here, and at many receivers it is as good as a password.
     #[arg(
         long,

@@ -18,12 +18,12 @@ use crate::{
 
 /// The header of a request is there within this time, or its connection is closed.
 const HEADER_WITHIN: Duration = Duration::from_secs(15);
-/// The buffer of a connection, and so the most that one costs before anything is refused: the frame's limit on headers is
-/// a quarter of it and is answered with a problem; beyond this there is only the status 431.
+/// The buffer of a connection, and so the most that one costs before anything is refused: the frame's limit on headers
+/// is a quarter of it and is answered with a problem; beyond this there is only the status 431.
 const BUFFER: usize = 64 * 1024;
 
-/// When all connections are closed, changes that nobody waits for any more have this time to be made, and told. The whole
-/// of the server has 15 s to stop.
+/// When all connections are closed, changes that nobody waits for any more have this time to be made, and told. The
+/// whole of the server has 15 s to stop.
 const CHANGES_END_WITHIN: Duration = Duration::from_secs(8);
 
 /// Where HTTP is answered, and by which names.

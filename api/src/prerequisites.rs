@@ -1,5 +1,5 @@
-//! Says when the server is ready, what the cluster lacks, and the command that adds it. Nothing here stops the server: it goes on by itself
-//! as soon as what was missing is there.
+//! Says when the server is ready, what the cluster lacks, and the command that adds it. Nothing here stops the server:
+//! it goes on by itself as soon as what was missing is there.
 
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ pub(crate) async fn tell_of_missing_lease_namespace(client: Client) {
 }
 
 /// Asks whether a Lease could be made, and makes none. This takes no right that the node Leases do not take, and in a
-/// namespace that is missing the answer is 404 for those who may do everything and 403 for those whom a Role there lets.
+/// namespace that is missing the answer is 404 for those who may do everything and 403 for those whom a Role there
+/// lets.
 async fn try_to_lease(leases: &Api<Lease>) -> kube::Result<Lease> {
     let name = Some("careen-dry-run".to_owned());
     let lease = Lease { metadata: ObjectMeta { name, ..ObjectMeta::default() }, spec: None };

@@ -12,11 +12,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{args::LogFormat, error::Error};
 
-/// Libraries whose details are theirs: `RUST_LOG=debug` means Careen's. kube tells of every request and every watch that
-/// fails; whoever sent it knows better what that means, and says it once.
+/// Libraries whose details are theirs: `RUST_LOG=debug` means Careen's. kube tells of every request and every watch
+/// that fails; whoever sent it knows better what that means, and says it once.
 ///
-/// What may hold a token is quiet at every level: the text of an answer that kube cannot read (Kubernetes repeats the token
-/// of a `TokenReview` in it), and the messages of a WebSocket (the first has the client's token).
+/// What may hold a token is quiet at every level: the text of an answer that kube cannot read (Kubernetes repeats the
+/// token of a `TokenReview` in it), and the messages of a WebSocket (the first has the client's token).
 const LIBRARIES: [(&str, &str); 8] = [
     ("kube_client", "kube_client=info,kube_client::client=off"),
     ("tungstenite", "tungstenite=info"),

@@ -57,8 +57,8 @@ impl Tls {
         self.config.clone()
     }
 
-    /// Looks at the files from time to time. Files that cannot be used change nothing: the old certificate is better than
-    /// none.
+    /// Looks at the files from time to time. Files that cannot be used change nothing: the old certificate is better
+    /// than none.
     pub(crate) async fn keep_up(mut self) {
         let mut fault = None;
         loop {

@@ -1,4 +1,5 @@
-//! `careen demo` as a process: what answers, to whom, and what is left of it. The story itself is a part of `tests/run`.
+//! `careen demo` as a process: what answers, to whom, and what is left of it. The story itself is a part of
+//! `tests/run`.
 
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]

@@ -47,7 +47,8 @@ impl Clock {
     }
 }
 
-/// That much later. Durations come from people and other programs: what lies beyond the calendar is its end, and no panic.
+/// That much later. Durations come from people and other programs: what lies beyond the calendar is its end, and no
+/// panic.
 #[must_use]
 pub fn later(time: Timestamp, duration: Duration) -> Timestamp {
     time.checked_add(duration).unwrap_or(Timestamp::MAX)

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A label selector, validated when it is made. The
-/// [syntax](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#list-and-watch-filtering) is kubectl's.
+/// [syntax](https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#list-and-watch-filtering) is
+/// kubectl's.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(inline, extend("maxLength" = 4096))]

@@ -1,5 +1,5 @@
-//! For tests: nodes, and an API server in memory that knows paths, resourceVersions, preconditions, finalizers, lists and
-//! watches, and can fail.
+//! For tests: nodes, and an API server in memory that knows paths, resourceVersions, preconditions, finalizers, lists
+//! and watches, and can fail.
 
 mod collections;
 mod store;
@@ -169,8 +169,8 @@ impl FakeServer {
         self.link().log.iter().map(|logged| logged.what.clone()).collect()
     }
 
-    /// From now on answers requests of that kind with that code, and does nothing: [`Logged::what`] begins so, or, with a
-    /// `$` at its end, is this.
+    /// From now on answers requests of that kind with that code, and does nothing: [`Logged::what`] begins so, or, with
+    /// a `$` at its end, is this.
     pub(crate) fn refuse(&self, what: &str, code: u16) {
         self.link().refusals.push((what.to_owned(), code));
     }

@@ -127,7 +127,8 @@ pub async fn an_evacuation_can_be_cancelled(case: Case) {
     assert_eq!(put("*/*", right.clone()).await, (200, String::new()));
     assert_eq!(text(&case.vmi("db").await, "/status/evacuationNodeName"), "");
     assert_eq!(put("*/*", right).await, (200, String::new()));
-    // Marked no more, it is not replaced when it is deleted (once, where virt-controller has not seen yet that it is not).
+    // Marked no more, it is not replaced when it is deleted (once, where virt-controller has not seen yet that it is
+    // not).
     case.cluster().delete(kinds::MIGRATION, &case.namespace, name_of(&migration)).await;
     soon("the migration is gone", async || {
         let left = case.cluster().list(kinds::MIGRATION, &case.namespace).await;

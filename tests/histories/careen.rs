@@ -26,7 +26,8 @@ use crate::story::Sent;
 /// Careen's own namespace.
 pub const NAMESPACE: &str = "careen";
 
-/// So many requests of Careen's are answered in one history. A usual one has 200; the longest with the most faults, 2,000.
+/// So many requests of Careen's are answered in one history. A usual one has 200; the longest with the most faults,
+/// 2,000.
 pub const MOST_REQUESTS: usize = 10_000;
 
 /// All that Careen sent, in order; shared by one Careen after the other.

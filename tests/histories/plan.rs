@@ -142,8 +142,8 @@ fn happenings(random: &mut Rng, nodes: usize) -> (Vec<(Duration, Happening)>, Ve
         }
         let mut begin = at(random);
         if seldom(random, 20) {
-            // A pod that was bound just before the maintenance, and that Careen's caches do not show yet: they show nothing
-            // that has to leave.
+            // A pod that was bound just before the maintenance, and that Careen's caches do not show yet: they show
+            // nothing that has to leave.
             empty.push(node.clone());
             let held = Happening::WatchesHeld { of_pods: true, lasts: seconds(random, 30) };
             all.push((begin, held));

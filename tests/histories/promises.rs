@@ -127,8 +127,8 @@ fn only_what_is_under_maintenance_is_touched(story: &Story) -> Vec<String> {
     broken
 }
 
-/// A VM that can migrate and is to migrate, and one that must not be shut down, keeps running: the same instance, always
-/// on one node and in a pod there that runs.
+/// A VM that can migrate and is to migrate, and one that must not be shut down, keeps running: the same instance,
+/// always on one node and in a pod there that runs.
 fn no_vm_is_lost_that_has_to_stay(story: &Story) -> Vec<String> {
     let default = story.plan.eviction_strategy.unwrap_or("None");
     let mut running: BTreeMap<Key, String> = BTreeMap::new();

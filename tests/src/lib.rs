@@ -1,8 +1,8 @@
 //! The harness of Careen's end-to-end suite: what a case needs to play a person, a cluster and KubeVirt around the real
 //! binary. The cases themselves are in `cases/`.
 //!
-//! Objects are plain JSON here, so that the cases see what every other client of the cluster sees, and not what Careen's
-//! own types make of it.
+//! Objects are plain JSON here, so that the cases see what every other client of the cluster sees, and not what
+//! Careen's own types make of it.
 //!
 //! | module | holds |
 //! |---|---|

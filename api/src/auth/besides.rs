@@ -23,8 +23,8 @@ pub(crate) fn rights_of_options(options: &DrainSpec) -> Vec<Right> {
     rights
 }
 
-/// The cancel of the drain that is there now, and what it needs besides. It is of no other: one that is ordered while the
-/// rights are asked for may need more.
+/// The cancel of the drain that is there now, and what it needs besides. It is of no other: one that is ordered while
+/// the rights are asked for may need more.
 pub(crate) fn cancel_of(
     request: CancelDrain,
     snapshot: &Snapshot,
@@ -37,8 +37,9 @@ pub(crate) fn cancel_of(
     Ok((CancelDrain { id: Some(order.id().clone()), ..request }, rights))
 }
 
-/// What it needs to uncordon a node that carries the record of an operation that is gone: what that has asked of KubeVirt is
-/// taken back, as whoever cancels a drain does. Without the right it is not allowed, should there be something after all.
+/// What it needs to uncordon a node that carries the record of an operation that is gone: what that has asked of
+/// KubeVirt is taken back, as whoever cancels a drain does. Without the right it is not allowed, should there be
+/// something after all.
 pub(crate) fn rights_of_uncordon(node: &NodeName, snapshot: &Snapshot) -> (TakeBack, Vec<Right>) {
     if TakeBack::is_needed(node, snapshot) {
         (TakeBack::Allowed, vec![CANCEL_EVACUATION.everywhere()])

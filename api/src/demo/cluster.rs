@@ -26,8 +26,8 @@ use crate::error::Error;
 const NODES: usize = 6;
 /// Any other would do; with the same one, a cluster gives the same names.
 const SEED: u64 = 2;
-/// The cluster is full within a few seconds of the processor's time; on a machine that is busy with other things that may
-/// be minutes.
+/// The cluster is full within a few seconds of the processor's time; on a machine that is busy with other things that
+/// may be minutes.
 const THERE_WITHIN: Duration = Duration::from_secs(300);
 
 /// What is there once the cluster has settled.

@@ -29,8 +29,8 @@ pub(super) fn read_input<P: DeserializeOwned>(context: &ResolverContext<'_>) -> 
     parsed(context.args.get("input").map_or(Value::Null, |input| input.as_value().clone()))
 }
 
-/// What a change is about, and whether it is only a dry run, as far as its input says: for the audit log, whatever else is
-/// wrong.
+/// What a change is about, and whether it is only a dry run, as far as its input says: for the audit log, whatever else
+/// is wrong.
 pub(super) fn touched(context: &ResolverContext<'_>) -> (Touched, bool) {
     let input = context.args.get("input").map(|input| input.as_value().clone());
     let Some(Value::Object(members)) = input else { return (Touched::default(), false) };

@@ -1,5 +1,5 @@
-//! Connections, as [Relay](https://relay.dev/graphql/connections.htm) wants them, forwards: pages of REST's lists, with the
-//! same cursors.
+//! Connections, as [Relay](https://relay.dev/graphql/connections.htm) wants them, forwards: pages of REST's lists, with
+//! the same cursors.
 
 use std::sync::Arc;
 
@@ -56,8 +56,8 @@ struct Edge<T> {
 }
 
 impl Paging {
-    /// Cuts the page out of all objects of a list, which come in the order of their keys. Only those of the page are made
-    /// into what is shown; `None` leaves one out.
+    /// Cuts the page out of all objects of a list, which come in the order of their keys. Only those of the page are
+    /// made into what is shown; `None` leaves one out.
     pub(super) fn cut<S, T>(
         self,
         list: &'static str,

@@ -25,8 +25,8 @@ impl Price {
     const NOTHING: Self = Self { own: 0, is_page: false };
     /// One object.
     pub(super) const ONE: Self = Self { own: 1, is_page: false };
-    /// So many objects as its argument `first` says, whether or not they are asked for: to know whether there are more they
-    /// are looked through. Finding the list costs as much as ten of them.
+    /// So many objects as its argument `first` says, whether or not they are asked for: to know whether there are more
+    /// they are looked through. Finding the list costs as much as ten of them.
     pub(super) const PAGE: Self = Self { own: 10, is_page: true };
 
     /// As much to work out as so many objects.

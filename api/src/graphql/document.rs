@@ -117,8 +117,8 @@ fn operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result
     Ok(&operation.node)
 }
 
-/// Refuses null for a variable that has none. The library takes it as if the argument were not there: a dry run would be
-/// none.
+/// Refuses null for a variable that has none. The library takes it as if the argument were not there: a dry run would
+/// be none.
 fn demand_values(operation: &OperationDefinition, variables: &Variables) -> Result<(), ServerError> {
     let is_wrong = |definition: &VariableDefinition| {
         !definition.var_type.node.nullable && variables.get(&definition.name.node) == Some(&ConstValue::Null)

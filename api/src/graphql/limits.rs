@@ -7,8 +7,8 @@ pub(crate) struct Limits {
     pub(super) tokens: usize,
     /// How deep brackets are nested in it: twice the depth of fields, because arguments have some.
     pub(super) brackets: usize,
-    /// How deep fields are nested. The question of GraphiQL about the schema goes 15 deep, and from a node to the pods of
-    /// a budget of one of its workloads it is 8.
+    /// How deep fields are nested. The question of GraphiQL about the schema goes 15 deep, and from a node to the pods
+    /// of a budget of one of its workloads it is 8.
     pub(super) depth: u64,
     /// Fields, each fragment counted where it is used.
     pub(super) fields: u64,
@@ -16,7 +16,8 @@ pub(crate) struct Limits {
     pub(super) aliases: u64,
     /// Directives.
     pub(super) directives: u64,
-    /// What the answer costs, in objects: 100 nodes with 30 workloads each, and of each its budgets, its VM and its migration.
+    /// What the answer costs, in objects: 100 nodes with 30 workloads each, and of each its budgets, its VM and its
+    /// migration.
     pub(super) cost: u64,
     /// Whether the schema may be asked for.
     pub(super) introspection: bool,

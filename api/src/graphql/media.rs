@@ -1,7 +1,8 @@
 //! The media types of answers, and the statuses that go with them.
 //!
-//! With `application/graphql-response+json` the status says whether there is `data`, as GraphQL over HTTP wants it. With
-//! `application/json` clients expect `200` for what GraphQL refuses, and what the frame refuses is a problem as everywhere.
+//! With `application/graphql-response+json` the status says whether there is `data`, as GraphQL over HTTP wants it.
+//! With `application/json` clients expect `200` for what GraphQL refuses, and what the frame refuses is a problem as
+//! everywhere.
 
 use async_graphql::{Response as Answer, ServerError, Value};
 use axum::{
@@ -83,7 +84,8 @@ fn set_type(response: &mut Response) {
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(GRAPHQL_RESPONSE_JSON));
 }
 
-/// The weight that a client gives to a type: that of the first of these ranges that it names (RFC 9110, section 12.5.1).
+/// The weight that a client gives to a type: that of the first of these ranges that it names (RFC 9110, section
+/// 12.5.1).
 fn weight(accept: &str, ranges: &[&str]) -> Option<f32> {
     let named = accept.split(',').filter_map(|part| {
         let mut parameters = part.split(';').map(str::trim);

@@ -1,5 +1,5 @@
-//! GraphQL, `/graphql`: the same engine, types and permissions as the REST service, for people and dashboards that want to
-//! ask once for exactly what they show.
+//! GraphQL, `/graphql`: the same engine, types and permissions as the REST service, for people and dashboards that want
+//! to ask once for exactly what they show.
 //!
 //! | file | holds |
 //! |---|---|
@@ -14,8 +14,8 @@
 //! | `refusal` | problems as GraphQL tells them |
 //! | `http`, `media`, `socket`, `page` | requests and their answers, WebSockets, and a page to ask by hand |
 //!
-//! The schema is built at run time (`async_graphql::dynamic`), because its types follow from core's: derived ones would be
-//! written by hand a second time.
+//! The schema is built at run time (`async_graphql::dynamic`), because its types follow from core's: derived ones would
+//! be written by hand a second time.
 
 mod arguments;
 mod connection;

@@ -1,5 +1,5 @@
-//! Objects of an answer: a view of core, and the moment that it is of. Its plain fields are those of the view; what leads
-//! to other objects is added by hand.
+//! Objects of an answer: a view of core, and the moment that it is of. Its plain fields are those of the view; what
+//! leads to other objects is added by hand.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

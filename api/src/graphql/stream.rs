@@ -1,8 +1,8 @@
-//! Subscriptions: what is asked for as it is, and again when it has changed. They cause nothing, and whoever comes again
-//! begins with what is.
+//! Subscriptions: what is asked for as it is, and again when it has changed. They cause nothing, and whoever comes
+//! again begins with what is.
 //!
-//! A stream shows states, not events. It is pulled by the connection: while a client does not read, nothing is worked out
-//! for it, and then it is shown the latest.
+//! A stream shows states, not events. It is pulled by the connection: while a client does not read, nothing is worked
+//! out for it, and then it is shown the latest.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

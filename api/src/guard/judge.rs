@@ -22,7 +22,8 @@ const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 /// The names by which a server is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hosts {
-    /// It listens on loopback: loopback, and these (without port, in lower case). A name that a page's owner has pointed at
+    /// It listens on loopback: loopback, and these (without port, in lower case). A name that a page's owner has
+    /// pointed at
     /// 127.0.0.1 is none of them.
     Loopback(BTreeSet<String>),
     /// It listens on the network, and was given these.
@@ -88,8 +89,8 @@ pub fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, hosts: &Hosts) -> 
     let may_change = !(*method == Method::GET || *method == Method::HEAD || *method == Method::OPTIONS);
     // A WebSocket is a GET that other pages may send, and a lasting way to send more.
     let may_act = may_change || headers.contains_key(UPGRADE);
-    // The kubelet and Prometheus call a pod by its address, whatever names the server was given. What they are told is no
-    // secret.
+    // The kubelet and Prometheus call a pod by its address, whatever names the server was given. What they are told is
+    // no secret.
     let is_probe = matches!(hosts, Hosts::Network(_)) && !may_act && PATHS.contains(&uri.path());
     if !is_probe {
         let own = own_authority(uri, headers)?;

@@ -54,8 +54,8 @@ impl Api {
         }
     }
 
-    /// The cluster as far as it is known: for whoever tells what has become of a change. It was made, whatever is not known
-    /// at this moment.
+    /// The cluster as far as it is known: for whoever tells what has become of a change. It was made, whatever is not
+    /// known at this moment.
     pub(crate) fn known(&self) -> Snapshot {
         self.operations.cluster().snapshot()
     }

@@ -11,11 +11,11 @@ use crate::shutdown::Shutdown;
 
 /// No answer is held for longer: proxies give up after a minute or so, and the frame's own time-out is a little later.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
-/// An answer that is held is there so long after its request came: before the frame's own time-out, however slow it was to
-/// find out who calls, and to write.
+/// An answer that is held is there so long after its request came: before the frame's own time-out, however slow it was
+/// to find out who calls, and to write.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(70);
-/// So many answers are held at the same time: half of the requests that are answered at the same time, so that those who
-/// wait do not keep others out. Whoever comes then is answered at once, as if the time were up.
+/// So many answers are held at the same time: half of the requests that are answered at the same time, so that those
+/// who wait do not keep others out. Whoever comes then is answered at once, as if the time were up.
 const MOST: usize = 256;
 
 /// A write is in the caches within milliseconds, unless a watch has just broken: then nobody waits for it.

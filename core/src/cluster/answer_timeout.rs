@@ -9,7 +9,8 @@ use std::{
 use http::Request;
 use tower::{BoxError, Layer, Service};
 
-/// An answer begins within this time (that of a watch, too), or not at all: the API server itself gives up after a minute.
+/// An answer begins within this time (that of a watch, too), or not at all: the API server itself gives up after a
+/// minute.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A tower layer that bounds the time until an answer begins.

@@ -98,8 +98,8 @@ impl Snapshot {
 
     /// Puts an object in that the watch of a part has brought.
     ///
-    /// Watches of several parts are not of the same instant: a pod of a StatefulSet that has come back on another node is
-    /// not undone by late news of its predecessor.
+    /// Watches of several parts are not of the same instant: a pod of a StatefulSet that has come back on another node
+    /// is not undone by late news of its predecessor.
     pub(super) fn put_seen<K: Kept>(&mut self, part: &Part, object: K) -> Concerned {
         if matches!(part, Part::Node(_)) && object.is_superseded(self) {
             return Concerned::default();

@@ -50,7 +50,8 @@ impl Cluster {
         Self { client, shared, _watches: Arc::new(watches) }
     }
 
-    /// As [`Self::nodes`], and all maintenances as well, if their kind is served: for whoever starts, changes or stops one.
+    /// As [`Self::nodes`], and all maintenances as well, if their kind is served: for whoever starts, changes or stops
+    /// one.
     #[must_use]
     pub fn nodes_and_maintenances(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
         let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
@@ -90,7 +91,8 @@ impl Cluster {
         not_ready(&self.shared.states().borrow())
     }
 
-    /// A kind whose cache was filled and could not be kept up to date for more than a minute, and what the API server says.
+    /// A kind whose cache was filled and could not be kept up to date for more than a minute, and what the API server
+    /// says.
     #[must_use]
     pub fn old(&self) -> Option<(&'static str, String)> {
         self.shared.old()

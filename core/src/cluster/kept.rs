@@ -109,7 +109,8 @@ impl Kept for Pod {
     }
 
     fn is_superseded(&self, snapshot: &Snapshot) -> bool {
-        // resourceVersions are numbers that grow, whatever the object (KEP-5504); where they are not, what comes counts.
+        // resourceVersions are numbers that grow, whatever the object (KEP-5504); where they are not, what comes
+        // counts.
         let number = |pod: &Self| pod.resource_version.parse::<u64>().ok();
         snapshot.pods.get(&self.key).is_some_and(|found| {
             found.uid != self.uid && found.node != self.node && found.node.is_some() && number(found) > number(self)

@@ -1,7 +1,7 @@
 //! The watches of a connection that sees some nodes only: what a script needs, and no more.
 //!
-//! A node and its pods are watched by name; budgets, VMs, VMIs and migrations in the namespaces of those pods only. So a
-//! drain of one node costs no more in a large cluster than in a small one, and needs no right to list everything.
+//! A node and its pods are watched by name; budgets, VMs, VMIs and migrations in the namespaces of those pods only. So
+//! a drain of one node costs no more in a large cluster than in a small one, and needs no right to list everything.
 //! Around a control-plane node the other control-plane nodes and their etcd pods are read as well: without them nobody
 //! can say whether the quorum is kept.
 

@@ -100,7 +100,8 @@ impl Shared {
     pub(super) fn set_state(&self, kind: &'static str, part: &Part, state: WatchState) {
         self.states.send_if_modified(|states| {
             let old = states.get(&(kind, part.clone()));
-            // A watch that has synced once keeps its readers ready while it reconnects: what it shows is old, not absent.
+            // A watch that has synced once keeps its readers ready while it reconnects: what it shows is old, not
+            // absent.
             let is_failure = matches!(state, WatchState::Failing { .. } | WatchState::NotAllowed { .. });
             if old == Some(&state) || (old == Some(&WatchState::Synced) && is_failure) {
                 return false;

@@ -1,5 +1,5 @@
-//! What whoever acts on a node has, be it for a maintenance or for a drain order: the node Lease, the drain, and what went
-//! wrong.
+//! What whoever acts on a node has, be it for a maintenance or for a drain order: the node Lease, the drain, and what
+//! went wrong.
 
 use std::time::Duration;
 
@@ -142,8 +142,8 @@ impl Acting {
         Ok(())
     }
 
-    /// Lets the node Lease go, also one from before a restart. On an error, try again: others wait for it, until it lapses
-    /// by itself.
+    /// Lets the node Lease go, also one from before a restart. On an error, try again: others wait for it, until it
+    /// lapses by itself.
     pub(super) async fn release_node(&mut self) -> Result<(), Trouble> {
         let (released, is_kept) = if let Some(held) = &mut self.lease {
             (held.lease.release().await, held.lease.is_held())

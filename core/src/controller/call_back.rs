@@ -38,7 +38,8 @@ impl CallBack {
     }
 }
 
-/// Somebody who delivers what is told. Each call is one attempt; it is given up after [`super::courier::ANSWER_WITHIN`].
+/// Somebody who delivers what is told. Each call is one attempt; it is given up after
+/// [`super::courier::ANSWER_WITHIN`].
 pub trait Deliver: Send + Sync {
     /// Delivers it, or says why not. The sentence is logged: it holds nothing secret.
     fn deliver(&self, call_back: CallBack) -> BoxFuture<'_, Result<(), Undelivered>>;

@@ -1,5 +1,5 @@
-//! Delivers what the status of one maintenance notes for others: in its order, each until it is delivered or too old, and
-//! marks there what was.
+//! Delivers what the status of one maintenance notes for others: in its order, each until it is delivered or too old,
+//! and marks there what was.
 
 use std::{sync::Arc, time::Duration};
 

@@ -18,8 +18,8 @@
 //! | `news`, `census` | Kubernetes Events; how many maintenances there are, as a metric |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
 //!
-//! What waits for several things (`select!`) looks at them in an order (`biased`), those that end first: on one thread the
-//! same cluster then gives the same history. None of them is always ready, so that each gets its turn.
+//! What waits for several things (`select!`) looks at them in an order (`biased`), those that end first: on one thread
+//! the same cluster then gives the same history. None of them is always ready, so that each gets its turn.
 
 mod acting;
 mod call_back;

@@ -79,8 +79,8 @@ impl News {
     }
 }
 
-/// So many Events are remembered, each for its object and reason: with 2 kB for each, 2 MB. When there are more they are
-/// forgotten, and the same sentence makes an Event of its own once more.
+/// So many Events are remembered, each for its object and reason: with 2 kB for each, 2 MB. When there are more they
+/// are forgotten, and the same sentence makes an Event of its own once more.
 const MOST_REMEMBERED: usize = 1000;
 
 /// Publishes news, in the background: an Event that is lost hurts nobody.

@@ -225,7 +225,8 @@ impl OrderWorker {
         status
     }
 
-    /// Ends it: nothing new starts, what was asked is taken back unless it is done, the record goes, the outcome is kept.
+    /// Ends it: nothing new starts, what was asked is taken back unless it is done, the record goes, the outcome is
+    /// kept.
     async fn end(
         mut self,
         end: DrainEnd,

@@ -1,4 +1,5 @@
-//! Records on nodes whose maintenance is gone: the finalizer was removed by force, or somebody wrote the record by hand.
+//! Records on nodes whose maintenance is gone: the finalizer was removed by force, or somebody wrote the record by
+//! hand.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::{
     node,
 };
 
-/// Where the node Lease of a drain in a process cannot be read, it is asked for again after so long: it would have lapsed
-/// by then.
+/// Where the node Lease of a drain in a process cannot be read, it is asked for again after so long: it would have
+/// lapsed by then.
 const UNKNOWN_FOR: Duration = Duration::from_secs(90);
 
 /// What is to be done about the record on a node.

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The answer to our own last write of an object. It stands in for the cached object as long as that is one that we know
-/// to be older: the one that was written from, or an earlier write of ours. Whatever else the watch brings counts.
+/// The answer to our own last write of an object. It stands in for the cached object as long as that is one that we
+/// know to be older: the one that was written from, or an earlier write of ours. Whatever else the watch brings counts.
 #[derive(Clone, Debug)]
 pub(super) struct Overlay<T> {
     written: Option<Written<T>>,

@@ -77,8 +77,8 @@ async fn write_finalizers(
     write(client, object, patch, Part::Metadata).await
 }
 
-/// Marks up to which notice others were told. Guarded by the version it was read at: a leader that woke up too late must
-/// not take back what another has marked.
+/// Marks up to which notice others were told. Guarded by the version it was read at: a leader that woke up too late
+/// must not take back what another has marked.
 pub(super) async fn mark_delivered(client: &Client, object: &NodeMaintenance, number: i64) -> Result<(), WriteError> {
     let patch = json!({"metadata": version_of(object), "status": {"notices": {"delivered": number}}});
     write(client, object, patch, Part::Status).await.map(drop)

@@ -87,7 +87,8 @@ impl Worker {
         Ok(Progressed::Done)
     }
 
-    /// The record of a maintenance that was removed by force becomes ours: it says what the node was like before either.
+    /// The record of a maintenance that was removed by force becomes ours: it says what the node was like before
+    /// either.
     pub(super) async fn inherit(&mut self, node: &Node, left_behind: Record) -> Result<(), Trouble> {
         tracing::warn!(node = %node.name, from = left_behind.actor.name, to = self.acting.actor.name, "takes the node over");
         let old = left_behind.actor.clone();

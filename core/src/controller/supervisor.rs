@@ -49,7 +49,8 @@ pub(super) struct Supervisor {
     tasks: JoinSet<Done>,
     /// Refusals that are being written, or were, by UID and generation: the cache may not show them yet.
     refused: BTreeMap<Uid, Option<i64>>,
-    /// Those that name nothing that could be a node, as they were when that was logged: by generation, and whether deleted.
+    /// Those that name nothing that could be a node, as they were when that was logged: by generation, and whether
+    /// deleted.
     nameless: BTreeMap<Uid, (Option<i64>, bool)>,
     records: Records,
     retry_at: Option<Timestamp>,
@@ -91,7 +92,8 @@ impl Supervisor {
         }
     }
 
-    /// Works until told to stop, then waits until the workers have finished what is on its way. Dropped, it stops at once.
+    /// Works until told to stop, then waits until the workers have finished what is on its way. Dropped, it stops at
+    /// once.
     pub(super) async fn run(mut self, mut stopping: watch::Receiver<bool>) {
         let mut changes = self.context.cluster.changes();
         let mut concerned = Concerned::everything();

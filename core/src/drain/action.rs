@@ -55,7 +55,8 @@ pub struct Evict {
     pub pod: ObjectKey,
     /// Its UID: a precondition.
     pub uid: Uid,
-    /// For launcher pods their resourceVersion, a second precondition: KubeVirt's webhook acts before the UID is looked at.
+    /// For launcher pods their resourceVersion, a second precondition: KubeVirt's webhook acts before the UID is looked
+    /// at.
     pub resource_version: Option<String>,
     /// Whether it is the pod that this program runs in.
     pub is_own_pod: bool,

@@ -191,7 +191,8 @@ fn settle(ask: &mut Ask, pod: &Pod, draft: &Draft<'_>) {
     }
 }
 
-/// Whether a pod whose eviction was refused may be deleted instead, once it is time for that: never a VM, nor a part of one.
+/// Whether a pod whose eviction was refused may be deleted instead, once it is time for that: never a VM, nor a part of
+/// one.
 fn is_evictable(pod: &Pod, verdict: &Verdict, refusal: &Block) -> bool {
     // Deleting what comes back is no way out either.
     let of_no_use = [BlockReason::HotplugFollowsVirtualMachine, BlockReason::ReturnsToNode];

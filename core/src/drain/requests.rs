@@ -76,7 +76,8 @@ impl Requests {
             return Answer::Lost("leadership is handed over to another replica, which evicts this pod".to_owned());
         }
         let Evict { pod, uid, resource_version, .. } = evict;
-        // Not `Api::evict`: it writes the options under a name that the API server drops, and the preconditions with them.
+        // Not `Api::evict`: it writes the options under a name that the API server drops, and the preconditions with
+        // them.
         let body = Eviction {
             metadata: ObjectMeta {
                 name: Some(pod.name.clone()),

@@ -37,8 +37,8 @@ pub struct ElectionSettings {
 }
 
 impl ElectionSettings {
-    /// With the usual times: a silent leader stops after 15 s, another may begin after 30 s, and the 15 s between cover a
-    /// request on its way (12 s).
+    /// With the usual times: a silent leader stops after 15 s, another may begin after 30 s, and the 15 s between cover
+    /// a request on its way (12 s).
     #[must_use]
     pub fn new(namespace: impl Into<String>, name: impl Into<String>, identity: impl Into<String>) -> Self {
         Self {
@@ -82,8 +82,8 @@ impl LeaderElection {
         Self { leadership, commands }
     }
 
-    /// Whether this replica leads, now and from now on. A change is signalled when leadership passes, not when the Lease
-    /// is renewed. When the sender is gone, the election has been stopped.
+    /// Whether this replica leads, now and from now on. A change is signalled when leadership passes, not when the
+    /// Lease is renewed. When the sender is gone, the election has been stopped.
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.clone()
@@ -121,7 +121,8 @@ impl LeaderElection {
     }
 }
 
-/// We lead no longer, but nobody else does yet: the time to finish what is under way. Dropped, it releases the Lease too.
+/// We lead no longer, but nobody else does yet: the time to finish what is under way. Dropped, it releases the Lease
+/// too.
 #[derive(Debug)]
 pub struct Handover {
     deadline: Option<Instant>,

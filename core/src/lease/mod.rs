@@ -1,5 +1,5 @@
-//! Who acts: the leader Lease ([`LeaderElection`]: which replica carries orders out) and the node Leases ([`NodeLease`]:
-//! who acts on a node).
+//! Who acts: the leader Lease ([`LeaderElection`]: which replica carries orders out) and the node Leases
+//! ([`NodeLease`]: who acts on a node).
 //!
 //! Both keep a margin of 15 s between the moment when their holder stops and the moment when somebody else may begin.
 //! A request of ours that is on its way at that moment times out within 12 s.

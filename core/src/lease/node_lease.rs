@@ -1,4 +1,5 @@
-//! The node Lease: one actor at a time changes a node. The operators of [medik8s](https://www.medik8s.io) honour it too.
+//! The node Lease: one actor at a time changes a node. The operators of [medik8s](https://www.medik8s.io) honour it
+//! too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -113,8 +114,8 @@ impl NodeLeaseState {
 
 /// A node Lease that is ours, renewed by a task of its own.
 ///
-/// If it is dropped, it is renewed no longer and otherwise left alone: right for a replica that leads no longer, because
-/// the next leader holds it under the same name. To end an operation, [`release`](Self::release) it.
+/// If it is dropped, it is renewed no longer and otherwise left alone: right for a replica that leads no longer,
+/// because the next leader holds it under the same name. To end an operation, [`release`](Self::release) it.
 #[derive(Debug)]
 pub struct NodeLease {
     node: NodeName,
@@ -127,8 +128,8 @@ impl NodeLease {
     /// Takes the Lease of a node: at once if it is free, or ours already (from before a restart), or if its holder has
     /// let it lapse. Must be called within a tokio runtime.
     ///
-    /// A foreign Lease has lapsed when the time in it, plus 10 s for clocks that differ, is over: that is how the medik8s
-    /// operators judge it, and the Lease may be made for an hour, so it is not observed for its duration first.
+    /// A foreign Lease has lapsed when the time in it, plus 10 s for clocks that differ, is over: that is how the
+    /// medik8s operators judge it, and the Lease may be made for an hour, so it is not observed for its duration first.
     ///
     /// Two requests; more only if somebody else writes the Lease at the same time.
     pub async fn acquire(
@@ -196,17 +197,18 @@ impl NodeLease {
         self.state.borrow().is_held(Instant::now())
     }
 
-    /// Deletes the Lease if it is still ours, so that others can act on the node; it is renewed no longer, whatever comes
-    /// of that. On an error other than `HeldBy`, try again; if nobody does, the Lease lapses by itself.
+    /// Deletes the Lease if it is still ours, so that others can act on the node; it is renewed no longer, whatever
+    /// comes of that. On an error other than `HeldBy`, try again; if nobody does, the Lease lapses by itself.
     pub async fn release(&mut self) -> Result<(), NodeLeaseError> {
         self.task.abort();
-        // The task lets go of it when it ends; a renewal of ours that is cut off is looked up before the Lease is deleted.
+        // The task lets go of it when it ends; a renewal of ours that is cut off is looked up before the Lease is
+        // deleted.
         let mut contender = self.contender.lock().await;
         give_away(&mut contender, &self.node).await
     }
 
-    /// Deletes the Lease of a node that `holder` has from before a restart, and has no more use for. One request if it has
-    /// none.
+    /// Deletes the Lease of a node that `holder` has from before a restart, and has no more use for. One request if it
+    /// has none.
     pub async fn release_left_behind(
         client: Client,
         clock: Clock,

@@ -62,7 +62,8 @@ pub fn intent(
     }
 }
 
-/// The record to restore a node from: its own where the status does not contradict it; `None` if nothing was done to it.
+/// The record to restore a node from: its own where the status does not contradict it; `None` if nothing was done to
+/// it.
 #[must_use]
 pub fn to_restore(maintenance: &NodeMaintenance, node: &Node) -> Option<Record> {
     let own = Record::of_actor(node, &actor(maintenance));
@@ -70,8 +71,8 @@ pub fn to_restore(maintenance: &NodeMaintenance, node: &Node) -> Option<Record> 
         (Some(own), Some(copy)) if says_the_same(&own, copy) => Some(own),
         (Some(own), Some(copy)) => Some(Record { evacuations: own.evacuations, ..copy.clone() }),
         (Some(own), None) => Some(own),
-        // Neither record nor taint: it was restored, and the object has outlived that by a crash. Whoever has cordoned the
-        // node since then meant it.
+        // Neither record nor taint: it was restored, and the object has outlived that by a crash. Whoever has cordoned
+        // the node since then meant it.
         (None, Some(copy)) if copy.added_taint.as_ref().is_some_and(|key| !node.has_taint(key, "NoSchedule")) => None,
         (None, copy) => copy.cloned(),
     }

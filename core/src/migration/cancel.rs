@@ -22,7 +22,8 @@ pub struct Cancellation {
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CancelStep {
-    /// Take KubeVirt's mark back ([`super::cancel_evacuation`]), or it makes another migration for each that is deleted.
+    /// Take KubeVirt's mark back ([`super::cancel_evacuation`]), or it makes another migration for each that is
+    /// deleted.
     CancelEvacuation {
         /// The VM.
         vmi: ObjectKey,
@@ -97,8 +98,8 @@ pub fn next_cancel_steps(
     cancellation
 }
 
-/// Whether a stop of the record's actor on `node` may have something to take back: the evacuations that the record names,
-/// and migrations that the actor has made itself.
+/// Whether a stop of the record's actor on `node` may have something to take back: the evacuations that the record
+/// names, and migrations that the actor has made itself.
 #[must_use]
 pub fn has_to_take_back(node: &NodeName, record: &Record, snapshot: &Snapshot) -> bool {
     let vmi = |migration: &Migration| {

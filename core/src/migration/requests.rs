@@ -58,7 +58,8 @@ pub async fn create_migration(
     .await
 }
 
-/// Makes a migration for somebody who asked for it, under a name by the API server; `None` where there was nothing to do.
+/// Makes a migration for somebody who asked for it, under a name by the API server; `None` where there was nothing to
+/// do.
 ///
 /// It belongs to no maintenance and no drain: nobody but a person cancels it.
 pub async fn request_migration(

@@ -36,7 +36,8 @@ pub struct Budget {
     pub expected_pods: i32,
     /// `status.disruptedPods`: names of pods whose eviction was accepted and that are not seen to go yet.
     pub disrupted_pods: Vec<String>,
-    /// Message of the condition `DisruptionAllowed` where its reason is `SyncFailed`: Kubernetes cannot work the budget out.
+    /// Message of the condition `DisruptionAllowed` where its reason is `SyncFailed`: Kubernetes cannot work the budget
+    /// out.
     pub sync_failed: Option<String>,
 }
 

@@ -74,8 +74,8 @@ impl NoticeEvent {
 }
 
 impl Notices {
-    /// Notes one more, unless it is stuck as it was said last: an eviction that is tried again and comes to the same is no
-    /// news for an hour. Those that were delivered go; of those that wait, the oldest go where they are too many.
+    /// Notes one more, unless it is stuck as it was said last: an eviction that is tried again and comes to the same is
+    /// no news for an hour. Those that were delivered go; of those that wait, the oldest go where they are too many.
     pub fn note(&mut self, event: NoticeEvent, reason: &str, message: &str, time: Timestamp) {
         let is_the_same = |last: &&Notice| last.event == event && last.reason == reason && last.message == message;
         let said = self.last.last().filter(|_| event == NoticeEvent::Stuck).filter(is_the_same);
@@ -103,8 +103,8 @@ impl Notices {
     }
 }
 
-/// What has become of the VMs that had to leave a node: the first five hundred of each kind (a node of OpenShift's takes
-/// 500 pods at most; with 100 bytes for each the object stays far below etcd's 1.5 MB).
+/// What has become of the VMs that had to leave a node: the first five hundred of each kind (a node of OpenShift's
+/// takes 500 pods at most; with 100 bytes for each the object stays far below etcd's 1.5 MB).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {

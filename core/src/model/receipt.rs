@@ -1,4 +1,5 @@
-//! What a request that is sent once only (under an `Idempotency-Key`) has led to: a `ConfigMap` in Careen's own namespace.
+//! What a request that is sent once only (under an `Idempotency-Key`) has led to: a `ConfigMap` in Careen's own
+//! namespace.
 //!
 //! It is made before what the request asks for, so that a repeat finds it; what came of the request is added later.
 

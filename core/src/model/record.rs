@@ -10,8 +10,8 @@ use crate::{names::RECORD_ANNOTATION, schema::without_description};
 /// A longer text is not read: Careen's own records stay far below (forty bytes for each evacuation).
 const LONGEST: usize = 64 * 1024;
 
-/// The annotation [`crate::names::RECORD_ANNOTATION`]: who acts on the node, and what there was before. It says what was
-/// done; nothing is ever started because of it. It is written in the same write as the cordon and the taint.
+/// The annotation [`crate::names::RECORD_ANNOTATION`]: who acts on the node, and what there was before. It says what
+/// was done; nothing is ever started because of it. It is written in the same write as the cordon and the taint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
@@ -136,8 +136,8 @@ pub enum RecordFault {
 impl Record {
     /// The record with which an operation begins: what the node is like before the change.
     ///
-    /// A sound record of the same actor is kept: the node has been changed already, and no longer shows what it was like.
-    /// `taint_key` is the taint that will be added, if any.
+    /// A sound record of the same actor is kept: the node has been changed already, and no longer shows what it was
+    /// like. `taint_key` is the taint that will be added, if any.
     #[must_use]
     pub fn begin(actor: &Actor, node: &Node, taint_key: Option<&str>, now: Timestamp) -> Self {
         let fresh = || Self {

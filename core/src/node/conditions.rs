@@ -1,8 +1,8 @@
-//! The node conditions of [KEP-5683](https://github.com/kubernetes/enhancements/issues/5683): they tell others (kubelet,
-//! `DaemonSet`s, autoscalers, people) what is going on.
+//! The node conditions of [KEP-5683](https://github.com/kubernetes/enhancements/issues/5683): they tell others
+//! (kubelet, `DaemonSet`s, autoscalers, people) what is going on.
 //!
-//! An entry is Careen's own if its message says so; others' are never removed. The patch is a strategic merge by `type`:
-//! kubelet and others write the same list.
+//! An entry is Careen's own if its message says so; others' are never removed. The patch is a strategic merge by
+//! `type`: kubelet and others write the same list.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -56,8 +56,8 @@ pub fn conditions_patch(node: &Node, wanted: Option<&Lifecycle<'_>>, now: Timest
         .collect();
     (!changes.is_empty()).then(|| {
         json!({
-            // By type they merge, so nobody else's change is lost, and the node changes often at this moment: its UID is
-            // guard enough.
+            // By type they merge, so nobody else's change is lost, and the node changes often at this moment: its UID
+            // is guard enough.
             "metadata": { "uid": node.uid },
             "status": { "conditions": changes },
         })

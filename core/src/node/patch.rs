@@ -39,7 +39,8 @@ pub enum Refused {
     Record(#[from] RecordFault),
 }
 
-/// Takes a node out of service: record, cordon and, if the record says that it was added, the drain taint, in one patch.
+/// Takes a node out of service: record, cordon and, if the record says that it was added, the drain taint, in one
+/// patch.
 ///
 /// Make the record with [`Record::begin`] from the same node, so that it is right also after a conflict.
 /// `kubevirt_taint_key` is the cluster's `nodeDrainTaintKey`.
@@ -132,7 +133,8 @@ pub fn remove_taint(node: &Node, key: &str, effect: Option<TaintEffect>) -> Opti
     NodePatch::of(node).taints(&without_taint(&node.taints, key, effect)).finish()
 }
 
-/// The default key is refused even where the cluster has another: a configuration that could not be read looks the same.
+/// The default key is refused even where the cluster has another: a configuration that could not be read looks the
+/// same.
 fn refuse_kubevirt_taint(node: &Node, key: &str, kubevirt_taint_key: &str) -> Result<(), Refused> {
     if key == kubevirt_taint_key || key == KUBEVIRT_DRAIN_TAINT_KEY {
         return Err(Refused::KubeVirtDrainTaint { node: node.name.clone(), key: key.to_owned() });

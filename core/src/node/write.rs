@@ -95,9 +95,9 @@ pub enum NodeError {
     },
 }
 
-/// Changes a node: computes the patch from the node as the cache has it and sends it, guarded by its resourceVersion; if
-/// the node has changed since, reads it and computes the patch anew. One request if nobody interferes, none if there is
-/// nothing to change.
+/// Changes a node: computes the patch from the node as the cache has it and sends it, guarded by its resourceVersion;
+/// if the node has changed since, reads it and computes the patch anew. One request if nobody interferes, none if there
+/// is nothing to change.
 ///
 /// Gives the node as it is now; `None` if the given one was already as wanted.
 pub async fn change<F>(client: &Client, node: &Node, patch: F) -> Result<Option<Node>, NodeError>

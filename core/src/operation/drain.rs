@@ -17,8 +17,8 @@ use crate::{
 /// A node is to be drained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderDrain {
-    /// Tells it from others: a repeat under the same id, or with the same options while it runs, orders nothing more. Up to 63 letters, digits and `-`
-    /// ([`super::new_drain_id`] makes one).
+    /// Tells it from others: a repeat under the same id, or with the same options while it runs, orders nothing more.
+    /// Up to 63 letters, digits and `-` ([`super::new_drain_id`] makes one).
     pub id: Uid,
     /// The node.
     pub node: NodeName,

@@ -17,8 +17,8 @@ pub enum Holder {
     Maintenance(String),
     /// The drain with that id.
     Drain(String),
-    /// Perhaps nobody: the node carries the record of an operation that the caches do not show. Whoever must be sure asks
-    /// the API server.
+    /// Perhaps nobody: the node carries the record of an operation that the caches do not show. Whoever must be sure
+    /// asks the API server.
     LeftBehind(Record),
 }
 

@@ -48,7 +48,8 @@ pub struct MigrationCancelled {
     pub key: ObjectKey,
     /// Whether it was being cancelled already.
     pub already: bool,
-    /// Whether KubeVirt makes another, because the VM is still to leave its node: a maintenance or a drain asks for that.
+    /// Whether KubeVirt makes another, because the VM is still to leave its node: a maintenance or a drain asks for
+    /// that.
     pub made_again: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What people ask for, as every face offers it: each operation is a typed request and a typed outcome, decided by a pure
-//! function of the snapshot and carried out by a thin call.
+//! What people ask for, as every face offers it: each operation is a typed request and a typed outcome, decided by a
+//! pure function of the snapshot and carried out by a thin call.
 //!
 //! | file | holds |
 //! |---|---|

@@ -142,8 +142,8 @@ impl Operations {
         node.map(|node| (node, snapshot)).ok_or_else(|| OperationError::NodeNotFound { node: name.clone() })
     }
 
-    /// Who acts on the node; the API server is asked where the caches leave it open. What remains `LeftBehind` is so, but
-    /// for a drain in somebody's process: only its node Lease tells.
+    /// Who acts on the node; the API server is asked where the caches leave it open. What remains `LeftBehind` is so,
+    /// but for a drain in somebody's process: only its node Lease tells.
     async fn living_holder(&self, node: &Node, snapshot: &Snapshot) -> Result<Holder, OperationError> {
         let Holder::LeftBehind(record) = holder(node, snapshot) else { return Ok(holder(node, snapshot)) };
         let lives = match record.actor.kind {

@@ -1,5 +1,5 @@
-//! Start a maintenance once, however often that is asked for under the same key: across answers that were lost, restarts,
-//! replicas, and beyond its end.
+//! Start a maintenance once, however often that is asked for under the same key: across answers that were lost,
+//! restarts, replicas, and beyond its end.
 //!
 //! | receipt of the key | maintenance of its name | what is done |
 //! |---|---|---|
@@ -9,8 +9,8 @@
 //! | known | its own, or ended as the receipt says | what became of it is told |
 //! | known | none in the cache | the API server is asked: it has just ended, or the cache is behind |
 //!
-//! That a receipt is open, or that there is no maintenance, counts only as the API server says it: a cache that is behind
-//! would start again what has ended.
+//! That a receipt is open, or that there is no maintenance, counts only as the API server says it: a cache that is
+//! behind would start again what has ended.
 
 use std::sync::Arc;
 

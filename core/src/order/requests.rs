@@ -38,8 +38,8 @@ impl Orders {
         self.read(&name, self.objects.create(&name, DRAIN_ORDER_LABEL, data).await?)
     }
 
-    /// Puts another request in its place, or the same one changed (to be cancelled). What has become of an earlier order
-    /// goes with it.
+    /// Puts another request in its place, or the same one changed (to be cancelled). What has become of an earlier
+    /// order goes with it.
     pub(crate) async fn replace_request(
         &self,
         order: &DrainOrder,

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// Whether the VM is on its way from that node, or has left it: KubeVirt's mark names the node, a migration is not
-/// over, or the VM runs elsewhere. Its launcher pod is not evicted (again): with `LiveMigrateIfPossible` that could shut
-/// the VM down in mid-migration.
+/// over, or the VM runs elsewhere. Its launcher pod is not evicted (again): with `LiveMigrateIfPossible` that could
+/// shut the VM down in mid-migration.
 #[must_use]
 pub fn is_moving(vmi: &VirtualMachineInstance, node: &NodeName, snapshot: &Snapshot) -> bool {
     vmi.evacuation_node.as_ref() == Some(node)

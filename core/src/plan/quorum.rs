@@ -44,9 +44,9 @@ pub fn is_control_plane(node: &Node, snapshot: &Snapshot) -> bool {
 /// What becomes of the quorum when that node goes. Members are the etcd pods; where none is seen the nodes that are
 /// labelled for etcd, else the control-plane nodes.
 ///
-/// A member counts as ready while it and its node are and the node is not about to go itself. A node whose own member is
-/// not ready costs nothing. A snapshot that shows only some nodes ([`View::Nodes`]) must hold all control-plane nodes
-/// and their etcd pods; one that holds no other than this node answers `Unknown`.
+/// A member counts as ready while it and its node are and the node is not about to go itself. A node whose own member
+/// is not ready costs nothing. A snapshot that shows only some nodes ([`View::Nodes`]) must hold all control-plane
+/// nodes and their etcd pods; one that holds no other than this node answers `Unknown`.
 #[must_use]
 pub fn quorum(node: &NodeName, snapshot: &Snapshot) -> Quorum {
     let Some(going) = snapshot.node(node) else { return Quorum::NotConcerned };

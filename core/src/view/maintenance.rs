@@ -157,8 +157,8 @@ impl Views {
         self.maintenance_of(node).map(|object| MaintenanceView::from(&**object))
     }
 
-    /// The maintenance that a start or a stop of that node acts on: the one that it has, or else the one of the usual name,
-    /// which was refused.
+    /// The maintenance that a start or a stop of that node acts on: the one that it has, or else the one of the usual
+    /// name, which was refused.
     #[must_use]
     pub fn maintenance_acted_on(&self, node: &NodeName) -> Option<MaintenanceView> {
         let usual = || self.snapshot.maintenance(&usual_maintenance(node.as_str()));

@@ -1,5 +1,6 @@
 //! What people see of a cluster: plain structs that serialise as every face shows them (JSON as Kubernetes
-//! writes it, enumerations as the vocabulary does), each a pure function of a [`Snapshot`](crate::cluster::Snapshot) and a time.
+//! writes it, enumerations as the vocabulary does), each a pure function of a [`Snapshot`](crate::cluster::Snapshot)
+//! and a time.
 //!
 //! | file | holds |
 //! |---|---|

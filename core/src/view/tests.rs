@@ -148,8 +148,8 @@ fn json_is_in_camel_case_and_pascal_case() {
     assert!(plan["workloads"].as_array().unwrap().iter().any(|entry| entry["skipReason"] == "DaemonSet"));
 }
 
-/// A question about all nodes of a big cluster, and one about a hundred nodes with their workloads. The bounds are for a
-/// debug build on a busy machine, a hundred times above what a scan of all pods for each node would stay below.
+/// A question about all nodes of a big cluster, and one about a hundred nodes with their workloads. The bounds are for
+/// a debug build on a busy machine, a hundred times above what a scan of all pods for each node would stay below.
 #[test]
 fn a_big_cluster_is_answered_by_index() {
     let mut snapshot = Snapshot::default();

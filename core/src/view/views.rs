@@ -15,8 +15,9 @@ use crate::{
     plan::precedence,
 };
 
-/// Answers questions about one moment. What many answers need (KubeVirt's queue, the maintenance of each node, the drain that
-/// acts on one) is worked out once, when it is first needed; everything else is found by an index of the snapshot.
+/// Answers questions about one moment. What many answers need (KubeVirt's queue, the maintenance of each node, the
+/// drain that acts on one) is worked out once, when it is first needed; everything else is found by an index of the
+/// snapshot.
 #[derive(Debug)]
 pub struct Views {
     pub(super) snapshot: Snapshot,

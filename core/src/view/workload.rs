@@ -113,8 +113,8 @@ impl From<&Owner> for OwnerView {
     }
 }
 
-/// The workloads of one node, each worked out when it is asked for; what the drain that acts on the node says of them is
-/// worked out once.
+/// The workloads of one node, each worked out when it is asked for; what the drain that acts on the node says of them
+/// is worked out once.
 #[derive(Debug)]
 pub struct WorkloadsOf<'a> {
     views: &'a Views,

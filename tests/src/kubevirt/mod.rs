@@ -1,5 +1,5 @@
-//! KubeVirt on the cluster of the cases: the actors of `careen-sim` and its virt-api, which is served over TLS where the API
-//! server is a real one. In a case's namespace only, its webhooks are in force or lead nowhere.
+//! KubeVirt on the cluster of the cases: the actors of `careen-sim` and its virt-api, which is served over TLS where
+//! the API server is a real one. In a case's namespace only, its webhooks are in force or lead nowhere.
 //!
 //! A case tells a VMI what to do by annotations, at any time ([`NOT_MIGRATABLE`], [`HOLD`], [`FAIL`]; all are in
 //! `careen_sim::actors::kubevirt`).

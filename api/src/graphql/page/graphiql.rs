@@ -6,8 +6,8 @@ use super::part::{Content, SCRIPT, STYLE};
 
 pub(super) const HTML: &str = include_str!("../../../graphiql/page.html");
 
-/// All of it comes from here, and it asks only here, over HTTP and by WebSocket (`'self'` includes that). Its editor sets
-/// styles from scripts, has its icons in a font and draws with images that are data; its workers are scripts.
+/// All of it comes from here, and it asks only here, over HTTP and by WebSocket (`'self'` includes that). Its editor
+/// sets styles from scripts, has its icons in a font and draws with images that are data; its workers are scripts.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     connect-src 'self'; font-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 

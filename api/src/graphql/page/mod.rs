@@ -1,5 +1,5 @@
-//! A page to ask by hand, without a network: GraphiQL if `api/graphiql/build` had made it when the server was built, else a
-//! small one that says so.
+//! A page to ask by hand, without a network: GraphiQL if `api/graphiql/build` had made it when the server was built,
+//! else a small one that says so.
 
 mod graphiql;
 mod part;

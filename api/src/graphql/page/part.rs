@@ -45,8 +45,8 @@ impl Part {
         format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(bytes).as_bytes()[..16]))
     }
 
-    /// The answer to who asks for it with these headers. A browser keeps it and asks each time whether it is still that:
-    /// the next version of the server has another under the same name.
+    /// The answer to who asks for it with these headers. A browser keeps it and asks each time whether it is still
+    /// that: the next version of the server has another under the same name.
     pub(super) fn answer(&self, tag: &str, asked: &HeaderMap) -> Response {
         let kept = [(header::CACHE_CONTROL, "no-cache"), (header::ETAG, tag)];
         if is_known(asked.get_all(header::IF_NONE_MATCH), tag) {

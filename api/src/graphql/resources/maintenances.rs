@@ -1,5 +1,5 @@
-//! `maintenances`, `maintenance`, `startMaintenance`, `stopMaintenance`, `maintenanceProgress`, and what leads on from a
-//! maintenance.
+//! `maintenances`, `maintenance`, `startMaintenance`, `stopMaintenance`, `maintenanceProgress`, and what leads on from
+//! a maintenance.
 
 use std::sync::Arc;
 

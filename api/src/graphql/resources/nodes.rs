@@ -150,7 +150,8 @@ const NODES_OF_EVENT: usize = FIRST as usize;
 #[schemars(rename = "NodesEvent")]
 #[serde(rename_all = "camelCase")]
 struct NodesEvent {
-    /// Whether it begins here: so it is at first. If more than 100 nodes are followed, the others come in the next events.
+    /// Whether it begins here: so it is at first. If more than 100 nodes are followed, the others come in the next
+    /// events.
     is_snapshot: bool,
     #[serde(skip)]
     nodes: Vec<NodeView>,

@@ -15,8 +15,8 @@ use crate::{
     rest::Problem,
 };
 
-/// A plan looks at every pod of its node, and for each at the room on all others: on a node with 500 pods that takes 0.4 s.
-/// So no more than five are asked for at once.
+/// A plan looks at every pod of its node, and for each at the room on all others: on a node with 500 pods that takes
+/// 0.4 s. So no more than five are asked for at once.
 pub(super) const COSTS: u64 = 3000;
 
 /// Of which node, and how it would be drained.

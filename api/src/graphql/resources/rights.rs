@@ -1,5 +1,5 @@
-//! What is needed to see what. Lists need the right to list their kind; for one object by its name, the right to get that
-//! one is enough.
+//! What is needed to see what. Lists need the right to list their kind; for one object by its name, the right to get
+//! that one is enough.
 
 use careen_core::model::ObjectKey;
 

@@ -17,7 +17,8 @@ use super::{
     streams::{Event, Streams},
 };
 
-/// So often the client is asked whether it is there. What stands between closes connections that are quiet for a minute.
+/// So often the client is asked whether it is there. What stands between closes connections that are quiet for a
+/// minute.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// A client of which nothing was heard for so long is gone: two pings went unanswered.
 const SILENT_FOR: Duration = Duration::from_secs(75);
@@ -99,7 +100,8 @@ impl Conversation {
     }
 }
 
-/// What a client is told of its subscriptions. What cannot be known for now is no answer: it comes again, and asks again.
+/// What a client is told of its subscriptions. What cannot be known for now is no answer: it comes again, and asks
+/// again.
 fn shown((id, event): &(String, Event)) -> Result<Option<Message>, Goodbye> {
     match event {
         Event::State(answer) => Ok(Some(Said::Next { id, payload: answer }.message())),

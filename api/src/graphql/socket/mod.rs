@@ -8,9 +8,9 @@
 //! | `goodbye` | why the server ends a socket |
 //! | `places` | how many sockets there are, and whose |
 //!
-//! Who calls is said in `connection_init`, as `{"Authorization": "Bearer TOKEN"}`, or in the header of the upgrade. It is
-//! asked again while the socket is open, so a token that runs out ends it. A client that reads too slowly is not queued
-//! for: it is shown the latest state when it reads, and is let go when it does not read at all.
+//! Who calls is said in `connection_init`, as `{"Authorization": "Bearer TOKEN"}`, or in the header of the upgrade. It
+//! is asked again while the socket is open, so a token that runs out ends it. A client that reads too slowly is not
+//! queued for: it is shown the latest state when it reads, and is let go when it does not read at all.
 
 mod conversation;
 mod goodbye;

@@ -1,4 +1,5 @@
-//! The questions of `docs/graphql.md`, asked on a cluster in memory with the controller at work; their answers stand there.
+//! The questions of `docs/graphql.md`, asked on a cluster in memory with the controller at work; their answers stand
+//! there.
 
 use std::{fs, path::PathBuf};
 

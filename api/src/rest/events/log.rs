@@ -1,7 +1,7 @@
 //! The latest events, shared by all readers.
 //!
-//! A reader has a position and nothing else, so one that does not read costs nothing; what it has missed is gone when it
-//! comes back, and it is told so.
+//! A reader has a position and nothing else, so one that does not read costs nothing; what it has missed is gone when
+//! it comes back, and it is told so.
 
 use std::{
     collections::VecDeque,

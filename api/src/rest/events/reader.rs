@@ -7,7 +7,8 @@ use crate::{
     rest::{frame::Admission, problem::Problem, reason::Reason},
 };
 
-/// So many streams one caller has at once: a console that follows ten nodes, in two windows. Fifty callers fill the server.
+/// So many streams one caller has at once: a console that follows ten nodes, in two windows. Fifty callers fill the
+/// server.
 pub(super) const MAX_FOR_EACH: usize = 20;
 
 /// Who reads a stream.

@@ -29,8 +29,8 @@ use crate::{
 
 /// A comment goes out after so long without an event: proxies close what is silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Who reads, and whether they still may, is asked again so often. The answers are kept for ten seconds, so that a token or
-/// a right that is gone ends a stream within twenty.
+/// Who reads, and whether they still may, is asked again so often. The answers are kept for ten seconds, so that a
+/// token or a right that is gone ends a stream within twenty.
 const ASKS_EVERY: Duration = Duration::from_secs(10);
 /// A stream ends after so long, and the client comes again: perhaps to a replica that has more room.
 const LASTS: Duration = Duration::from_secs(10 * 60);

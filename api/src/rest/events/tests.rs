@@ -337,8 +337,8 @@ async fn read_until(connection: &mut TcpStream, text: &str) -> usize {
 }
 
 /// Over a socket, as the service answers: what is on its way to a client that has stopped reading is in the buffers of
-/// its connection, ours and the kernel's at both ends, and those are bounded: 4.1 MB were seen to be held, and 4.6 MB in
-/// the log, for all clients together.
+/// its connection, ours and the kernel's at both ends, and those are bounded: 4.1 MB were seen to be held, and 4.6 MB
+/// in the log, for all clients together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_stops_reading_a_socket_costs_its_connections_buffers() {
     /// The kernel lets a send buffer grow to 4 MiB and a receive buffer to 6 MiB (`tcp_wmem`, `tcp_rmem`).

@@ -12,8 +12,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use crate::{auth::Digest, rest::problem::Problem};
 
 /// Names the state that a JSON answer to a read shows; answers `304` to who has it already. The name is weak
-/// (RFC 9110, 8.8.1): the same state may be sent compressed and not. A handler that knows a better name has said it; only
-/// that one names what `HEAD` answers, because what would be hashed is not there.
+/// (RFC 9110, 8.8.1): the same state may be sent compressed and not. A handler that knows a better name has said it;
+/// only that one names what `HEAD` answers, because what would be hashed is not there.
 pub(super) async fn etag(request: Request, next: Next) -> Response {
     let is_get = *request.method() == Method::GET;
     let is_read = is_get || *request.method() == Method::HEAD;

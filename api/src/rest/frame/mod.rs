@@ -93,8 +93,8 @@ impl Frame {
         Self(Arc::new(Inner { auth, metrics, limits, rates, permits, changes: TaskTracker::new() }))
     }
 
-    /// Waits until all changes that are being made have come to their end, and their audit lines are written; for so long at
-    /// most. Nothing new comes in any more.
+    /// Waits until all changes that are being made have come to their end, and their audit lines are written; for so
+    /// long at most. Nothing new comes in any more.
     pub(crate) async fn changes_end(&self, within: Duration) {
         self.0.changes.close();
         if timeout(within, self.0.changes.wait()).await.is_err() {

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 /// So many callers are remembered; beyond that, those who have been quiet are forgotten first.
 const MAX_CALLERS: usize = 10_000;
 
-/// What each caller has used up: the generic cell rate algorithm. For each one time is kept, at which they will have all
-/// of their burst again.
+/// What each caller has used up: the generic cell rate algorithm. For each one time is kept, at which they will have
+/// all of their burst again.
 #[derive(Debug)]
 pub(super) struct Rates {
     interval: Duration,

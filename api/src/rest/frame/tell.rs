@@ -1,5 +1,5 @@
-//! What is told of a request at its end: a line in the access log, its audit lines, its numbers. Never a token, a query or a
-//! body.
+//! What is told of a request at its end: a line in the access log, its audit lines, its numbers. Never a token, a query
+//! or a body.
 
 use std::time::Duration;
 

@@ -62,8 +62,8 @@ struct Which {
 
 /// Drain a node
 ///
-/// The drain is durable: it goes on when you go away, and any replica shows and cancels it. The node stays cordoned at its
-/// end. Options that are left out are as for `kubectl drain`; send `{}` for all of them.
+/// The drain is durable: it goes on when you go away, and any replica shows and cancels it. The node stays cordoned at
+/// its end. Options that are left out are as for `kubectl drain`; send `{}` for all of them.
 #[utoipa::path(
     post, path = "/nodes/{node}/drain", tag = "drains", operation_id = "startDrain", params(NodePath, HowToStart),
     request_body(content = DrainRequest, content_type = "application/json"),

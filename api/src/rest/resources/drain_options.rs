@@ -1,4 +1,5 @@
-//! How a node is drained, as clients write it: in a body, or in a query. One type of `core` says which options there are.
+//! How a node is drained, as clients write it: in a body, or in a query. One type of `core` says which options there
+//! are.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

@@ -23,14 +23,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 
 /// Follow everything
 ///
-/// A stream of server-sent events. It begins with `snapshot` (nodes in short, maintenances, drains); then `NodeChanged`,
-/// `NodeGone`, `MaintenanceChanged`, `MaintenanceEnded`, `DrainChanged` and `DrainForgotten`, each with the object as it
-/// is now. Expect further names.
+/// A stream of server-sent events. It begins with `snapshot` (nodes in short, maintenances, drains); then
+/// `NodeChanged`, `NodeGone`, `MaintenanceChanged`, `MaintenanceEnded`, `DrainChanged` and `DrainForgotten`, each with
+/// the object as it is now. Expect further names.
 ///
 /// Every event has an id. Who comes again with the last one in `Last-Event-ID` has missed nothing; where that cannot be
 /// (another replica, too long ago, a reader that is too slow), the stream goes on with `resync`, which is another
-/// snapshot. A comment comes every 15 s. After 10 minutes, and when the server stops, `goodbye` asks to come again; it also
-/// ends the stream of a token that has run out or a right that is gone, within 20 s.
+/// snapshot. A comment comes every 15 s. After 10 minutes, and when the server stops, `goodbye` asks to come again; it
+/// also ends the stream of a token that has run out or a right that is gone, within 20 s.
 #[utoipa::path(
     get, path = "/events", tag = "events", operation_id = "followEvents",
     params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen")),
@@ -70,9 +70,9 @@ async fn follow_maintenance(
 
 /// Follow the drain of a node
 ///
-/// A stream of server-sent events, as of `/events`: `snapshot` is the drain, `DrainChanged` each time that something has
-/// changed, and `DrainForgotten` the end of the stream: the drain is long over, and its outcome says nothing about the
-/// node any more.
+/// A stream of server-sent events, as of `/events`: `snapshot` is the drain, `DrainChanged` each time that something
+/// has changed, and `DrainForgotten` the end of the stream: the drain is long over, and its outcome says nothing about
+/// the node any more.
 #[utoipa::path(
     get, path = "/nodes/{node}/drain/events", tag = "events", operation_id = "followDrain",
     params(NodePath, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen")),

@@ -1,5 +1,5 @@
-//! The resources of `/api/v1`, one file each. A handler is thin: it calls `core` and shapes the answer; who may has been
-//! checked before it runs.
+//! The resources of `/api/v1`, one file each. A handler is thin: it calls `core` and shapes the answer; who may has
+//! been checked before it runs.
 //!
 //! | file | paths |
 //! |---|---|

@@ -83,8 +83,8 @@ async fn get_node_maintenance(State(api): State<Api>, Path(NodePath { node }): P
 
 /// Start the maintenance of a node, or change it
 ///
-/// Can be repeated for ever: it acts on the maintenance that the node has, whatever its name, and makes one only if there
-/// is none. What is left out stays as it is. A maintenance that belongs to another ticket is not touched (409).
+/// Can be repeated for ever: it acts on the maintenance that the node has, whatever its name, and makes one only if
+/// there is none. What is left out stays as it is. A maintenance that belongs to another ticket is not touched (409).
 #[utoipa::path(
     put, path = "/nodes/{node}/maintenance", tag = "maintenances", operation_id = "putNodeMaintenance",
     params(NodePath, HowToStart), request_body(content = MaintenanceRequest, content_type = "application/json"),

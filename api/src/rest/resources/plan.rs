@@ -32,8 +32,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// See what a maintenance would do
 ///
 /// A verdict for each workload of the node: what would become of it, and what would be in its way. Worked out from the
-/// watch caches by the same rules as the drain itself; nothing is changed and nobody is asked. Options that are left out
-/// take the defaults of a maintenance.
+/// watch caches by the same rules as the drain itself; nothing is changed and nobody is asked. Options that are left
+/// out take the defaults of a maintenance.
 #[utoipa::path(
     get, path = "/nodes/{node}/plan", tag = "nodes", operation_id = "getPlan", params(NodePath, DrainQuery),
     responses(

@@ -76,8 +76,8 @@ pub(super) async fn hide_of_nodes(api: &Api, account: &Account, nodes: &mut [Nod
     Ok(())
 }
 
-/// A drain that somebody has ordered or cancelled, as they see it: who may not list pods is told of none. That Kubernetes
-/// cannot be asked is no reason to show them.
+/// A drain that somebody has ordered or cancelled, as they see it: who may not list pods is told of none. That
+/// Kubernetes cannot be asked is no reason to show them.
 pub(super) async fn seen_drain(api: &Api, account: &Account, mut drain: DrainView) -> DrainView {
     let names_pods = !drain.blocking.is_empty() || drain.waits_for.is_some() || drain.outcome.is_some();
     if names_pods && !api.may_see(account, pods("list")).await.unwrap_or(false) {

@@ -64,8 +64,8 @@ struct Which {
 
 /// Put a taint on a node
 ///
-/// One of the same key and effect gets this value. Can be repeated. The drain taint is not touched while a maintenance or
-/// a drain acts on the node, and KubeVirt's own never: it makes KubeVirt evacuate every VM without being asked.
+/// One of the same key and effect gets this value. Can be repeated. The drain taint is not touched while a maintenance
+/// or a drain acts on the node, and KubeVirt's own never: it makes KubeVirt evacuate every VM without being asked.
 #[utoipa::path(
     put, path = "/nodes/{node}/taints", tag = "nodes", operation_id = "taintNode", params(NodePath, DryRun),
     request_body(content = TaintRequest, content_type = "application/json"),

@@ -42,8 +42,8 @@ struct Filter {
 
 /// List the workloads of a node
 ///
-/// Pods and VMs, in the order of namespace and pod, each with its owner, its budgets, and for a VM how it wants to go and
-/// whether it can migrate. While a drain acts on the node: how far it has got with each.
+/// Pods and VMs, in the order of namespace and pod, each with its owner, its budgets, and for a VM how it wants to go
+/// and whether it can migrate. While a drain acts on the node: how far it has got with each.
 #[utoipa::path(
     get, path = "/nodes/{node}/workloads", tag = "nodes", operation_id = "listWorkloads", params(NodePath, Filter),
     responses((status = 200, description = "A page of workloads", body = WorkloadList, content_type = "application/json")),

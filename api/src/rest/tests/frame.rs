@@ -243,8 +243,8 @@ async fn what_the_guard_refuses_is_a_problem_with_its_sentence() {
     assert_eq!(app.send(request).await.text(), "a page");
 }
 
-/// The four things that a page of another origin can send without being asked: to the service as it listens, they end at
-/// the guard, whatever the browser tells of itself; nothing is asked of Kubernetes, and nothing is done.
+/// The four things that a page of another origin can send without being asked: to the service as it listens, they end
+/// at the guard, whatever the browser tells of itself; nothing is asked of Kubernetes, and nothing is done.
 #[tokio::test]
 async fn the_four_attacks_of_a_foreign_web_page_are_refused() {
     let app = TestApp::guarded().await;

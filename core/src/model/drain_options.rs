@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{duration::GoDuration, schema::without_description, selector::PodSelector};
 
 /// The options as somebody writes them (`spec.drain` of a `NodeMaintenance`, the body of a request): what is left out
-/// takes the default of the operation ([`DrainSpec::for_maintenance`], [`DrainSpec::for_drain`]).
+/// takes the default of the operation: a maintenance, or a drain.
 ///
 /// Its texts are not parsed here: an object with a bad one must still be read, refused with a sentence, and restored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

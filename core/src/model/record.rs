@@ -10,7 +10,7 @@ use crate::{names::RECORD_ANNOTATION, schema::without_description};
 /// A longer text is not read: Careen's own records stay far below (forty bytes for each evacuation).
 const LONGEST: usize = 64 * 1024;
 
-/// The annotation [`crate::names::RECORD_ANNOTATION`]: who acts on the node, and what there was before. It says what
+/// The annotation `careen.dev/record` of a Node: who acts on the node, and what there was before. It says what
 /// was done; nothing is ever started because of it. It is written in the same write as the cordon and the taint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

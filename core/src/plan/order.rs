@@ -17,7 +17,7 @@ use crate::{
 pub enum Tier {
     /// VMs and ordinary pods.
     First,
-    /// Pods of at least [`CRITICAL_PRIORITY`], and those that serve eviction itself: KubeVirt's webhook fails closed.
+    /// Pods of priority 1,000,000,000 and above, and those that serve eviction itself: KubeVirt's webhook fails closed.
     Critical,
     /// The pod of Careen that carries the drain out.
     OwnPod,

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc};
 
 use careen_core::{
     cluster::Cluster as Watched,
-    model::{DrainSpec, NodeMaintenance, NodeName, Ticket},
+    model::{DrainSpec, NodeMaintenance, NodeName, Ticket, Uid},
     operation::{IfExists, OperationError, StartMaintenance, StopMaintenance, StopTarget},
     view::MaintenanceView,
 };
@@ -75,8 +75,27 @@ async fn stop(
     force: bool,
     dry_run: bool,
 ) -> Result<String, Error> {
-    let target = StopTarget::OfNode(node_name(&node)?);
-    let operations = connected.operations(known(&connected, None).await?);
+    stop_one(&connected, StopTarget::OfNode(node_name(&node)?), ticket, force, dry_run).await
+}
+
+/// Stops the maintenance of a handle: not one that has its name or its node by now.
+async fn stop_exactly(
+    connected: Arc<Connected>,
+    name: String,
+    uid: String,
+    ticket: Option<String>,
+) -> Result<String, Error> {
+    stop_one(&connected, StopTarget::Exactly { name, uid: Uid(uid) }, ticket, false, false).await
+}
+
+async fn stop_one(
+    connected: &Connected,
+    target: StopTarget,
+    ticket: Option<String>,
+    force: bool,
+    dry_run: bool,
+) -> Result<String, Error> {
+    let operations = connected.operations(known(connected, None).await?);
     let request = StopMaintenance { target, ticket, resource_version: None, force, dry_run };
     let stopped = operations.stop_maintenance(&request).await?;
     Ok(serde_json::to_string(&MaintenanceView::from(&*stopped.object))?)
@@ -92,10 +111,13 @@ async fn see_all(connected: Arc<Connected>) -> Result<String, Error> {
     Ok(serde_json::to_string(&found)?)
 }
 
-async fn see(connected: Arc<Connected>, name: String) -> Result<String, Error> {
+/// The maintenance of that name; with a UID only that one.
+async fn see(connected: Arc<Connected>, name: String, uid: Option<String>) -> Result<String, Error> {
     let found = Api::<NodeMaintenance>::all(connected.client.clone()).get_opt(&name).await;
     let found = found.map_err(|error| Error::of_request("get the NodeMaintenance", &error))?;
-    let missing = || OperationError::MaintenanceNotFound { what: format!("NodeMaintenance {name}") };
+    let found = found.filter(|found| uid.as_ref().is_none_or(|uid| found.uid().as_str() == uid));
+    let with_uid = uid.map(|uid| format!(" with UID {uid}")).unwrap_or_default();
+    let missing = || OperationError::MaintenanceNotFound { what: format!("NodeMaintenance {name}{with_uid}") };
     Ok(serde_json::to_string(&MaintenanceView::from(&found.ok_or_else(missing)?))?)
 }
 
@@ -107,8 +129,13 @@ pair! {
 pair! {
     stop_maintenance, stop_maintenance_async = stop(node: String, ticket: Option<String>, force: bool, dry_run: bool)
 }
+pair! {
+    stop_maintenance_exactly, stop_maintenance_exactly_async = stop_exactly(
+        name: String, uid: String, ticket: Option<String>,
+    )
+}
 pair! { maintenances, maintenances_async = see_all() }
-pair! { maintenance, maintenance_async = see(name: String) }
+pair! { maintenance, maintenance_async = see(name: String, uid: Option<String>) }
 
 type Watch = Pin<Box<dyn Stream<Item = watcher::Result<Option<NodeMaintenance>>> + Send>>;
 
@@ -166,6 +193,7 @@ fn maintenance_events(cluster: &crate::cluster::Cluster, name: &str, uid: String
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<MaintenanceEvents>()?;
     add_pairs!(module: start_maintenance, start_maintenance_async, stop_maintenance, stop_maintenance_async);
+    add_pairs!(module: stop_maintenance_exactly, stop_maintenance_exactly_async);
     add_pairs!(module: maintenances, maintenances_async, maintenance, maintenance_async, maintenance_events);
     Ok(())
 }

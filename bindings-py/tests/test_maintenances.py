@@ -1,11 +1,19 @@
 """Maintenances, with a controller in this process."""
 
+import asyncio
+import threading
+from datetime import timedelta
+
 import pytest
 
 import careen
 import careen.aio
-from careen.models import MaintenancePhase
+from careen._read import Scope
+from careen.models import Maintenance, MaintenancePhase
 from careen.testing import SimulatedCluster
+
+
+KIND = "nodemaintenances.nodemaintenance.kubevirt.io"
 
 
 @pytest.fixture
@@ -77,3 +85,43 @@ def test_one_that_is_not_accepted_has_failed(shop: SimulatedCluster) -> None:
         assert handle.status().phase is MaintenancePhase.FAILED
         with pytest.raises(careen.NotFoundError):
             cluster.start_maintenance("node99")
+
+
+def test_a_handle_is_about_its_maintenance_and_no_later_one(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        shop.remove(KIND, "", handle.name)
+        of_its_name = cluster.start_maintenance("node02")
+        assert of_its_name.name == handle.name
+        for call in (handle.status, handle.stop):
+            with pytest.raises(careen.NotFoundError) as caught:
+                call()
+            assert caught.value.reason == "MaintenanceNotFound"
+        shop.remove(KIND, "", handle.name)
+        with pytest.raises(careen.NotFoundError):
+            handle.status()
+        shop.create(
+            """
+            apiVersion: nodemaintenance.kubevirt.io/v1beta1
+            kind: NodeMaintenance
+            metadata: {name: by-kubectl}
+            spec: {nodeName: node02}
+            """
+        )
+        with pytest.raises(careen.NotFoundError):
+            of_its_name.stop()
+        assert cluster.maintenance("by-kubectl").stopping_since is None
+
+
+@pytest.mark.parametrize("scope", ["nodes", "whole"])
+async def test_a_handle_of_asyncio_is_about_its_maintenance_as_well(shop: SimulatedCluster, scope: Scope) -> None:
+    async with shop.connect_aio(scope=scope) as cluster:
+        handle = await cluster.start_maintenance("node02")
+        shop.remove(KIND, "", handle.name)
+        other = await cluster.start_maintenance("node02")
+        with pytest.raises(careen.NotFoundError):
+            await handle.stop()
+        with pytest.raises(careen.NotFoundError):
+            await handle.status()
+        # At once: what the caches show does not matter.
+        assert (await other.status()).uid == (await other.stop()).uid

@@ -179,7 +179,7 @@ class Cluster:
 
     def maintenance(self, maintenance: str) -> Maintenance:
         """The maintenance of that name."""
-        return one(Maintenance, _careen.maintenance(self._native, _read.object_name("maintenance", maintenance)))
+        return one(Maintenance, _careen.maintenance(self._native, _read.object_name("maintenance", maintenance), None))
 
     def virtual_machine_instances(self) -> list[VirtualMachineInstance]:
         """All VMs that run; looks at the whole cluster, whatever the scope."""

@@ -68,8 +68,8 @@ class MaintenanceHandle:
         return self._changed
 
     def status(self) -> Maintenance:
-        """What it says now."""
-        return one(Maintenance, _careen.maintenance(self._cluster, self.name))
+        """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
+        return one(Maintenance, _careen.maintenance(self._cluster, self.name, self._maintenance.uid))
 
     def __iter__(self) -> Iterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
@@ -127,12 +127,17 @@ class MaintenanceHandle:
             pass
 
     def stop(self) -> Maintenance:
-        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does."""
-        ticket = self._maintenance.ticket
-        return one(
-            Maintenance,
-            _careen.stop_maintenance(self._cluster, self.node, None if ticket is None else ticket.id, False, False),
-        )
+        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does.
+
+        Raises :class:`~careen.errors.NotFoundError` if it has ended already, whatever maintenance the node has by now.
+        """
+        return one(Maintenance, _careen.stop_maintenance_exactly(self._cluster, *exactly(self._maintenance)))
+
+
+def exactly(maintenance: Maintenance) -> tuple[str, str, str | None]:
+    """What names this one and no other: its name, its UID and its ticket."""
+    ticket = maintenance.ticket
+    return maintenance.name, maintenance.uid, None if ticket is None else ticket.id
 
 
 def patience(seen: Maintenance | None, limit: float | None, began: float) -> float | None:

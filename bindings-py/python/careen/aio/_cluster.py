@@ -176,7 +176,7 @@ class Cluster:
     async def maintenance(self, maintenance: str) -> Maintenance:
         """The maintenance of that name."""
         checked = _read.object_name("maintenance", maintenance)
-        return one(Maintenance, await _careen.maintenance_async(await self._connected(), checked))
+        return one(Maintenance, await _careen.maintenance_async(await self._connected(), checked, None))
 
     async def virtual_machine_instances(self) -> list[VirtualMachineInstance]:
         """All VMs that run; looks at the whole cluster, whatever the scope."""

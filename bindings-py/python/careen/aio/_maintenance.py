@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._maintenance import is_drained, late, patience, told
+from careen._maintenance import exactly, is_drained, late, patience, told
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -65,8 +65,8 @@ class MaintenanceHandle:
         return self._changed
 
     async def status(self) -> Maintenance:
-        """What it says now."""
-        return one(Maintenance, await _careen.maintenance_async(self._cluster, self.name))
+        """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
+        return one(Maintenance, await _careen.maintenance_async(self._cluster, self.name, self._maintenance.uid))
 
     async def __aiter__(self) -> AsyncIterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
@@ -124,10 +124,9 @@ class MaintenanceHandle:
             pass
 
     async def stop(self) -> Maintenance:
-        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does."""
-        ticket = self._maintenance.ticket
-        named = None if ticket is None else ticket.id
-        return one(
-            Maintenance,
-            await _careen.stop_maintenance_async(self._cluster, self.node, named, False, False),
-        )
+        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does.
+
+        Raises :class:`~careen.errors.NotFoundError` if it has ended already, whatever maintenance the node has by now.
+        """
+        answer = await _careen.stop_maintenance_exactly_async(self._cluster, *exactly(self._maintenance))
+        return one(Maintenance, answer)

@@ -6,7 +6,7 @@ use careen_core::{
     cluster::Cluster as Watched,
     model::{DrainSpec, NodeMaintenance, NodeName, Ticket, Uid},
     operation::{IfExists, OperationError, StartMaintenance, StopMaintenance, StopTarget},
-    view::MaintenanceView,
+    view::{MaintenancePhaseView, MaintenanceView},
 };
 use futures::{Stream, StreamExt};
 use kube::{
@@ -30,6 +30,24 @@ struct StartedView {
     maintenance: MaintenanceView,
     created: bool,
     changed: bool,
+}
+
+/// What it says. What was said about an earlier spec does not count: nobody has decided about this one yet.
+fn said(object: &NodeMaintenance) -> MaintenanceView {
+    let view = MaintenanceView::from(object);
+    let observed = object.status.as_ref().and_then(|status| status.observed_generation);
+    if observed >= object.metadata.generation || view.phase == MaintenancePhaseView::Stopping {
+        return view;
+    }
+    MaintenanceView {
+        phase: MaintenancePhaseView::Undecided,
+        accepted: None,
+        conditions: Vec::new(),
+        blocked: None,
+        blocking: Vec::new(),
+        last_error: None,
+        ..view
+    }
 }
 
 async fn known(connected: &Connected, node: Option<NodeName>) -> Result<Watched, Error> {
@@ -64,7 +82,7 @@ async fn start(
     };
     let started = operations.start_maintenance(&request).await?;
     let (created, changed) = (started.created, started.changed);
-    let maintenance = MaintenanceView::from(&*started.object);
+    let maintenance = said(&started.object);
     Ok(serde_json::to_string(&StartedView { maintenance, created, changed })?)
 }
 
@@ -98,13 +116,13 @@ async fn stop_one(
     let operations = connected.operations(known(connected, None).await?);
     let request = StopMaintenance { target, ticket, resource_version: None, force, dry_run };
     let stopped = operations.stop_maintenance(&request).await?;
-    Ok(serde_json::to_string(&MaintenanceView::from(&*stopped.object))?)
+    Ok(serde_json::to_string(&said(&stopped.object))?)
 }
 
 async fn see_all(connected: Arc<Connected>) -> Result<String, Error> {
     let listed = Api::<NodeMaintenance>::all(connected.client.clone()).list(&ListParams::default()).await;
     let found: Vec<_> = match listed {
-        Ok(listed) => listed.iter().map(MaintenanceView::from).collect(),
+        Ok(listed) => listed.iter().map(said).collect(),
         Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
         Err(error) => return Err(Error::of_request("list nodemaintenances", &error)),
     };
@@ -118,7 +136,7 @@ async fn see(connected: Arc<Connected>, name: String, uid: Option<String>) -> Re
     let found = found.filter(|found| uid.as_ref().is_none_or(|uid| found.uid().as_str() == uid));
     let with_uid = uid.map(|uid| format!(" with UID {uid}")).unwrap_or_default();
     let missing = || OperationError::MaintenanceNotFound { what: format!("NodeMaintenance {name}{with_uid}") };
-    Ok(serde_json::to_string(&MaintenanceView::from(&found.ok_or_else(missing)?))?)
+    Ok(serde_json::to_string(&said(&found.ok_or_else(missing)?))?)
 }
 
 pair! {
@@ -166,7 +184,7 @@ async fn next(watch: Arc<Mutex<Watch>>, uid: String) -> Result<Option<String>, E
     loop {
         match watch.next().await {
             Some(Ok(Some(object))) if object.metadata.uid.as_deref() == Some(uid.as_str()) => {
-                return Ok(Some(serde_json::to_string(&MaintenanceView::from(&object))?));
+                return Ok(Some(serde_json::to_string(&said(&object))?));
             }
             None | Some(Ok(_)) => return Ok(None),
             Some(Err(error)) => {

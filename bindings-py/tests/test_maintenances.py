@@ -125,3 +125,22 @@ async def test_a_handle_of_asyncio_is_about_its_maintenance_as_well(shop: Simula
             await handle.status()
         # At once: what the caches show does not matter.
         assert (await other.status()).uid == (await other.stop()).uid
+
+
+def test_a_wait_after_a_change_does_not_believe_what_was_said_before_it(
+    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop.connect() as cluster:
+        with careen.Controller(cluster):
+            cluster.start_maintenance("node02").wait(30)
+        changed = cluster.start_maintenance("node02", "another fan")
+        assert (changed.created, changed.changed) == (False, True)
+        status = changed.status()
+        assert (status.phase, status.accepted, status.blocking) == (MaintenancePhase.UNDECIDED, None, ())
+        with monkeypatch.context() as hasty, pytest.raises(careen.NoControllerError):
+            hasty.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.5)
+            changed.wait()
+        with careen.Controller(cluster):
+            assert changed.wait(30).reason == "another fan"
+        assert changed.stop().phase is not MaintenancePhase.ENDED
+        assert changed.status().phase is MaintenancePhase.STOPPING

@@ -144,3 +144,19 @@ def test_a_wait_after_a_change_does_not_believe_what_was_said_before_it(
             assert changed.wait(30).reason == "another fan"
         assert changed.stop().phase is not MaintenancePhase.ENDED
         assert changed.status().phase is MaintenancePhase.STOPPING
+
+
+def test_one_with_a_long_timeout_does_not_hide_the_others(shop: SimulatedCluster) -> None:
+    shop.create(
+        """
+        apiVersion: nodemaintenance.kubevirt.io/v1beta1
+        kind: NodeMaintenance
+        metadata: {name: patient}
+        spec: {nodeName: node03, drain: {timeout: 9999999999h}}
+        """
+    )
+    with shop.connect() as cluster:
+        cluster.start_maintenance("node02")
+        assert [each.name for each in cluster.maintenances()] == ["node02-maintenance", "patient"]
+        options = cluster.maintenance("patient").drain
+        assert options is not None and options.timeout == timedelta(days=100_000)

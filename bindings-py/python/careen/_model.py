@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from careen._arguments import invalid
+from careen._arguments import LONGEST, invalid
 from careen.errors import InvalidArgumentError
 
 T = TypeVar("T", bound="Model")
@@ -111,11 +111,16 @@ _UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timed
 
 
 def parse_duration(text: str) -> timedelta:
-    """As Kubernetes writes them: ``1h30m``."""
+    """As Kubernetes writes them: ``1h30m``. What is longer than anybody can wait for is read as the longest: one such
+    text in a cluster does not hide everything else."""
     total, number, unit = timedelta(), "", ""
     for character in text + "0":
         if character.isdigit() and unit:
-            total, number, unit = total + int(number) * _UNITS[unit], "", ""
+            try:
+                total = min(total + int(number) * _UNITS[unit], LONGEST)
+            except OverflowError:
+                total = LONGEST
+            number, unit = "", ""
         if character.isdigit():
             number += character
         else:

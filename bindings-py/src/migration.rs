@@ -1,10 +1,9 @@
 //! Live migrations: ask for one, follow it, cancel it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use careen_core::{
-    clock::Clock,
-    cluster::{Changes, Cluster as Watched},
+    cluster::Changes,
     model::{ObjectKey, Uid},
     operation::{CancelMigration, MigrateInstance, Operations},
     view::{MigrationView, Views},
@@ -29,58 +28,78 @@ pair! { migrations, migrations_async = see_all() }
 
 /// A migration that was asked for.
 #[pyclass(frozen, module = "careen._careen")]
-struct Migration {
+struct Migration(Arc<Asked>);
+
+/// What it has. Its VM's namespace stays watched when the VM has gone to another node.
+struct Asked {
     connected: Arc<Connected>,
     key: ObjectKey,
     operations: Operations,
-    progress: Arc<Mutex<Progress>>,
+    /// Its UID, as soon as the caches have shown it. Before that, that they do not show it says nothing.
+    uid: OnceLock<Uid>,
 }
 
-/// What is told of it. Its VM's namespace stays watched when the VM has gone to another node.
-struct Progress {
-    watched: Watched,
-    changes: Changes,
-    clock: Clock,
-    key: ObjectKey,
-    told: Option<MigrationView>,
-}
-
-impl Progress {
-    /// The next, as JSON; nothing once it is gone.
-    async fn next(&mut self) -> Result<Option<String>, Error> {
-        loop {
-            let view = Views::of(self.watched.snapshot(), self.clock.now()).migration(&self.key);
-            if view != self.told {
-                let text = view.as_ref().map(serde_json::to_string).transpose()?;
-                self.told = view;
-                return Ok(text);
-            }
-            // Before it is in the caches there is nothing to tell.
-            self.changes.next().await;
+impl Asked {
+    fn view(&self) -> Option<MigrationView> {
+        let snapshot = self.operations.cluster().snapshot();
+        if let Some(migration) = snapshot.migration(&self.key) {
+            self.uid.get_or_init(|| migration.uid.clone());
         }
+        Views::of(snapshot, self.connected.clock.now()).migration(&self.key)
     }
 }
 
-async fn next(progress: Arc<Mutex<Progress>>) -> Result<Option<String>, Error> {
-    progress.lock().await.next().await
+/// What a migration tells. Who reads slowly sees the latest.
+#[pyclass(frozen, module = "careen._careen")]
+struct MigrationEvents {
+    asked: Arc<Asked>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+struct Progress {
+    changes: Changes,
+    told: Option<MigrationView>,
+}
+
+async fn next(asked: Arc<Asked>, progress: Arc<Mutex<Progress>>) -> Result<Option<String>, Error> {
+    let mut progress = progress.lock().await;
+    loop {
+        let view = asked.view();
+        let is_gone = view.is_none() && asked.uid.get().is_some();
+        if view != progress.told || is_gone {
+            let text = view.as_ref().map(serde_json::to_string).transpose()?;
+            progress.told = view;
+            return Ok(text);
+        }
+        progress.changes.next().await;
+    }
+}
+
+#[pymethods]
+impl MigrationEvents {
+    /// The next, as JSON; nothing once it is gone.
+    #[pyo3(signature = (timeout))]
+    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
+        block_on(py, within(timeout, "news of the migration", next(self.asked.clone(), self.progress.clone())))
+    }
+
+    #[pyo3(signature = (timeout))]
+    fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, within(timeout, "news of the migration", next(self.asked.clone(), self.progress.clone())))
+    }
 }
 
 #[pymethods]
 impl Migration {
     #[getter]
     fn name(&self) -> &str {
-        &self.key.name
+        &self.0.key.name
     }
 
-    /// What it tells next, as JSON; nothing once it is gone.
-    #[pyo3(signature = (timeout))]
-    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
-        block_on(py, within(timeout, "news of the migration", next(self.progress.clone())))
-    }
-
-    #[pyo3(signature = (timeout))]
-    fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, within(timeout, "news of the migration", next(self.progress.clone())))
+    /// What it tells from now on, beginning with how it is doing now.
+    fn events(&self) -> MigrationEvents {
+        let changes = self.0.operations.cluster().changes();
+        MigrationEvents { asked: self.0.clone(), progress: Arc::new(Mutex::new(Progress { changes, told: None })) }
     }
 
     /// Aborts it. Says whether KubeVirt makes another, because the VM is still to leave its node.
@@ -95,17 +114,11 @@ impl Migration {
 
 impl Migration {
     fn cancelled(&self) -> impl Future<Output = Result<bool, Error>> + Send + 'static {
-        let (connected, operations, progress) =
-            (self.connected.clone(), self.operations.clone(), self.progress.clone());
-        let key = self.key.clone();
+        let asked = self.0.clone();
         async move {
-            let uid = match progress.try_lock() {
-                Ok(progress) => progress.told.as_ref().and_then(|told| told.uid.clone()),
-                Err(_) => None::<Uid>,
-            };
-            let request = CancelMigration { key, uid, dry_run: false };
-            let call = async { Ok(operations.cancel_migration(&request).await?) };
-            Ok(connected.call("cancel", call).await?.made_again)
+            let request = CancelMigration { key: asked.key.clone(), uid: asked.uid.get().cloned(), dry_run: false };
+            let call = async { Ok(asked.operations.cancel_migration(&request).await?) };
+            Ok(asked.connected.call("cancel", call).await?.made_again)
         }
     }
 }
@@ -114,12 +127,10 @@ async fn ask(connected: Arc<Connected>, namespace: String, name: String) -> Resu
     let key = ObjectKey::new(namespace, name);
     let node = node_of(&connected, &key).await?;
     let watched = connected.around(&node).await?;
-    let changes = watched.changes();
-    let operations = connected.operations(watched.clone());
+    let operations = connected.operations(watched);
     let asked = operations.migrate(&MigrateInstance { key, requested_by: None, dry_run: false }).await?;
     let key = asked.migration.ok_or_else(|| Error::Internal("a migration without a name".to_owned()))?;
-    let progress = Progress { watched, changes, clock: connected.clock, key: key.clone(), told: None };
-    Ok(Migration { connected, key, operations, progress: Arc::new(Mutex::new(progress)) })
+    Ok(Migration(Arc::new(Asked { connected, key, operations, uid: OnceLock::new() })))
 }
 
 /// Migrates a VM to another node; KubeVirt chooses which.
@@ -142,6 +153,7 @@ fn migrate_async<'py>(
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Migration>()?;
+    module.add_class::<MigrationEvents>()?;
     add_pairs!(module: migrations, migrations_async, migrate, migrate_async);
     Ok(())
 }

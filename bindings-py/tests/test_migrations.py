@@ -1,5 +1,9 @@
 """VMs, and how they move."""
 
+import asyncio
+import threading
+import time
+
 import pytest
 
 import careen
@@ -58,3 +62,27 @@ def test_a_migration_is_cancelled(simulated_cluster: SimulatedCluster) -> None:
         with pytest.raises(careen.FailedError):
             handle.wait(30)
         assert cluster.virtual_machine_instance("office", "files").node == "node02"
+
+
+@with_kubevirt
+def test_a_migration_can_be_waited_for_again(office: SimulatedCluster) -> None:
+    with office.connect() as cluster:
+        handle = cluster.migrate("office", "files")
+        moved = handle.wait(60)
+        assert handle.wait(10).target == moved.target
+        office.remove("virtualmachineinstancemigrations.kubevirt.io", "office", handle.name)
+        for _ in range(2):
+            with pytest.raises(careen.FailedError) as failed:
+                # The caches may be a moment behind.
+                for _ in range(1000):
+                    handle.wait(10)
+                    time.sleep(0.01)
+            assert failed.value.reason == "MigrationNotFound"
+
+
+@with_kubevirt
+async def test_a_migration_can_be_waited_for_by_several(office: SimulatedCluster) -> None:
+    async with office.connect_aio() as cluster:
+        handle = await cluster.migrate("office", "files")
+        one, other = await asyncio.gather(handle.wait(60), handle.wait(60))
+        assert one.target == other.target

@@ -59,9 +59,10 @@ class MigrationHandle:
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the migration goes on.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
+        events = self._native.events()
         while True:
             left = None if limit is None else max(0.0, began + limit - time.monotonic())
-            seen = told(await self._native.next_async(left), self.name)
+            seen = told(await events.next_async(left), self.name)
             if on_progress is not None:
                 on_progress(seen)
             if has_moved(seen):

@@ -138,13 +138,19 @@ impl Connected {
     }
 
     /// A drain that goes on until it ends or this is closed.
-    pub(crate) fn keep(&self, drain: Arc<Running>) {
+    pub(crate) fn keep(&self, drain: &Arc<Running>) {
         let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
         drains.retain(|drain| !drain.is_over());
-        drains.push(drain);
+        drains.push(drain.clone());
+        // Closing, which says so before it looks for drains, may have looked already.
+        if *self.closed.borrow() {
+            drain.cancel();
+        }
     }
 
     async fn close(&self) -> Result<(), Error> {
+        // First: nothing begins in a connection that is being closed.
+        self.closed.send_replace(true);
         let drains = std::mem::take(&mut *self.drains.lock().unwrap_or_else(PoisonError::into_inner));
         for drain in &drains {
             drain.cancel();
@@ -152,7 +158,6 @@ impl Connected {
         let ended = futures::future::join_all(drains.iter().map(|drain| drain.ended()));
         // Those that take longer are dropped: they start nothing more, and their node Lease lapses.
         tokio::time::timeout(FAREWELL, ended).await.ok();
-        self.closed.send_replace(true);
         Ok(())
     }
 }

@@ -203,7 +203,7 @@ async fn begin(connected: Arc<Connected>, node: String, options: String) -> Resu
     let id = new_drain_id();
     let request = DrainHere { id: id.clone(), node, options, own_pod: None };
     let running = Arc::new(Running::start(ProcessDrain::start(cluster, connected.clock, request), id.0));
-    connected.keep(running.clone());
+    connected.keep(&running);
     let mut beginning = Beginning(Some(running.clone()));
     running.begun().await?;
     beginning.0 = None;

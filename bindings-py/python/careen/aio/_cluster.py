@@ -66,7 +66,11 @@ class Cluster:
             if self._native is None:
                 if self._is_closed:
                     raise ClosedError("the connection is closed: make another Cluster")
-                self._native = await self._connect()
+                native = await self._connect()
+                if self._is_closed:
+                    await native.close_async()
+                    raise ClosedError("the connection was closed while it was made: make another Cluster")
+                self._native = native
             return self._native
 
     async def _ready(self) -> Cluster:

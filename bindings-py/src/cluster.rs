@@ -73,18 +73,28 @@ impl Cluster {
 
 impl Connected {
     /// The result of a call; no later than its time-out, and not after the connection was closed.
-    pub(crate) async fn call<T>(
+    pub(crate) fn call<T>(
         &self,
         what: &'static str,
         call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    ) -> impl Future<Output = Result<T, Error>> {
+        // Boxed, for it is large, and would be twice in what waits for it.
+        let call = Box::pin(call);
+        self.while_open(async move {
+            let done = tokio::time::timeout(self.timeout, call).await;
+            done.unwrap_or_else(|_| {
+                Err(Error::Timeout { what: format!("the result of {what}()"), limit: self.timeout })
+            })
+        })
+    }
+
+    /// The result of a wait, which has no time-out of its own; not after the connection was closed.
+    pub(crate) async fn while_open<T>(&self, wait: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
-            done = tokio::time::timeout(self.timeout, call) => {
-                done.unwrap_or_else(|_| Err(Error::Timeout { what: format!("the result of {what}()"), limit: self.timeout }))
-            }
+            done = wait => done,
         }
     }
 

@@ -160,9 +160,18 @@ type Watch = Pin<Box<dyn Stream<Item = watcher::Result<Option<NodeMaintenance>>>
 /// What a maintenance tells: one watch of one object.
 #[pyclass(frozen, module = "careen._careen")]
 struct MaintenanceEvents {
+    connected: Arc<Connected>,
     watch: Arc<Mutex<Watch>>,
     /// That one, not a later one of its name.
     uid: String,
+}
+
+impl MaintenanceEvents {
+    fn told(&self, timeout: Option<f64>) -> impl Future<Output = Result<Option<String>, Error>> + Send + 'static {
+        let (connected, watch, uid) = (self.connected.clone(), self.watch.clone(), self.uid.clone());
+        let told = async move { connected.while_open(next(watch, uid)).await };
+        within(timeout, "news of the maintenance", told)
+    }
 }
 
 #[pymethods]
@@ -170,12 +179,12 @@ impl MaintenanceEvents {
     /// The next, as JSON; nothing once it is gone.
     #[pyo3(signature = (timeout))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
-        block_on(py, within(timeout, "news of the maintenance", next(self.watch.clone(), self.uid.clone())))
+        block_on(py, self.told(timeout))
     }
 
     #[pyo3(signature = (timeout))]
     fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, within(timeout, "news of the maintenance", next(self.watch.clone(), self.uid.clone())))
+        awaitable(py, self.told(timeout))
     }
 }
 
@@ -205,7 +214,7 @@ fn maintenance_events(cluster: &crate::cluster::Cluster, name: &str, uid: String
     let connected = cluster.connected()?;
     let api = Api::<NodeMaintenance>::all(connected.client.clone());
     let watch: Watch = Box::pin(watcher::watch_object(api, name).default_backoff());
-    Ok(MaintenanceEvents { watch: Arc::new(Mutex::new(watch)), uid })
+    Ok(MaintenanceEvents { connected, watch: Arc::new(Mutex::new(watch)), uid })
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {

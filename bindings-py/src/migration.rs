@@ -56,12 +56,20 @@ struct MigrationEvents {
     progress: Arc<Mutex<Progress>>,
 }
 
+impl MigrationEvents {
+    fn told(&self, timeout: Option<f64>) -> impl Future<Output = Result<Option<String>, Error>> + Send + 'static {
+        let (asked, progress) = (self.asked.clone(), self.progress.clone());
+        let told = async move { asked.connected.while_open(next(&asked, progress)).await };
+        within(timeout, "news of the migration", told)
+    }
+}
+
 struct Progress {
     changes: Changes,
     told: Option<MigrationView>,
 }
 
-async fn next(asked: Arc<Asked>, progress: Arc<Mutex<Progress>>) -> Result<Option<String>, Error> {
+async fn next(asked: &Asked, progress: Arc<Mutex<Progress>>) -> Result<Option<String>, Error> {
     let mut progress = progress.lock().await;
     loop {
         let view = asked.view();
@@ -80,12 +88,12 @@ impl MigrationEvents {
     /// The next, as JSON; nothing once it is gone.
     #[pyo3(signature = (timeout))]
     fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
-        block_on(py, within(timeout, "news of the migration", next(self.asked.clone(), self.progress.clone())))
+        block_on(py, self.told(timeout))
     }
 
     #[pyo3(signature = (timeout))]
     fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, within(timeout, "news of the migration", next(self.asked.clone(), self.progress.clone())))
+        awaitable(py, self.told(timeout))
     }
 }
 

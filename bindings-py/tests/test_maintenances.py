@@ -160,3 +160,22 @@ def test_one_with_a_long_timeout_does_not_hide_the_others(shop: SimulatedCluster
         assert [each.name for each in cluster.maintenances()] == ["node02-maintenance", "patient"]
         options = cluster.maintenance("patient").drain
         assert options is not None and options.timeout == timedelta(days=100_000)
+
+
+def test_a_wait_notices_that_the_connection_is_closed(shop: SimulatedCluster) -> None:
+    for wait in (careen.MaintenanceHandle.wait, careen.MaintenanceHandle.wait_gone, list[Maintenance]):
+        with shop.connect() as cluster:
+            handle = cluster.start_maintenance("node02")
+            threading.Timer(0.3, cluster.close).start()
+            with pytest.raises(careen.ClosedError):
+                wait(handle)
+
+
+async def test_a_wait_of_asyncio_notices_that_the_connection_is_closed(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster:
+        handle = await cluster.start_maintenance("node02")
+        waiting = asyncio.ensure_future(handle.wait())
+        await asyncio.sleep(0.3)
+        await cluster.close()
+        with pytest.raises(careen.ClosedError):
+            await waiting

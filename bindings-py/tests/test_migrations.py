@@ -64,6 +64,14 @@ def test_a_migration_is_cancelled(simulated_cluster: SimulatedCluster) -> None:
         assert cluster.virtual_machine_instance("office", "files").node == "node02"
 
 
+@pytest.fixture
+def slow(simulated_cluster: SimulatedCluster) -> SimulatedCluster:
+    """A VM that is on its way for longer than any test."""
+    simulated_cluster.settle()
+    simulated_cluster.add_virtual_machine("office", "files", on="node02", settings={"migrates-for": "1h"})
+    return simulated_cluster.settle()
+
+
 @with_kubevirt
 def test_a_migration_can_be_waited_for_again(office: SimulatedCluster) -> None:
     with office.connect() as cluster:
@@ -86,3 +94,12 @@ async def test_a_migration_can_be_waited_for_by_several(office: SimulatedCluster
         handle = await cluster.migrate("office", "files")
         one, other = await asyncio.gather(handle.wait(60), handle.wait(60))
         assert one.target == other.target
+
+
+@with_kubevirt
+def test_a_wait_notices_that_the_connection_is_closed(slow: SimulatedCluster) -> None:
+    with slow.connect() as cluster:
+        handle = cluster.migrate("office", "files")
+        threading.Timer(0.3, cluster.close).start()
+        with pytest.raises(careen.ClosedError):
+            handle.wait()

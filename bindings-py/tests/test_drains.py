@@ -60,3 +60,28 @@ def test_what_blocks_is_told(shop: SimulatedCluster) -> None:
             drain.wait(30)
         assert drain.result is not None and drain.result.end is DrainEnd.CANCELLED
         cluster.drain("node02", careen.DrainOptions(unmanaged_pods="Evict")).wait(30)
+
+
+def test_a_drain_in_a_with_is_cancelled_by_what_goes_wrong_there(shop: SimulatedCluster) -> None:
+    shop.add_pod("shop", "bare", on="node02")
+    shop.settle()
+    with shop.connect() as cluster:
+        with pytest.raises(ZeroDivisionError), cluster.drain("node02") as drain:
+            for _ in drain:
+                raise ZeroDivisionError
+        assert drain.result is not None and drain.result.end is DrainEnd.CANCELLED
+        with cluster.drain("node02") as drain:
+            assert drain.node == "node02"
+        assert drain.result is None, "it goes on"
+
+
+async def test_a_drain_of_asyncio_in_a_with_is_cancelled_by_what_goes_wrong_there(shop: SimulatedCluster) -> None:
+    shop.add_pod("shop", "bare", on="node02")
+    shop.settle()
+    async with shop.connect_aio() as cluster:
+        with pytest.raises(ZeroDivisionError):
+            async with await cluster.drain("node02") as drain:
+                async for _ in drain:
+                    raise ZeroDivisionError
+        with pytest.raises(careen.CancelledError):
+            await drain.wait(10)

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import TracebackType
 from typing import TypeVar
 
 from careen import _careen
@@ -20,13 +21,16 @@ __all__ = ["Drain"]
 T = TypeVar("T")
 
 FAREWELL = 0.5
-"""After Ctrl-C the drain gets so long to take its record and Lease away, in seconds. It starts nothing more anyway."""
+"""After Ctrl-C, or when a block is left, the drain gets so long to take its record and Lease away, in seconds. It starts
+nothing more anyway."""
 
 
 class Drain:
     """A drain that runs in this process. Iterating over it gives events until it has ended.
 
-    It goes on if you drop this handle. Ctrl-C while you wait for it or iterate over it cancels it.
+    It goes on if you drop this handle. Ctrl-C while it is waited for cancels it: in :meth:`wait`, or while a loop waits
+    for the next event. What goes wrong elsewhere, as in the body of that loop, does not; used as a context manager it does:
+    ``with cluster.drain("node02") as drain:`` cancels the drain if an exception leaves the block, and else lets it go on.
     """
 
     _native: _careen.Drain
@@ -67,6 +71,15 @@ class Drain:
     def cancel(self) -> None:
         """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
         self._native.cancel()
+
+    def __enter__(self) -> Drain:
+        return self
+
+    def __exit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._cancel_and_see_off()
 
     def __iter__(self) -> Iterator[DrainEvent]:
         events = self._native.events()
@@ -120,11 +133,14 @@ class Drain:
         try:
             yield
         except KeyboardInterrupt:
-            self._native.cancel()
-            # What it was about to say is of no interest any more.
-            with contextlib.suppress(CareenError):
-                self._native.wait(FAREWELL)
+            self._cancel_and_see_off()
             raise
+
+    def _cancel_and_see_off(self) -> None:
+        self._native.cancel()
+        # What it was about to say is of no interest any more.
+        with contextlib.suppress(CareenError):
+            self._native.wait(FAREWELL)
 
 
 def last_event(native: _careen.Drain) -> DrainEvent | None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from types import TracebackType
 from typing import TypeVar
 
 from careen import _careen
@@ -24,7 +25,10 @@ T = TypeVar("T")
 class Drain:
     """A drain that runs in this process. ``async for`` gives events until it has ended.
 
-    It goes on if you drop this handle. Cancelling a task that waits for it or iterates over it cancels it.
+    It goes on if you drop this handle. Cancelling a task that waits for it cancels it: in :meth:`wait`, or where
+    ``async for`` waits for the next event. What goes wrong elsewhere, as in the body of that loop, does not; used as a
+    context manager it does: ``async with await cluster.drain("node02") as drain:`` cancels the drain if an exception leaves
+    the block, and else lets it go on.
     """
 
     _native: _careen.Drain
@@ -65,6 +69,15 @@ class Drain:
     def cancel(self) -> None:
         """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
         self._native.cancel()
+
+    async def __aenter__(self) -> Drain:
+        return self
+
+    async def __aexit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._native.cancel()
 
     async def __aiter__(self) -> AsyncIterator[DrainEvent]:
         events = self._native.events()

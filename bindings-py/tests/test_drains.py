@@ -85,3 +85,15 @@ async def test_a_drain_of_asyncio_in_a_with_is_cancelled_by_what_goes_wrong_ther
                     raise ZeroDivisionError
         with pytest.raises(careen.CancelledError):
             await drain.wait(10)
+
+
+def test_a_drain_that_runs_out_of_its_own_time_has_failed(simulated_cluster: SimulatedCluster) -> None:
+    simulated_cluster.settle()
+    simulated_cluster.add_deployment("shop", "web", 1, on="node02", settings={"ends-after": "1h"})
+    simulated_cluster.settle()
+    with simulated_cluster.connect() as cluster:
+        drain = cluster.drain("node02", careen.DrainOptions(timeout=0.5))
+        with pytest.raises(careen.FailedError) as failed:
+            drain.wait(30)
+        assert (failed.value.reason, failed.value.node) == ("TimedOut", "node02")
+        assert not isinstance(failed.value, TimeoutError)

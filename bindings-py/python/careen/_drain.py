@@ -13,7 +13,7 @@ from careen import _careen
 from careen._arguments import seconds
 from careen._progress import Bar
 from careen._read import one
-from careen.errors import BlockedError, CancelledError, CareenError, TimeoutError
+from careen.errors import BlockedError, CancelledError, CareenError, FailedError, TimeoutError
 from careen.models import BlockClass, DrainEnd, DrainEvent, DrainOutcome
 
 __all__ = ["Drain"]
@@ -97,6 +97,10 @@ class Drain:
     ) -> DrainOutcome:
         """Waits until the node is drained (or has left the cluster).
 
+        Raises :class:`~careen.errors.CancelledError` if it was cancelled, :class:`~careen.errors.BlockedError` if it ran
+        out of its own time (``DrainOptions.timeout``) while something blocked, :class:`~careen.errors.FailedError` if it
+        ran out of it otherwise, and what has made an end of it (:class:`~careen.errors.ConflictError`, …).
+
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the drain goes on.
         :param on_progress: is called with every event, in this thread.
         :param progress: shows a bar on standard error, if that is a terminal.
@@ -176,7 +180,8 @@ def concluded(native: _careen.Drain, node: str) -> DrainOutcome:
     blocking = () if event is None else event.blocking
     if ended.end is DrainEnd.TIMED_OUT and blocking:
         raise BlockedError.of(node, blocking)
-    failed = TimeoutError if ended.end is DrainEnd.TIMED_OUT else CancelledError
+    # Not a TimeoutError: that is for a wait, after which the drain goes on.
+    failed = FailedError if ended.end is DrainEnd.TIMED_OUT else CancelledError
     error = failed(f"node {node} is not drained: {ended.message}")
     error.reason, error.node = str(ended.end), node
     raise error

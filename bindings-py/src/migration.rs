@@ -1,6 +1,9 @@
 //! Live migrations: ask for one, follow it, cancel it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use careen_core::{
     cluster::Changes,
@@ -17,6 +20,9 @@ use crate::{
     runtime::{awaitable, block_on, within},
     virtual_machine_instance::node_of,
 };
+
+/// So long the caches may take to show a migration that was made.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 
 async fn see_all(connected: Arc<Connected>) -> Result<String, Error> {
     let snapshot = connected.whole().await?.snapshot();
@@ -40,6 +46,16 @@ struct Asked {
 }
 
 impl Asked {
+    /// Waits until the caches show it: what does not look for it there does not exist for them.
+    async fn shown(&self) {
+        if self.uid.get().is_none() {
+            let shown = self.operations.until(|snapshot| snapshot.migration(&self.key).is_some());
+            // Later is no error: whoever follows it waits on.
+            tokio::time::timeout(SHOWN_WITHIN, shown).await.ok();
+            self.view();
+        }
+    }
+
     fn view(&self) -> Option<MigrationView> {
         let snapshot = self.operations.cluster().snapshot();
         if let Some(migration) = snapshot.migration(&self.key) {
@@ -124,8 +140,11 @@ impl Migration {
     fn cancelled(&self) -> impl Future<Output = Result<bool, Error>> + Send + 'static {
         let asked = self.0.clone();
         async move {
-            let request = CancelMigration { key: asked.key.clone(), uid: asked.uid.get().cloned(), dry_run: false };
-            let call = async { Ok(asked.operations.cancel_migration(&request).await?) };
+            let call = async {
+                asked.shown().await;
+                let request = CancelMigration { key: asked.key.clone(), uid: asked.uid.get().cloned(), dry_run: false };
+                Ok(asked.operations.cancel_migration(&request).await?)
+            };
             Ok(asked.connected.call("cancel", call).await?.made_again)
         }
     }
@@ -138,7 +157,10 @@ async fn ask(connected: Arc<Connected>, namespace: String, name: String) -> Resu
     let operations = connected.operations(watched);
     let asked = operations.migrate(&MigrateInstance { key, requested_by: None, dry_run: false }).await?;
     let key = asked.migration.ok_or_else(|| Error::Internal("a migration without a name".to_owned()))?;
-    Ok(Migration(Arc::new(Asked { connected, key, operations, uid: OnceLock::new() })))
+    let asked = Asked { connected, key, operations, uid: OnceLock::new() };
+    // So that its end is known as such however soon it comes.
+    asked.shown().await;
+    Ok(Migration(Arc::new(asked)))
 }
 
 /// Migrates a VM to another node; KubeVirt chooses which.

@@ -97,6 +97,18 @@ async def test_a_migration_can_be_waited_for_by_several(office: SimulatedCluster
 
 
 @with_kubevirt
+def test_a_migration_is_cancelled_at_once(slow: SimulatedCluster) -> None:
+    with slow.connect() as cluster:
+        # So that the caches are behind.
+        slow.fail("watch", "virtualmachineinstancemigrations", "Unavailable", 1)
+        handle = cluster.migrate("office", "files")
+        assert handle.cancel() is False
+        with pytest.raises(careen.FailedError):
+            handle.wait(30)
+        assert cluster.virtual_machine_instance("office", "files").node == "node02"
+
+
+@with_kubevirt
 def test_a_wait_notices_that_the_connection_is_closed(slow: SimulatedCluster) -> None:
     with slow.connect() as cluster:
         handle = cluster.migrate("office", "files")

@@ -112,7 +112,8 @@ impl Connected {
         self.filled(self.whole.get_or_init(start).await.clone()).await
     }
 
-    /// Waits until everything is read; a right that is missing is told at once, anything else when time is running out.
+    /// Waits until everything is read. A right that is missing and credentials that are refused are told at once, anything
+    /// else when time is running out.
     pub(crate) async fn filled(&self, watched: Watched) -> Result<Watched, Error> {
         let give_up = tokio::time::Instant::now() + self.timeout.mul_f64(0.9);
         loop {
@@ -120,12 +121,13 @@ impl Connected {
                 return Ok(watched);
             }
             let waiting = watched.not_ready();
-            let forbidden = waiting.values().find_map(|state| match state {
-                WatchState::Failing { error } if error.contains("forbidden") => Some(error.clone()),
+            let refused = waiting.values().find_map(|state| match state {
+                WatchState::Failing { error } if error.contains("forbidden") => Some(Error::Unreadable(error.clone())),
+                WatchState::Failing { error } if error == "Unauthorized" => Some(Error::Unauthorized(error.clone())),
                 _ => None,
             });
-            if let Some(error) = forbidden {
-                return Err(Error::Unreadable(error));
+            if let Some(error) = refused {
+                return Err(error);
             }
             if tokio::time::Instant::now() >= give_up {
                 return Err(Error::NotFilled(waiting));

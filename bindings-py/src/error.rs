@@ -27,6 +27,8 @@ pub(crate) enum Error {
     Timeout { what: String, limit: Duration },
     #[error("may not read what it takes: {0}")]
     Unreadable(String),
+    #[error("the API server refuses the credentials by now: {0}")]
+    Unauthorized(String),
     #[error("cannot read what it takes: {}", sentence(.0))]
     NotFilled(BTreeMap<&'static str, WatchState>),
     #[error("a fault of careen, please report it: {0}")]
@@ -62,6 +64,7 @@ impl Error {
             Self::Forked => ("CareenError", "Forked"),
             Self::Timeout { .. } => ("TimeoutError", "Timeout"),
             Self::Unreadable(_) => ("ForbiddenError", "Forbidden"),
+            Self::Unauthorized(_) => ("UnauthorizedError", "Unauthorized"),
             Self::NotFilled(_) => ("UnreachableError", "ApiServerUnavailable"),
             Self::Internal(_) => ("CareenError", "Internal"),
             #[cfg(feature = "testing")]
@@ -129,6 +132,7 @@ impl Error {
     /// A request of our own that failed.
     pub(crate) fn of_request(what: &str, error: &kube::Error) -> Self {
         let operation = match error {
+            kube::Error::Api(status) if status.code == 401 => return Self::Unauthorized(status.message.clone()),
             kube::Error::Api(status) if status.is_forbidden() => {
                 OperationError::Forbidden { message: status.message.clone() }
             }

@@ -198,7 +198,7 @@ async fn next(watch: Arc<Mutex<Watch>>, uid: String) -> Result<Option<String>, E
             None | Some(Ok(_)) => return Ok(None),
             Some(Err(error)) => {
                 if let watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) = &error
-                    && matches!(error, kube::Error::Api(status) if status.is_forbidden())
+                    && matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403))
                 {
                     return Err(Error::of_request("watch the NodeMaintenance", error));
                 }

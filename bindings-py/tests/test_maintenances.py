@@ -179,3 +179,17 @@ async def test_a_wait_of_asyncio_notices_that_the_connection_is_closed(shop: Sim
         await cluster.close()
         with pytest.raises(careen.ClosedError):
             await waiting
+
+
+def test_an_api_server_that_is_away_from_the_start_is_unreachable(
+    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.5)
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        shop.fail("list", "nodemaintenances", "Unavailable")
+        with pytest.raises(careen.UnreachableError) as caught:
+            handle.wait()
+        assert caught.value.node == "node02"
+        with pytest.raises(careen.TimeoutError):
+            handle.wait(0.1)

@@ -11,7 +11,15 @@ from careen import _careen
 from careen._arguments import seconds
 from careen._progress import Bar
 from careen._read import one
-from careen.errors import BlockedError, FailedError, NoControllerError, NotFoundError, TimeoutError
+from careen.errors import (
+    BlockedError,
+    CareenError,
+    FailedError,
+    NoControllerError,
+    NotFoundError,
+    TimeoutError,
+    UnreachableError,
+)
 from careen.models import BlockClass, Maintenance, MaintenancePhase
 
 __all__ = ["MaintenanceHandle"]
@@ -95,7 +103,9 @@ class MaintenanceHandle:
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
 
         Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
-        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds;
+        :class:`~careen.errors.UnreachableError` if the API server does not show it within ten seconds;
+        :class:`~careen.errors.NotFoundError` if it is stopped meanwhile and gone.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
         :param on_progress: is called with everything that it says, in this thread.
@@ -151,13 +161,20 @@ def patience(seen: Maintenance | None, limit: float | None, began: float) -> flo
 
 def late(
     error: TimeoutError, seen: Maintenance | None, maintenance: Maintenance, limit: float | None, began: float
-) -> TimeoutError | NoControllerError:
+) -> CareenError:
     """Why it takes so long."""
     error.node, error.blocking = maintenance.node, () if seen is None else seen.blocking
-    if seen is None or seen.phase is not MaintenancePhase.UNDECIDED:
+    if seen is not None and seen.phase is not MaintenancePhase.UNDECIDED:
         return error
     if limit is not None and time.monotonic() >= began + limit and limit < TAKEN_UP_WITHIN:
         return error
+    if seen is None:
+        away = UnreachableError(
+            f"the API server has not shown NodeMaintenance {maintenance.name} within {TAKEN_UP_WITHIN:g} s: it is away, or "
+            "too slow"
+        )
+        away.reason, away.node = "ApiServerUnavailable", maintenance.node
+        return away
     nobody = NoControllerError(
         f"no controller takes NodeMaintenance {maintenance.name} up: the Careen service does not run in this cluster, or has "
         "lost its leader; run it, or a careen.Controller"

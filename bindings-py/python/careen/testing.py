@@ -252,7 +252,7 @@ class SimulatedCluster:
         self,
         verb: str,
         resource: str,
-        how: Literal["Forbidden", "Unavailable", "Hang", "DropConnection", "LoseAnswer"] = "Unavailable",
+        how: Literal["Forbidden", "Unauthorized", "Unavailable", "Hang", "DropConnection", "LoseAnswer"] = "Unavailable",
         times: int | None = None,
     ) -> None:
         """Lets requests of scripts go wrong; the cluster's own controllers go on.

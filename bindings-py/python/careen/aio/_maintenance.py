@@ -92,7 +92,9 @@ class MaintenanceHandle:
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
 
         Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
-        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds;
+        :class:`~careen.errors.UnreachableError` if the API server does not show it within ten seconds;
+        :class:`~careen.errors.NotFoundError` if it is stopped meanwhile and gone.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
         :param on_progress: is called with everything that it says, in this thread.

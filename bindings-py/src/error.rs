@@ -21,7 +21,9 @@ pub(crate) enum Error {
     InvalidArgument { argument: &'static str, message: String },
     #[error("the connection is closed: make another Cluster")]
     Closed,
-    #[error("a Cluster does not survive os.fork(): make another one in the child process, or start it with \"spawn\"")]
+    #[error(
+        "careen does not survive os.fork(): start the child process with \"spawn\", or fork before careen is first used"
+    )]
     Forked,
     #[error("{what} has not come within {} s", limit.as_secs_f64())]
     Timeout { what: String, limit: Duration },

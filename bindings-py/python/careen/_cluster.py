@@ -37,7 +37,8 @@ class Cluster:
     With ``scope="whole"`` it keeps watches of everything: plans know whether other nodes have room, but reads may be a
     moment behind, and the rights of the service are needed.
 
-    Ctrl-C ends a call at once. A connection does not survive ``os.fork()``.
+    Ctrl-C ends a call at once. Nothing of careen survives ``os.fork()`` once it has been used: start child processes with
+    ``spawn``, or fork before careen is first used.
 
     :param kubeconfig: a file; else ``$KUBECONFIG``, ``~/.kube/config``, or the service account of this pod.
     :param context: the context to take from it; else its current one.

@@ -138,6 +138,10 @@ impl Error {
             kube::Error::Api(status) if status.is_forbidden() => {
                 OperationError::Forbidden { message: status.message.clone() }
             }
+            // Of a kind: that is often bare text, which `is_not_found` does not see.
+            kube::Error::Api(status) if status.code == 404 => {
+                OperationError::NotServed { message: format!("cannot {what}: the cluster does not have that kind") }
+            }
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
                 OperationError::ApiServerUnavailable { message: format!("cannot {what}: {}", status.message) }
             }

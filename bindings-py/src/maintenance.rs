@@ -123,7 +123,7 @@ async fn see_all(connected: Arc<Connected>) -> Result<String, Error> {
     let listed = Api::<NodeMaintenance>::all(connected.client.clone()).list(&ListParams::default()).await;
     let found: Vec<_> = match listed {
         Ok(listed) => listed.iter().map(said).collect(),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
+        Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
         Err(error) => return Err(Error::of_request("list nodemaintenances", &error)),
     };
     Ok(serde_json::to_string(&found)?)

@@ -193,3 +193,12 @@ def test_an_api_server_that_is_away_from_the_start_is_unreachable(
         assert caught.value.node == "node02"
         with pytest.raises(careen.TimeoutError):
             handle.wait(0.1)
+
+
+def test_without_the_definition_there_are_none(simulated_cluster: SimulatedCluster) -> None:
+    simulated_cluster.settle().remove("customresourcedefinitions.apiextensions.k8s.io", "", KIND)
+    with simulated_cluster.connect() as cluster:
+        assert cluster.maintenances() == []
+        for call in (lambda: cluster.maintenance("x"), lambda: cluster.start_maintenance("node02")):
+            with pytest.raises(careen.NotServedError):
+                call()

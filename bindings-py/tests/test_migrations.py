@@ -115,3 +115,10 @@ def test_a_wait_notices_that_the_connection_is_closed(slow: SimulatedCluster) ->
         threading.Timer(0.3, cluster.close).start()
         with pytest.raises(careen.ClosedError):
             handle.wait()
+
+
+def test_without_kubevirt_nothing_migrates(simulated_cluster: SimulatedCluster) -> None:
+    with simulated_cluster.settle().connect() as cluster:
+        for call in (cluster.migrate, cluster.virtual_machine_instance):
+            with pytest.raises(careen.NotServedError, match="KubeVirt"):
+                call("office", "files")

@@ -65,6 +65,20 @@ def test_a_duration_that_is_longer_than_pythons_is_read_as_the_longest() -> None
         models.DrainOptions(timeout=timedelta.max)
 
 
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(careen.InvalidArgumentError, match="name is missing"):
+        models.Node.from_dict({})
+    node = SAMPLES["models"]["Node"]
+    for key, message in {"ready": "ready is missing", "createdAt": None}.items():
+        less = {name: value for name, value in node.items() if name != key}
+        for data in (less, node | {key: None}):
+            if message is None:
+                assert models.Node.from_dict(data).created_at is None
+            else:
+                with pytest.raises(careen.InvalidArgumentError, match=message):
+                    models.Node.from_dict(data)
+
+
 def test_models_match_patterns() -> None:
     match models.Plan.from_dict(SAMPLES["models"]["Plan"]).workloads[0]:
         case models.PlanEntry(verdict=models.VerdictKind.SHUT_DOWN, restarts=False, will_not_restart_because=why):

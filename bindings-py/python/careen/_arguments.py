@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 
 from careen.errors import InvalidArgumentError
@@ -38,8 +37,10 @@ def duration(argument: str, value: timedelta | float | None) -> timedelta | None
     if isinstance(value, bool) or not isinstance(value, (timedelta, int, float)):
         raise TypeError(f"{argument} has to be a timedelta or seconds, not {type(value).__name__}")
     if not isinstance(value, timedelta):
-        if not math.isfinite(value) or abs(value) > LONGEST.total_seconds():
-            raise invalid(argument, f"{value} is not a number of seconds that anybody can wait for")
+        # NaN is not within anything; and an int may be too large for a float, but compares.
+        longest = LONGEST.total_seconds()
+        if not -longest <= value <= longest:
+            raise invalid(argument, "is not a number of seconds that anybody can wait for")
         value = timedelta(seconds=value)
     if value < timedelta():
         raise invalid(argument, f"{value} is negative")

@@ -190,7 +190,7 @@ class SimulatedCluster:
         argument = "max_unavailable" if min_available is None else "min_available"
         amount = max_unavailable if min_available is None else min_available
         if isinstance(amount, int):
-            self._add(kind, namespace, name, amount)
+            self._add(kind, namespace, name, amount, counted=argument)
         else:
             self._add(kind, namespace, name, words=text(argument, amount))
 
@@ -291,9 +291,11 @@ class SimulatedCluster:
         number: int = 0,
         words: str | None = None,
         patch: Mapping[str, Any] | None = None,
+        *,
+        counted: str = "replicas",
     ) -> None:
         if not 0 <= number < 2**31:
-            raise invalid("replicas", f"{number} is not a count that Kubernetes takes")
+            raise invalid(counted, f"{number} is not a count that Kubernetes takes")
         place = _text("namespace", namespace), _text("name", name)
         self._native.create(_careen.simulated_object(kind, *place, number, words, _json("settings", patch or {})))
 

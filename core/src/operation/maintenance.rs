@@ -384,7 +384,8 @@ fn failure<T>(verb: &str, name: &str, answer: Answer<T>) -> OperationError {
                 status.message
             ),
         },
-        Answer::Refused(status) if status.is_not_found() => OperationError::NotServed {
+        // Of a kind that nobody serves it often is bare text, which `is_not_found` does not see.
+        Answer::Refused(status) if status.code == 404 => OperationError::NotServed {
             message: "the API server does not serve NodeMaintenances: install the definition (careen crd)".to_owned(),
         },
         Answer::Refused(status) => OperationError::Rejected { message: status.message },

@@ -1,7 +1,7 @@
 //! Live migrations: ask for one, follow it, cancel it.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -43,6 +43,8 @@ struct Asked {
     operations: Operations,
     /// Its UID, as soon as the caches have shown it. Before that, that they do not show it says nothing.
     uid: OnceLock<Uid>,
+    /// How it ended, as last seen: KubeVirt does not keep all of them.
+    ended: std::sync::Mutex<Option<MigrationView>>,
 }
 
 impl Asked {
@@ -58,10 +60,16 @@ impl Asked {
 
     fn view(&self) -> Option<MigrationView> {
         let snapshot = self.operations.cluster().snapshot();
+        let mut is_over = false;
         if let Some(migration) = snapshot.migration(&self.key) {
             self.uid.get_or_init(|| migration.uid.clone());
+            is_over = migration.is_finished();
         }
-        Views::of(snapshot, self.connected.clock.now()).migration(&self.key)
+        let view = Views::of(snapshot, self.connected.clock.now()).migration(&self.key);
+        if is_over {
+            self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view);
+        }
+        view
     }
 }
 
@@ -120,6 +128,14 @@ impl Migration {
         &self.0.key.name
     }
 
+    /// How it ended, as JSON; nothing while it runs.
+    #[getter]
+    fn result(&self) -> PyResult<Option<String>> {
+        self.0.view();
+        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(ended.as_ref().map(serde_json::to_string).transpose().map_err(Error::from)?)
+    }
+
     /// What it tells from now on, beginning with how it is doing now.
     fn events(&self) -> MigrationEvents {
         let changes = self.0.operations.cluster().changes();
@@ -157,7 +173,7 @@ async fn ask(connected: Arc<Connected>, namespace: String, name: String) -> Resu
     let operations = connected.operations(watched);
     let asked = operations.migrate(&MigrateInstance { key, requested_by: None, dry_run: false }).await?;
     let key = asked.migration.ok_or_else(|| Error::Internal("a migration without a name".to_owned()))?;
-    let asked = Asked { connected, key, operations, uid: OnceLock::new() };
+    let asked = Asked { connected, key, operations, uid: OnceLock::new(), ended: std::sync::Mutex::default() };
     // So that its end is known as such however soon it comes.
     asked.shown().await;
     Ok(Migration(Arc::new(asked)))

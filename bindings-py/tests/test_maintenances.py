@@ -195,6 +195,27 @@ def test_an_api_server_that_is_away_from_the_start_is_unreachable(
             handle.wait(0.1)
 
 
+def test_a_handle_has_the_verbs_of_a_drain(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster, careen.Controller(cluster):
+        handle = cluster.start_maintenance("node02")
+        assert handle.result is None
+        assert handle.wait(30) == handle.result
+        assert handle.cancel().name == handle.name
+        handle.wait_gone(30)
+        assert cluster.node("node02").schedulable
+
+
+async def test_a_handle_of_asyncio_has_the_verbs_of_a_drain(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster, careen.aio.Controller(cluster):
+        handle = await cluster.start_maintenance("node02")
+        assert handle.result is None
+        async for said in handle:
+            if said.phase is MaintenancePhase.SUCCEEDED:
+                assert handle.result == said
+                await handle.cancel()
+        assert handle.result is None, "what it came to does not hold any more"
+
+
 def test_without_the_definition_there_are_none(simulated_cluster: SimulatedCluster) -> None:
     simulated_cluster.settle().remove("customresourcedefinitions.apiextensions.k8s.io", "", KIND)
     with simulated_cluster.connect() as cluster:

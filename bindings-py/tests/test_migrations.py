@@ -97,6 +97,31 @@ async def test_a_migration_can_be_waited_for_by_several(office: SimulatedCluster
 
 
 @with_kubevirt
+def test_a_migration_has_the_verbs_of_a_drain(office: SimulatedCluster) -> None:
+    with office.connect() as cluster:
+        handle = cluster.migrate("office", "files")
+        assert handle.result is None
+        phases = [seen.phase for seen in handle]
+        assert phases[-1] == "Succeeded" and len(phases) > 1
+        office.remove("virtualmachineinstancemigrations.kubevirt.io", "office", handle.name)
+        with pytest.raises(careen.FailedError):
+            for _ in range(1000):
+                handle.wait(10)
+                time.sleep(0.01)
+        assert list(handle) == []
+        # It is kept where KubeVirt does not keep it.
+        assert handle.result is not None and handle.result.phase == "Succeeded"
+
+
+@with_kubevirt
+async def test_a_migration_of_asyncio_has_the_verbs_of_a_drain(office: SimulatedCluster) -> None:
+    async with office.connect_aio() as cluster:
+        handle = await cluster.migrate("office", "files")
+        assert [seen.phase async for seen in handle][-1] == "Succeeded"
+        assert handle.result is not None and handle.result.phase == "Succeeded"
+
+
+@with_kubevirt
 def test_a_migration_is_cancelled_at_once(slow: SimulatedCluster) -> None:
     with slow.connect() as cluster:
         # So that the caches are behind.

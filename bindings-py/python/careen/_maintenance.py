@@ -39,6 +39,7 @@ class MaintenanceHandle:
     _maintenance: Maintenance
     _created: bool
     _changed: bool
+    _seen: Maintenance | None
 
     def __init__(self) -> None:
         raise TypeError("a maintenance is started by Cluster.start_maintenance()")
@@ -50,6 +51,7 @@ class MaintenanceHandle:
         handle._cluster = cluster
         handle._maintenance = Maintenance.from_dict(started["maintenance"])
         handle._created, handle._changed = started["created"], started["changed"]
+        handle._seen = None
         return handle
 
     def __repr__(self) -> str:
@@ -75,9 +77,17 @@ class MaintenanceHandle:
         """Whether this call has written something."""
         return self._changed
 
+    @property
+    def result(self) -> Maintenance | None:
+        """What it had come to when this handle last saw it (:meth:`wait`, :meth:`status`, iterating): drained or failed;
+        ``None`` as long as that is open."""
+        return result(self._seen)
+
     def status(self) -> Maintenance:
         """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
-        return one(Maintenance, _careen.maintenance(self._cluster, self.name, self._maintenance.uid))
+        answer = _careen.maintenance(self._cluster, self.name, self._maintenance.uid)
+        self._seen = one(Maintenance, answer)
+        return self._seen
 
     def __iter__(self) -> Iterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
@@ -89,7 +99,7 @@ class MaintenanceHandle:
                 raise late(error, seen, self._maintenance, None, began) from None
             if answer is None:
                 return
-            seen = one(Maintenance, answer)
+            seen = self._seen = one(Maintenance, answer)
             yield seen
 
     def wait(
@@ -122,7 +132,7 @@ class MaintenanceHandle:
                     answer = events.next(patience(seen, limit, began))
                 except TimeoutError as error:
                     raise late(error, seen, self._maintenance, limit, began) from None
-                seen = told(answer, self._maintenance)
+                seen = self._seen = told(answer, self._maintenance)
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)
@@ -143,11 +153,21 @@ class MaintenanceHandle:
         """
         return one(Maintenance, _careen.stop_maintenance_exactly(self._cluster, *exactly(self._maintenance)))
 
+    def cancel(self) -> Maintenance:
+        """Stops it, as :meth:`stop` does."""
+        return self.stop()
+
 
 def exactly(maintenance: Maintenance) -> tuple[str, str, str | None]:
     """What names this one and no other: its name, its UID and its ticket."""
     ticket = maintenance.ticket
     return maintenance.name, maintenance.uid, None if ticket is None else ticket.id
+
+
+def result(seen: Maintenance | None) -> Maintenance | None:
+    """What was seen, if it is what a maintenance comes to."""
+    is_open = seen is None or seen.phase not in (MaintenancePhase.SUCCEEDED, MaintenancePhase.FAILED)
+    return None if is_open else seen
 
 
 def patience(seen: Maintenance | None, limit: float | None, began: float) -> float | None:

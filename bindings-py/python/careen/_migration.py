@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from careen import _careen
@@ -16,7 +16,8 @@ __all__ = ["MigrationHandle"]
 
 
 class MigrationHandle:
-    """A migration that was asked for. It goes on if you drop this handle."""
+    """A migration that was asked for. Iterating over it gives what it says, until it has ended. It goes on if you drop this
+    handle."""
 
     _native: _careen.Migration
     _namespace: str
@@ -49,6 +50,19 @@ class MigrationHandle:
         """Name of the VM."""
         return self._instance
 
+    @property
+    def result(self) -> Migration | None:
+        """How it ended, whatever the end; ``None`` while it runs."""
+        return result(self._native)
+
+    def __iter__(self) -> Iterator[Migration]:
+        events = self._native.events()
+        while (answer := events.next(None)) is not None:
+            seen = one(Migration, answer)
+            yield seen
+            if is_over(seen):
+                return
+
     def wait(
         self,
         timeout: timedelta | float | None = None,
@@ -58,6 +72,7 @@ class MigrationHandle:
         """Waits until the VM has moved. Raises :class:`~careen.errors.FailedError` if it has not.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the migration goes on.
+        :param on_progress: is called with everything that it says, in this thread.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
         events = self._native.events()
@@ -74,6 +89,11 @@ class MigrationHandle:
         return self._native.cancel()
 
 
+def result(native: _careen.Migration) -> Migration | None:
+    answer = native.result
+    return None if answer is None else one(Migration, answer)
+
+
 def told(answer: str | None, name: str) -> Migration:
     """What a migration says, unless it is gone."""
     if answer is not None:
@@ -81,6 +101,11 @@ def told(answer: str | None, name: str) -> Migration:
     gone = FailedError(f"VirtualMachineInstanceMigration {name} is gone: it was cancelled, or its VM has ended")
     gone.reason = "MigrationNotFound"
     raise gone
+
+
+def is_over(seen: Migration) -> bool:
+    """Whether it has ended."""
+    return seen.phase in ("Succeeded", "Failed")
 
 
 def has_moved(seen: Migration) -> bool:

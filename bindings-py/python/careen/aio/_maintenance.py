@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._maintenance import exactly, is_drained, late, patience, told
+from careen._maintenance import exactly, is_drained, late, patience, result, told
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -28,6 +28,7 @@ class MaintenanceHandle:
     _maintenance: Maintenance
     _created: bool
     _changed: bool
+    _seen: Maintenance | None
 
     def __init__(self) -> None:
         raise TypeError("a maintenance is started by Cluster.start_maintenance()")
@@ -39,6 +40,7 @@ class MaintenanceHandle:
         handle._cluster = cluster
         handle._maintenance = Maintenance.from_dict(started["maintenance"])
         handle._created, handle._changed = started["created"], started["changed"]
+        handle._seen = None
         return handle
 
     def __repr__(self) -> str:
@@ -64,9 +66,17 @@ class MaintenanceHandle:
         """Whether this call has written something."""
         return self._changed
 
+    @property
+    def result(self) -> Maintenance | None:
+        """What it had come to when this handle last saw it (:meth:`wait`, :meth:`status`, iterating): drained or failed;
+        ``None`` as long as that is open."""
+        return result(self._seen)
+
     async def status(self) -> Maintenance:
         """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
-        return one(Maintenance, await _careen.maintenance_async(self._cluster, self.name, self._maintenance.uid))
+        answer = await _careen.maintenance_async(self._cluster, self.name, self._maintenance.uid)
+        self._seen = one(Maintenance, answer)
+        return self._seen
 
     async def __aiter__(self) -> AsyncIterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
@@ -78,7 +88,7 @@ class MaintenanceHandle:
                 raise late(error, seen, self._maintenance, None, began) from None
             if answer is None:
                 return
-            seen = one(Maintenance, answer)
+            seen = self._seen = one(Maintenance, answer)
             yield seen
 
     async def wait(
@@ -111,7 +121,7 @@ class MaintenanceHandle:
                     answer = await events.next_async(patience(seen, limit, began))
                 except TimeoutError as error:
                     raise late(error, seen, self._maintenance, limit, began) from None
-                seen = told(answer, self._maintenance)
+                seen = self._seen = told(answer, self._maintenance)
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)
@@ -132,3 +142,7 @@ class MaintenanceHandle:
         """
         answer = await _careen.stop_maintenance_exactly_async(self._cluster, *exactly(self._maintenance))
         return one(Maintenance, answer)
+
+    async def cancel(self) -> Maintenance:
+        """Stops it, as :meth:`stop` does."""
+        return await self.stop()

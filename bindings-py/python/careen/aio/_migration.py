@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._migration import has_moved, told
+from careen._migration import has_moved, is_over, result, told
+from careen._read import one
 from careen.models import Migration
 
 __all__ = ["MigrationHandle"]
 
 
 class MigrationHandle:
-    """A migration that was asked for. It goes on if you drop this handle."""
+    """A migration that was asked for. ``async for`` gives what it says, until it has ended. It goes on if you drop this
+    handle."""
 
     _native: _careen.Migration
     _namespace: str
@@ -48,6 +50,19 @@ class MigrationHandle:
         """Name of the VM."""
         return self._instance
 
+    @property
+    def result(self) -> Migration | None:
+        """How it ended, whatever the end; ``None`` while it runs."""
+        return result(self._native)
+
+    async def __aiter__(self) -> AsyncIterator[Migration]:
+        events = self._native.events()
+        while (answer := await events.next_async(None)) is not None:
+            seen = one(Migration, answer)
+            yield seen
+            if is_over(seen):
+                return
+
     async def wait(
         self,
         timeout: timedelta | float | None = None,
@@ -57,6 +72,7 @@ class MigrationHandle:
         """Waits until the VM has moved. Raises :class:`~careen.errors.FailedError` if it has not.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the migration goes on.
+        :param on_progress: is called with everything that it says, in this thread.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
         events = self._native.events()

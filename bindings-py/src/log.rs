@@ -110,7 +110,9 @@ struct ToPython;
 
 impl Subscriber for ToPython {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::DEBUG && metadata.target().starts_with("careen")
+        // `_careen` is this crate.
+        let is_ours = ["careen", "_careen"].iter().any(|prefix| metadata.target().starts_with(prefix));
+        metadata.is_event() && *metadata.level() <= Level::DEBUG && is_ours
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -35,7 +35,7 @@ class Cluster:
     With ``scope="nodes"`` a call about one node looks at that node and at what is around it, and reads it anew, so that
     you see what you have just done; it costs the same in a cluster of any size and needs no right to list everything.
     With ``scope="whole"`` it keeps watches of everything: plans know whether other nodes have room, but reads may be a
-    moment behind, and the rights of the service are needed.
+    moment behind. The rights of ``deploy/scripts-clusterrole.yaml`` suffice for both.
 
     Ctrl-C ends a call at once. Nothing of careen survives ``os.fork()`` once it has been used: start child processes with
     ``spawn``, or fork before careen is first used.

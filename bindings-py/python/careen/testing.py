@@ -77,7 +77,8 @@ class SimulatedCluster:
         self.close()
 
     def close(self) -> None:
-        """Ends it; connections to it find nobody."""
+        """Ends it: nothing happens in it any more, and :attr:`kubeconfig` leads to nobody. Connections that :meth:`connect`
+        has made still find what is there."""
         self._native.close()
         if self._folder is not None:
             self._folder.cleanup()

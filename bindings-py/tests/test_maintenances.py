@@ -1,13 +1,16 @@
 """Maintenances, with a controller in this process."""
 
 import asyncio
+import dataclasses
 import threading
+import time
 from datetime import timedelta
 
 import pytest
 
 import careen
 import careen.aio
+from careen._maintenance import _Following
 from careen._read import Scope
 from careen.models import Maintenance, MaintenancePhase
 from careen.testing import SimulatedCluster
@@ -223,3 +226,21 @@ def test_without_the_definition_there_are_none(simulated_cluster: SimulatedClust
         for call in (lambda: cluster.maintenance("x"), lambda: cluster.start_maintenance("node02")):
             with pytest.raises(careen.NotServedError):
                 call()
+
+
+def test_one_that_is_changed_in_the_middle_of_a_wait_has_time_again(
+    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.2)
+    with shop.connect() as cluster:
+        undecided = cluster.start_maintenance("node02").status()
+    following = _Following(undecided, None)
+    following.saw(dataclasses.replace(undecided, phase=MaintenancePhase.RUNNING))
+    assert following.left() is None
+    time.sleep(0.3)
+    following.saw(undecided)
+    assert 0 < (following.left() or 0)
+    time.sleep(0.3)
+    following.saw(undecided)
+    assert following.left() == 0
+    assert isinstance(following.late(careen.TimeoutError()), careen.NoControllerError)

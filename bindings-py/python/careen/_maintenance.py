@@ -91,16 +91,16 @@ class MaintenanceHandle:
 
     def __iter__(self) -> Iterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen, began = None, time.monotonic()
+        following = _Following(self._maintenance, None)
         while True:
             try:
-                answer = events.next(patience(seen, None, began))
+                answer = events.next(following.left())
             except TimeoutError as error:
-                raise late(error, seen, self._maintenance, None, began) from None
+                raise following.late(error) from None
             if answer is None:
                 return
-            seen = self._seen = one(Maintenance, answer)
-            yield seen
+            self._seen = following.saw(one(Maintenance, answer))
+            yield self._seen
 
     def wait(
         self,
@@ -123,16 +123,15 @@ class MaintenanceHandle:
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the maintenance goes on.
         """
-        limit, began = seconds("timeout", timeout), time.monotonic()
+        following = _Following(self._maintenance, seconds("timeout", timeout))
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen = None
         with Bar(self.node, progress) as bar:
             while True:
                 try:
-                    answer = events.next(patience(seen, limit, began))
+                    answer = events.next(following.left())
                 except TimeoutError as error:
-                    raise late(error, seen, self._maintenance, limit, began) from None
-                seen = self._seen = told(answer, self._maintenance)
+                    raise following.late(error) from None
+                seen = self._seen = following.saw(told(answer, self._maintenance))
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)
@@ -170,37 +169,54 @@ def result(seen: Maintenance | None) -> Maintenance | None:
     return None if is_open else seen
 
 
-def patience(seen: Maintenance | None, limit: float | None, began: float) -> float | None:
-    """How long to wait for the next that a maintenance says."""
-    now = time.monotonic()
-    ends = [] if limit is None else [began + limit]
-    if seen is None or seen.phase is MaintenancePhase.UNDECIDED:
-        ends.append(began + TAKEN_UP_WITHIN)
-    return max(0.0, min(ends) - now) if ends else None
+class _Following:
+    """What a wait has seen of a maintenance, and how long the next word may take."""
 
+    def __init__(self, maintenance: Maintenance, limit: float | None) -> None:
+        self._maintenance = maintenance
+        self._seen: Maintenance | None = None
+        self._open_since = now = time.monotonic()
+        self._ends = None if limit is None else now + limit
 
-def late(
-    error: TimeoutError, seen: Maintenance | None, maintenance: Maintenance, limit: float | None, began: float
-) -> CareenError:
-    """Why it takes so long."""
-    error.node, error.blocking = maintenance.node, () if seen is None else seen.blocking
-    if seen is not None and seen.phase is not MaintenancePhase.UNDECIDED:
-        return error
-    if limit is not None and time.monotonic() >= began + limit and limit < TAKEN_UP_WITHIN:
-        return error
-    if seen is None:
-        away = UnreachableError(
-            f"the API server has not shown NodeMaintenance {maintenance.name} within {TAKEN_UP_WITHIN:g} s: it is away, or "
-            "too slow"
+    def saw(self, seen: Maintenance) -> Maintenance:
+        # One that was decided and is open again was changed: it is as good as new.
+        if not self._is_open():
+            self._open_since = time.monotonic()
+        self._seen = seen
+        return seen
+
+    def left(self) -> float | None:
+        """How long to wait for the next that it says."""
+        ends = [end for end in (self._ends, self._taken_up_until()) if end is not None]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
+
+    def late(self, error: TimeoutError) -> CareenError:
+        """Why it takes so long."""
+        node = error.node = self._maintenance.node
+        error.blocking = () if self._seen is None else self._seen.blocking
+        until = self._taken_up_until()
+        if until is None or (self._ends is not None and self._ends < until):
+            return error
+        name = f"NodeMaintenance {self._maintenance.name}"
+        if self._seen is None:
+            away = UnreachableError(
+                f"the API server has not shown {name} within {TAKEN_UP_WITHIN:g} s: it is away, or too slow"
+            )
+            away.reason, away.node = "ApiServerUnavailable", node
+            return away
+        nobody = NoControllerError(
+            f"no controller takes {name} up: the Careen service does not run in this cluster, or has lost its leader; run "
+            "it, or a careen.Controller"
         )
-        away.reason, away.node = "ApiServerUnavailable", maintenance.node
-        return away
-    nobody = NoControllerError(
-        f"no controller takes NodeMaintenance {maintenance.name} up: the Careen service does not run in this cluster, or has "
-        "lost its leader; run it, or a careen.Controller"
-    )
-    nobody.reason, nobody.node = "NoController", maintenance.node
-    return nobody
+        nobody.reason, nobody.node = "NoController", node
+        return nobody
+
+    def _is_open(self) -> bool:
+        return self._seen is None or self._seen.phase is MaintenancePhase.UNDECIDED
+
+    def _taken_up_until(self) -> float | None:
+        """When a controller has to have decided, while none has."""
+        return self._open_since + TAKEN_UP_WITHIN if self._is_open() else None
 
 
 def told(answer: str | None, maintenance: Maintenance) -> Maintenance:

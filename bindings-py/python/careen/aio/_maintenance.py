@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._maintenance import exactly, is_drained, late, patience, result, told
+from careen._maintenance import _Following, exactly, is_drained, result, told
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -80,16 +80,16 @@ class MaintenanceHandle:
 
     async def __aiter__(self) -> AsyncIterator[Maintenance]:
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen, began = None, time.monotonic()
+        following = _Following(self._maintenance, None)
         while True:
             try:
-                answer = await events.next_async(patience(seen, None, began))
+                answer = await events.next_async(following.left())
             except TimeoutError as error:
-                raise late(error, seen, self._maintenance, None, began) from None
+                raise following.late(error) from None
             if answer is None:
                 return
-            seen = self._seen = one(Maintenance, answer)
-            yield seen
+            self._seen = following.saw(one(Maintenance, answer))
+            yield self._seen
 
     async def wait(
         self,
@@ -112,16 +112,15 @@ class MaintenanceHandle:
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the maintenance goes on.
         """
-        limit, began = seconds("timeout", timeout), time.monotonic()
+        following = _Following(self._maintenance, seconds("timeout", timeout))
         events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen = None
         with Bar(self.node, progress) as bar:
             while True:
                 try:
-                    answer = await events.next_async(patience(seen, limit, began))
+                    answer = await events.next_async(following.left())
                 except TimeoutError as error:
-                    raise late(error, seen, self._maintenance, limit, began) from None
-                seen = self._seen = told(answer, self._maintenance)
+                    raise following.late(error) from None
+                seen = self._seen = following.saw(told(answer, self._maintenance))
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)

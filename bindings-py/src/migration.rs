@@ -179,22 +179,9 @@ async fn ask(connected: Arc<Connected>, namespace: String, name: String) -> Resu
     Ok(Migration(Arc::new(asked)))
 }
 
-/// Migrates a VM to another node; KubeVirt chooses which.
-#[pyfunction]
-fn migrate(py: Python<'_>, cluster: &crate::cluster::Cluster, namespace: String, name: String) -> PyResult<Migration> {
-    let connected = cluster.connected()?;
-    block_on(py, async move { connected.call("migrate", ask(connected.clone(), namespace, name)).await })
-}
-
-#[pyfunction]
-fn migrate_async<'py>(
-    py: Python<'py>,
-    cluster: &crate::cluster::Cluster,
-    namespace: String,
-    name: String,
-) -> PyResult<Bound<'py, PyAny>> {
-    let connected = cluster.connected()?;
-    awaitable(py, async move { connected.call("migrate", ask(connected.clone(), namespace, name)).await })
+pair! {
+    /// Migrates a VM to another node; KubeVirt chooses which.
+    migrate, migrate_async = ask(namespace: String, name: String) -> Migration
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
@@ -19,20 +19,17 @@ from careen.models import BlockClass, DrainEnd, DrainEvent, DrainOutcome
 __all__ = ["Drain"]
 
 T = TypeVar("T")
+D = TypeVar("D", bound="_AnyDrain")
 
 FAREWELL = 0.5
 """After Ctrl-C, or when a block is left, the drain gets so long to take its record and Lease away, in seconds. It starts
 nothing more anyway."""
 
 
-class Drain:
-    """A drain that runs in this process. Iterating over it gives events until it has ended.
+class _AnyDrain:
+    """What a drain has, whoever waits for it."""
 
-    It goes on if you drop this handle. Ctrl-C while it is waited for cancels it: in :meth:`wait`, or while a loop waits
-    for the next event. What goes wrong elsewhere, as in the body of that loop, does not; used as a context manager it does:
-    ``with cluster.drain("node02") as drain:`` cancels the drain if an exception leaves the block, and else lets it go on.
-    """
-
+    _KIND: ClassVar[str]
     _native: _careen.Drain
     _node: str
 
@@ -40,13 +37,13 @@ class Drain:
         raise TypeError("a drain is begun by Cluster.drain()")
 
     @classmethod
-    def _of(cls, native: _careen.Drain, node: str) -> Drain:
+    def _of(cls: type[D], native: _careen.Drain, node: str) -> D:
         drain = cls.__new__(cls)
         drain._native, drain._node = native, node
         return drain
 
     def __repr__(self) -> str:
-        return f"<Drain {self.id} of {self._node}>"
+        return f"<{self._KIND} {self.id} of {self._node}>"
 
     @property
     def id(self) -> str:
@@ -71,6 +68,17 @@ class Drain:
     def cancel(self) -> None:
         """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
         self._native.cancel()
+
+
+class Drain(_AnyDrain):
+    """A drain that runs in this process. Iterating over it gives events until it has ended.
+
+    It goes on if you drop this handle. Ctrl-C while it is waited for cancels it: in :meth:`wait`, or while a loop waits
+    for the next event. What goes wrong elsewhere, as in the body of that loop, does not; used as a context manager it does:
+    ``with cluster.drain("node02") as drain:`` cancels the drain if an exception leaves the block, and else lets it go on.
+    """
+
+    _KIND = "Drain"
 
     def __enter__(self) -> Drain:
         return self

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import ClassVar, TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
@@ -24,17 +25,16 @@ from careen.models import BlockClass, Maintenance, MaintenancePhase
 
 __all__ = ["MaintenanceHandle"]
 
+H = TypeVar("H", bound="_AnyMaintenanceHandle")
+
 TAKEN_UP_WITHIN = 10.0
 """A controller takes a maintenance up in a moment; a new leader within a few seconds."""
 
 
-class MaintenanceHandle:
-    """A maintenance that was started. Iterating over it gives what it says, until it is gone; it raises
-    :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+class _AnyMaintenanceHandle:
+    """What a handle has, whoever waits for it."""
 
-    It is carried out by the controller, not by this process: dropping the handle ends nothing.
-    """
-
+    _KIND: ClassVar[str]
     _cluster: _careen.Cluster
     _maintenance: Maintenance
     _created: bool
@@ -45,7 +45,7 @@ class MaintenanceHandle:
         raise TypeError("a maintenance is started by Cluster.start_maintenance()")
 
     @classmethod
-    def _of(cls, cluster: _careen.Cluster, answer: str) -> MaintenanceHandle:
+    def _of(cls: type[H], cluster: _careen.Cluster, answer: str) -> H:
         handle = cls.__new__(cls)
         started = json.loads(answer)
         handle._cluster = cluster
@@ -55,7 +55,7 @@ class MaintenanceHandle:
         return handle
 
     def __repr__(self) -> str:
-        return f"<MaintenanceHandle {self.name} of {self.node}>"
+        return f"<{self._KIND} {self.name} of {self.node}>"
 
     @property
     def name(self) -> str:
@@ -81,7 +81,26 @@ class MaintenanceHandle:
     def result(self) -> Maintenance | None:
         """What it had come to when this handle last saw it (:meth:`wait`, :meth:`status`, iterating): drained or failed;
         ``None`` as long as that is open."""
-        return result(self._seen)
+        is_open = self._seen is None or self._seen.phase not in (MaintenancePhase.SUCCEEDED, MaintenancePhase.FAILED)
+        return None if is_open else self._seen
+
+    def _exactly(self) -> tuple[str, str, str | None]:
+        """What names this one and no other: its name, its UID and its ticket."""
+        ticket = self._maintenance.ticket
+        return self.name, self._maintenance.uid, None if ticket is None else ticket.id
+
+    def _events(self) -> _careen.MaintenanceEvents:
+        return _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+
+
+class MaintenanceHandle(_AnyMaintenanceHandle):
+    """A maintenance that was started. Iterating over it gives what it says, until it is gone; it raises
+    :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+
+    It is carried out by the controller, not by this process: dropping the handle ends nothing.
+    """
+
+    _KIND = "MaintenanceHandle"
 
     def status(self) -> Maintenance:
         """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
@@ -90,7 +109,7 @@ class MaintenanceHandle:
         return self._seen
 
     def __iter__(self) -> Iterator[Maintenance]:
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         following = _Following(self._maintenance, None)
         while True:
             try:
@@ -124,7 +143,7 @@ class MaintenanceHandle:
             only somebody can make; the maintenance goes on.
         """
         following = _Following(self._maintenance, seconds("timeout", timeout))
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         with Bar(self.node, progress) as bar:
             while True:
                 try:
@@ -141,7 +160,7 @@ class MaintenanceHandle:
     def wait_gone(self, timeout: timedelta | float | None = None) -> None:
         """Waits until it is gone, after a stop: the node is restored then."""
         limit, began = seconds("timeout", timeout), time.monotonic()
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         while events.next(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
             pass
 
@@ -150,23 +169,11 @@ class MaintenanceHandle:
 
         Raises :class:`~careen.errors.NotFoundError` if it has ended already, whatever maintenance the node has by now.
         """
-        return one(Maintenance, _careen.stop_maintenance_exactly(self._cluster, *exactly(self._maintenance)))
+        return one(Maintenance, _careen.stop_maintenance_exactly(self._cluster, *self._exactly()))
 
     def cancel(self) -> Maintenance:
         """Stops it, as :meth:`stop` does."""
         return self.stop()
-
-
-def exactly(maintenance: Maintenance) -> tuple[str, str, str | None]:
-    """What names this one and no other: its name, its UID and its ticket."""
-    ticket = maintenance.ticket
-    return maintenance.name, maintenance.uid, None if ticket is None else ticket.id
-
-
-def result(seen: Maintenance | None) -> Maintenance | None:
-    """What was seen, if it is what a maintenance comes to."""
-    is_open = seen is None or seen.phase not in (MaintenancePhase.SUCCEEDED, MaintenancePhase.FAILED)
-    return None if is_open else seen
 
 
 class _Following:

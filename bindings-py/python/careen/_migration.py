@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import ClassVar, TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
@@ -14,11 +15,13 @@ from careen.models import Migration
 
 __all__ = ["MigrationHandle"]
 
+H = TypeVar("H", bound="_AnyMigrationHandle")
 
-class MigrationHandle:
-    """A migration that was asked for. Iterating over it gives what it says, until it has ended. It goes on if you drop this
-    handle."""
 
+class _AnyMigrationHandle:
+    """What a handle has, whoever waits for it."""
+
+    _KIND: ClassVar[str]
     _native: _careen.Migration
     _namespace: str
     _instance: str
@@ -27,13 +30,13 @@ class MigrationHandle:
         raise TypeError("a migration is asked for by Cluster.migrate()")
 
     @classmethod
-    def _of(cls, native: _careen.Migration, namespace: str, instance: str) -> MigrationHandle:
+    def _of(cls: type[H], native: _careen.Migration, namespace: str, instance: str) -> H:
         handle = cls.__new__(cls)
         handle._native, handle._namespace, handle._instance = native, namespace, instance
         return handle
 
     def __repr__(self) -> str:
-        return f"<MigrationHandle {self._namespace}/{self.name} of {self._instance}>"
+        return f"<{self._KIND} {self._namespace}/{self.name} of {self._instance}>"
 
     @property
     def namespace(self) -> str:
@@ -53,7 +56,15 @@ class MigrationHandle:
     @property
     def result(self) -> Migration | None:
         """How it ended, whatever the end; ``None`` while it runs."""
-        return result(self._native)
+        answer = self._native.result
+        return None if answer is None else one(Migration, answer)
+
+
+class MigrationHandle(_AnyMigrationHandle):
+    """A migration that was asked for. Iterating over it gives what it says, until it has ended. It goes on if you drop this
+    handle."""
+
+    _KIND = "MigrationHandle"
 
     def __iter__(self) -> Iterator[Migration]:
         events = self._native.events()
@@ -87,11 +98,6 @@ class MigrationHandle:
     def cancel(self) -> bool:
         """Aborts it. Says whether KubeVirt makes another, because the VM is still to leave its node."""
         return self._native.cancel()
-
-
-def result(native: _careen.Migration) -> Migration | None:
-    answer = native.result
-    return None if answer is None else one(Migration, answer)
 
 
 def told(answer: str | None, name: str) -> Migration:

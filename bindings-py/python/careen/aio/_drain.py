@@ -9,9 +9,8 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TypeVar
 
-from careen import _careen
 from careen._arguments import seconds
-from careen._drain import concluded, explained, last_event, outcome, raise_stuck
+from careen._drain import _AnyDrain, concluded, explained, raise_stuck
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -22,7 +21,7 @@ __all__ = ["Drain"]
 T = TypeVar("T")
 
 
-class Drain:
+class Drain(_AnyDrain):
     """A drain that runs in this process. ``async for`` gives events until it has ended.
 
     It goes on if you drop this handle. Cancelling a task that waits for it cancels it: in :meth:`wait`, or where
@@ -31,44 +30,7 @@ class Drain:
     the block, and else lets it go on.
     """
 
-    _native: _careen.Drain
-    _node: str
-
-    def __init__(self) -> None:
-        raise TypeError("a drain is begun by Cluster.drain()")
-
-    @classmethod
-    def _of(cls, native: _careen.Drain, node: str) -> Drain:
-        drain = cls.__new__(cls)
-        drain._native, drain._node = native, node
-        return drain
-
-    def __repr__(self) -> str:
-        return f"<aio.Drain {self.id} of {self._node}>"
-
-    @property
-    def id(self) -> str:
-        """Tells it from others: it stands in the record on the node."""
-        return self._native.id
-
-    @property
-    def node(self) -> str:
-        """The node."""
-        return self._node
-
-    @property
-    def event(self) -> DrainEvent | None:
-        """How it is doing now."""
-        return last_event(self._native)
-
-    @property
-    def result(self) -> DrainOutcome | None:
-        """How it ended, whatever the end; ``None`` while it runs. A drain that failed raises why."""
-        return outcome(self._native)
-
-    def cancel(self) -> None:
-        """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
-        self._native.cancel()
+    _KIND = "aio.Drain"
 
     async def __aenter__(self) -> Drain:
         return self

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._maintenance import _Following, exactly, is_drained, result, told
+from careen._maintenance import _AnyMaintenanceHandle, _Following, is_drained, told
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -18,59 +17,13 @@ from careen.models import Maintenance
 __all__ = ["MaintenanceHandle"]
 
 
-class MaintenanceHandle:
+class MaintenanceHandle(_AnyMaintenanceHandle):
     """A maintenance that was started. ``async for`` gives what it says, until it is gone.
 
     It is carried out by the controller, not by this process: dropping the handle ends nothing.
     """
 
-    _cluster: _careen.Cluster
-    _maintenance: Maintenance
-    _created: bool
-    _changed: bool
-    _seen: Maintenance | None
-
-    def __init__(self) -> None:
-        raise TypeError("a maintenance is started by Cluster.start_maintenance()")
-
-    @classmethod
-    def _of(cls, cluster: _careen.Cluster, answer: str) -> MaintenanceHandle:
-        handle = cls.__new__(cls)
-        started = json.loads(answer)
-        handle._cluster = cluster
-        handle._maintenance = Maintenance.from_dict(started["maintenance"])
-        handle._created, handle._changed = started["created"], started["changed"]
-        handle._seen = None
-        return handle
-
-    def __repr__(self) -> str:
-        return f"<aio.MaintenanceHandle {self.name} of {self.node}>"
-
-    @property
-    def name(self) -> str:
-        """Name of the ``NodeMaintenance``."""
-        return self._maintenance.name
-
-    @property
-    def node(self) -> str:
-        """The node."""
-        return self._maintenance.node
-
-    @property
-    def created(self) -> bool:
-        """Whether it was made by this call; else the node had it already."""
-        return self._created
-
-    @property
-    def changed(self) -> bool:
-        """Whether this call has written something."""
-        return self._changed
-
-    @property
-    def result(self) -> Maintenance | None:
-        """What it had come to when this handle last saw it (:meth:`wait`, :meth:`status`, iterating): drained or failed;
-        ``None`` as long as that is open."""
-        return result(self._seen)
+    _KIND = "aio.MaintenanceHandle"
 
     async def status(self) -> Maintenance:
         """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
@@ -79,7 +32,7 @@ class MaintenanceHandle:
         return self._seen
 
     async def __aiter__(self) -> AsyncIterator[Maintenance]:
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         following = _Following(self._maintenance, None)
         while True:
             try:
@@ -113,7 +66,7 @@ class MaintenanceHandle:
             only somebody can make; the maintenance goes on.
         """
         following = _Following(self._maintenance, seconds("timeout", timeout))
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         with Bar(self.node, progress) as bar:
             while True:
                 try:
@@ -130,7 +83,7 @@ class MaintenanceHandle:
     async def wait_gone(self, timeout: timedelta | float | None = None) -> None:
         """Waits until it is gone, after a stop: the node is restored then."""
         limit, began = seconds("timeout", timeout), time.monotonic()
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         while await events.next_async(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
             pass
 
@@ -139,7 +92,7 @@ class MaintenanceHandle:
 
         Raises :class:`~careen.errors.NotFoundError` if it has ended already, whatever maintenance the node has by now.
         """
-        answer = await _careen.stop_maintenance_exactly_async(self._cluster, *exactly(self._maintenance))
+        answer = await _careen.stop_maintenance_exactly_async(self._cluster, *self._exactly())
         return one(Maintenance, answer)
 
     async def cancel(self) -> Maintenance:

@@ -6,54 +6,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-from careen import _careen
 from careen._arguments import seconds
-from careen._migration import has_moved, is_over, result, told
+from careen._migration import _AnyMigrationHandle, has_moved, is_over, told
 from careen._read import one
 from careen.models import Migration
 
 __all__ = ["MigrationHandle"]
 
 
-class MigrationHandle:
+class MigrationHandle(_AnyMigrationHandle):
     """A migration that was asked for. ``async for`` gives what it says, until it has ended. It goes on if you drop this
     handle."""
 
-    _native: _careen.Migration
-    _namespace: str
-    _instance: str
-
-    def __init__(self) -> None:
-        raise TypeError("a migration is asked for by Cluster.migrate()")
-
-    @classmethod
-    def _of(cls, native: _careen.Migration, namespace: str, instance: str) -> MigrationHandle:
-        handle = cls.__new__(cls)
-        handle._native, handle._namespace, handle._instance = native, namespace, instance
-        return handle
-
-    def __repr__(self) -> str:
-        return f"<aio.MigrationHandle {self._namespace}/{self.name} of {self._instance}>"
-
-    @property
-    def namespace(self) -> str:
-        """The namespace of the migration and of its VM."""
-        return self._namespace
-
-    @property
-    def name(self) -> str:
-        """Name of the ``VirtualMachineInstanceMigration``."""
-        return self._native.name
-
-    @property
-    def virtual_machine_instance(self) -> str:
-        """Name of the VM."""
-        return self._instance
-
-    @property
-    def result(self) -> Migration | None:
-        """How it ended, whatever the end; ``None`` while it runs."""
-        return result(self._native)
+    _KIND = "aio.MigrationHandle"
 
     async def __aiter__(self) -> AsyncIterator[Migration]:
         events = self._native.events()

@@ -79,8 +79,9 @@ async def test_a_drain_of_asyncio_in_a_with_is_cancelled_by_what_goes_wrong_ther
     shop.add_pod("shop", "bare", on="node02")
     shop.settle()
     async with shop.connect_aio() as cluster:
+        drain = await cluster.drain("node02")
         with pytest.raises(ZeroDivisionError):
-            async with await cluster.drain("node02") as drain:
+            async with drain:
                 async for _ in drain:
                     raise ZeroDivisionError
         with pytest.raises(careen.CancelledError):

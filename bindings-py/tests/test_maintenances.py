@@ -10,7 +10,7 @@ import pytest
 
 import careen
 import careen.aio
-from careen._maintenance import _Following
+from careen._following import Following
 from careen._read import Scope
 from careen.models import Maintenance, MaintenancePhase
 from careen.testing import SimulatedCluster
@@ -69,7 +69,7 @@ async def test_the_same_in_asyncio(shop: SimulatedCluster) -> None:
 
 
 def test_without_a_controller_it_says_so(shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.2)
+    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.2)
     with shop.connect() as cluster:
         handle = cluster.start_maintenance("node02")
         with pytest.raises(careen.NoControllerError, match="careen.Controller"):
@@ -141,7 +141,7 @@ def test_a_wait_after_a_change_does_not_believe_what_was_said_before_it(
         status = changed.status()
         assert (status.phase, status.accepted, status.blocking) == (MaintenancePhase.UNDECIDED, None, ())
         with monkeypatch.context() as hasty, pytest.raises(careen.NoControllerError):
-            hasty.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.5)
+            hasty.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
             changed.wait()
         with careen.Controller(cluster):
             assert changed.wait(30).reason == "another fan"
@@ -187,7 +187,7 @@ async def test_a_wait_of_asyncio_notices_that_the_connection_is_closed(shop: Sim
 def test_an_api_server_that_is_away_from_the_start_is_unreachable(
     shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.5)
+    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
     with shop.connect() as cluster:
         handle = cluster.start_maintenance("node02")
         shop.fail("list", "nodemaintenances", "Unavailable")
@@ -231,10 +231,10 @@ def test_without_the_definition_there_are_none(simulated_cluster: SimulatedClust
 def test_one_that_is_changed_in_the_middle_of_a_wait_has_time_again(
     shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.2)
+    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.2)
     with shop.connect() as cluster:
         undecided = cluster.start_maintenance("node02").status()
-    following = _Following(undecided, None)
+    following = Following(undecided, None)
     following.saw(dataclasses.replace(undecided, phase=MaintenancePhase.RUNNING))
     assert following.left() is None
     time.sleep(0.3)

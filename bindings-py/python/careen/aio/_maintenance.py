@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._maintenance import _AnyMaintenanceHandle, _Following, is_drained, told
+from careen._following import Following
+from careen._maintenance import _AnyMaintenanceHandle, is_drained, told
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -33,7 +34,7 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
 
     async def __aiter__(self) -> AsyncIterator[Maintenance]:
         events = self._events()
-        following = _Following(self._maintenance, None)
+        following = Following(self._maintenance, None)
         while True:
             try:
                 answer = await events.next_async(following.left())
@@ -65,7 +66,7 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the maintenance goes on.
         """
-        following = _Following(self._maintenance, seconds("timeout", timeout))
+        following = Following(self._maintenance, seconds("timeout", timeout))
         events = self._events()
         with Bar(self.node, progress) as bar:
             while True:

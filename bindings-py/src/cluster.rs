@@ -73,18 +73,28 @@ impl Cluster {
 
 impl Connected {
     /// The result of a call; no later than its time-out, and not after the connection was closed.
-    pub(crate) async fn call<T>(
+    pub(crate) fn call<T>(
         &self,
         what: &'static str,
         call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    ) -> impl Future<Output = Result<T, Error>> {
+        // Boxed, for it is large, and would be twice in what waits for it.
+        let call = Box::pin(call);
+        self.while_open(async move {
+            let done = tokio::time::timeout(self.timeout, call).await;
+            done.unwrap_or_else(|_| {
+                Err(Error::Timeout { what: format!("the result of {what}()"), limit: self.timeout })
+            })
+        })
+    }
+
+    /// The result of a wait, which has no time-out of its own; not after the connection was closed.
+    pub(crate) async fn while_open<T>(&self, wait: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
-            done = tokio::time::timeout(self.timeout, call) => {
-                done.unwrap_or_else(|_| Err(Error::Timeout { what: format!("the result of {what}()"), limit: self.timeout }))
-            }
+            done = wait => done,
         }
     }
 
@@ -102,7 +112,8 @@ impl Connected {
         self.filled(self.whole.get_or_init(start).await.clone()).await
     }
 
-    /// Waits until everything is read; a right that is missing is told at once, anything else when time is running out.
+    /// Waits until everything is read. A right that is missing and credentials that are refused are told at once, anything
+    /// else when time is running out.
     pub(crate) async fn filled(&self, watched: Watched) -> Result<Watched, Error> {
         let give_up = tokio::time::Instant::now() + self.timeout.mul_f64(0.9);
         loop {
@@ -110,12 +121,13 @@ impl Connected {
                 return Ok(watched);
             }
             let waiting = watched.not_ready();
-            let forbidden = waiting.values().find_map(|state| match state {
-                WatchState::Failing { error } if error.contains("forbidden") => Some(error.clone()),
+            let refused = waiting.values().find_map(|state| match state {
+                WatchState::Failing { error } if error.contains("forbidden") => Some(Error::Unreadable(error.clone())),
+                WatchState::Failing { error } if error == "Unauthorized" => Some(Error::Unauthorized(error.clone())),
                 _ => None,
             });
-            if let Some(error) = forbidden {
-                return Err(Error::Unreadable(error));
+            if let Some(error) = refused {
+                return Err(error);
             }
             if tokio::time::Instant::now() >= give_up {
                 return Err(Error::NotFilled(waiting));
@@ -138,13 +150,19 @@ impl Connected {
     }
 
     /// A drain that goes on until it ends or this is closed.
-    pub(crate) fn keep(&self, drain: Arc<Running>) {
+    pub(crate) fn keep(&self, drain: &Arc<Running>) {
         let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
         drains.retain(|drain| !drain.is_over());
-        drains.push(drain);
+        drains.push(drain.clone());
+        // Closing, which says so before it looks for drains, may have looked already.
+        if *self.closed.borrow() {
+            drain.cancel();
+        }
     }
 
     async fn close(&self) -> Result<(), Error> {
+        // First: nothing begins in a connection that is being closed.
+        self.closed.send_replace(true);
         let drains = std::mem::take(&mut *self.drains.lock().unwrap_or_else(PoisonError::into_inner));
         for drain in &drains {
             drain.cancel();
@@ -152,7 +170,6 @@ impl Connected {
         let ended = futures::future::join_all(drains.iter().map(|drain| drain.ended()));
         // Those that take longer are dropped: they start nothing more, and their node Lease lapses.
         tokio::time::timeout(FAREWELL, ended).await.ok();
-        self.closed.send_replace(true);
         Ok(())
     }
 }

@@ -203,29 +203,16 @@ async fn begin(connected: Arc<Connected>, node: String, options: String) -> Resu
     let id = new_drain_id();
     let request = DrainHere { id: id.clone(), node, options, own_pod: None };
     let running = Arc::new(Running::start(ProcessDrain::start(cluster, connected.clock, request), id.0));
-    connected.keep(running.clone());
+    connected.keep(&running);
     let mut beginning = Beginning(Some(running.clone()));
     running.begun().await?;
     beginning.0 = None;
     Ok(Drain(running))
 }
 
-/// Begins to drain a node; there when the node is cordoned.
-#[pyfunction]
-fn drain(py: Python<'_>, cluster: &crate::cluster::Cluster, node: String, options: String) -> PyResult<Drain> {
-    let connected = cluster.connected()?;
-    block_on(py, async move { connected.call("drain", begin(connected.clone(), node, options)).await })
-}
-
-#[pyfunction]
-fn drain_async<'py>(
-    py: Python<'py>,
-    cluster: &crate::cluster::Cluster,
-    node: String,
-    options: String,
-) -> PyResult<Bound<'py, PyAny>> {
-    let connected = cluster.connected()?;
-    awaitable(py, async move { connected.call("drain", begin(connected.clone(), node, options)).await })
+pair! {
+    /// Begins to drain a node; there when the node is cordoned.
+    drain, drain_async = begin(node: String, options: String) -> Drain
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -21,12 +21,16 @@ pub(crate) enum Error {
     InvalidArgument { argument: &'static str, message: String },
     #[error("the connection is closed: make another Cluster")]
     Closed,
-    #[error("a Cluster does not survive os.fork(): make another one in the child process, or start it with \"spawn\"")]
+    #[error(
+        "careen does not survive os.fork(): start the child process with \"spawn\", or fork before careen is first used"
+    )]
     Forked,
     #[error("{what} has not come within {} s", limit.as_secs_f64())]
     Timeout { what: String, limit: Duration },
     #[error("may not read what it takes: {0}")]
     Unreadable(String),
+    #[error("the API server refuses the credentials by now: {0}")]
+    Unauthorized(String),
     #[error("cannot read what it takes: {}", sentence(.0))]
     NotFilled(BTreeMap<&'static str, WatchState>),
     #[error("a fault of careen, please report it: {0}")]
@@ -62,6 +66,7 @@ impl Error {
             Self::Forked => ("CareenError", "Forked"),
             Self::Timeout { .. } => ("TimeoutError", "Timeout"),
             Self::Unreadable(_) => ("ForbiddenError", "Forbidden"),
+            Self::Unauthorized(_) => ("UnauthorizedError", "Unauthorized"),
             Self::NotFilled(_) => ("UnreachableError", "ApiServerUnavailable"),
             Self::Internal(_) => ("CareenError", "Internal"),
             #[cfg(feature = "testing")]
@@ -129,8 +134,13 @@ impl Error {
     /// A request of our own that failed.
     pub(crate) fn of_request(what: &str, error: &kube::Error) -> Self {
         let operation = match error {
+            kube::Error::Api(status) if status.code == 401 => return Self::Unauthorized(status.message.clone()),
             kube::Error::Api(status) if status.is_forbidden() => {
                 OperationError::Forbidden { message: status.message.clone() }
+            }
+            // Of a kind: that is often bare text, which `is_not_found` does not see.
+            kube::Error::Api(status) if status.code == 404 => {
+                OperationError::NotServed { message: format!("cannot {what}: the cluster does not have that kind") }
             }
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
                 OperationError::ApiServerUnavailable { message: format!("cannot {what}: {}", status.message) }

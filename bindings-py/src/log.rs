@@ -21,6 +21,8 @@ use tracing::{
     span,
 };
 
+use crate::runtime::is_forked;
+
 /// So many lines wait for Python before new ones are lost: a drain of 100 nodes at once logs some thousands in a burst.
 const QUEUE: usize = 10_000;
 /// So many are handed over at once; in between, others get the GIL.
@@ -91,6 +93,10 @@ fn deliver(py: Python<'_>, entry: Entry) {
 #[pyfunction]
 fn flush_log(py: Python<'_>) {
     let Some(queue) = QUEUED.get() else { return };
+    // Nobody is there to hand anything over.
+    if is_forked() {
+        return;
+    }
     py.detach(|| {
         let (done, is_done) = sync_channel(1);
         if queue.try_send(Entry::Flush(done)).is_ok() {
@@ -104,7 +110,9 @@ struct ToPython;
 
 impl Subscriber for ToPython {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::DEBUG && metadata.target().starts_with("careen")
+        // `_careen` is this crate.
+        let is_ours = ["careen", "_careen"].iter().any(|prefix| metadata.target().starts_with(prefix));
+        metadata.is_event() && *metadata.level() <= Level::DEBUG && is_ours
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

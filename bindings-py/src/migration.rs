@@ -1,10 +1,12 @@
 //! Live migrations: ask for one, follow it, cancel it.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use careen_core::{
-    clock::Clock,
-    cluster::{Changes, Cluster as Watched},
+    cluster::Changes,
     model::{ObjectKey, Uid},
     operation::{CancelMigration, MigrateInstance, Operations},
     view::{MigrationView, Views},
@@ -19,6 +21,9 @@ use crate::{
     virtual_machine_instance::node_of,
 };
 
+/// So long the caches may take to show a migration that was made.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+
 async fn see_all(connected: Arc<Connected>) -> Result<String, Error> {
     let snapshot = connected.whole().await?.snapshot();
     let found: Vec<_> = Views::of(snapshot, connected.clock.now()).migrations().collect();
@@ -29,58 +34,112 @@ pair! { migrations, migrations_async = see_all() }
 
 /// A migration that was asked for.
 #[pyclass(frozen, module = "careen._careen")]
-struct Migration {
+struct Migration(Arc<Asked>);
+
+/// What it has. Its VM's namespace stays watched when the VM has gone to another node.
+struct Asked {
     connected: Arc<Connected>,
     key: ObjectKey,
     operations: Operations,
-    progress: Arc<Mutex<Progress>>,
+    /// Its UID, as soon as the caches have shown it. Before that, that they do not show it says nothing.
+    uid: OnceLock<Uid>,
+    /// How it ended, as last seen: KubeVirt does not keep all of them.
+    ended: std::sync::Mutex<Option<MigrationView>>,
 }
 
-/// What is told of it. Its VM's namespace stays watched when the VM has gone to another node.
-struct Progress {
-    watched: Watched,
-    changes: Changes,
-    clock: Clock,
-    key: ObjectKey,
-    told: Option<MigrationView>,
-}
-
-impl Progress {
-    /// The next, as JSON; nothing once it is gone.
-    async fn next(&mut self) -> Result<Option<String>, Error> {
-        loop {
-            let view = Views::of(self.watched.snapshot(), self.clock.now()).migration(&self.key);
-            if view != self.told {
-                let text = view.as_ref().map(serde_json::to_string).transpose()?;
-                self.told = view;
-                return Ok(text);
-            }
-            // Before it is in the caches there is nothing to tell.
-            self.changes.next().await;
+impl Asked {
+    /// Waits until the caches show it: what does not look for it there does not exist for them.
+    async fn shown(&self) {
+        if self.uid.get().is_none() {
+            let shown = self.operations.until(|snapshot| snapshot.migration(&self.key).is_some());
+            // Later is no error: whoever follows it waits on.
+            tokio::time::timeout(SHOWN_WITHIN, shown).await.ok();
+            self.view();
         }
+    }
+
+    fn view(&self) -> Option<MigrationView> {
+        let snapshot = self.operations.cluster().snapshot();
+        let mut is_over = false;
+        if let Some(migration) = snapshot.migration(&self.key) {
+            self.uid.get_or_init(|| migration.uid.clone());
+            is_over = migration.is_finished();
+        }
+        let view = Views::of(snapshot, self.connected.clock.now()).migration(&self.key);
+        if is_over {
+            self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&view);
+        }
+        view
     }
 }
 
-async fn next(progress: Arc<Mutex<Progress>>) -> Result<Option<String>, Error> {
-    progress.lock().await.next().await
+/// What a migration tells. Who reads slowly sees the latest.
+#[pyclass(frozen, module = "careen._careen")]
+struct MigrationEvents {
+    asked: Arc<Asked>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl MigrationEvents {
+    fn told(&self, timeout: Option<f64>) -> impl Future<Output = Result<Option<String>, Error>> + Send + 'static {
+        let (asked, progress) = (self.asked.clone(), self.progress.clone());
+        let told = async move { asked.connected.while_open(next(&asked, progress)).await };
+        within(timeout, "news of the migration", told)
+    }
+}
+
+struct Progress {
+    changes: Changes,
+    told: Option<MigrationView>,
+}
+
+async fn next(asked: &Asked, progress: Arc<Mutex<Progress>>) -> Result<Option<String>, Error> {
+    let mut progress = progress.lock().await;
+    loop {
+        let view = asked.view();
+        let is_gone = view.is_none() && asked.uid.get().is_some();
+        if view != progress.told || is_gone {
+            let text = view.as_ref().map(serde_json::to_string).transpose()?;
+            progress.told = view;
+            return Ok(text);
+        }
+        progress.changes.next().await;
+    }
+}
+
+#[pymethods]
+impl MigrationEvents {
+    /// The next, as JSON; nothing once it is gone.
+    #[pyo3(signature = (timeout))]
+    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
+        block_on(py, self.told(timeout))
+    }
+
+    #[pyo3(signature = (timeout))]
+    fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        awaitable(py, self.told(timeout))
+    }
 }
 
 #[pymethods]
 impl Migration {
     #[getter]
     fn name(&self) -> &str {
-        &self.key.name
+        &self.0.key.name
     }
 
-    /// What it tells next, as JSON; nothing once it is gone.
-    #[pyo3(signature = (timeout))]
-    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<String>> {
-        block_on(py, within(timeout, "news of the migration", next(self.progress.clone())))
+    /// How it ended, as JSON; nothing while it runs.
+    #[getter]
+    fn result(&self) -> PyResult<Option<String>> {
+        self.0.view();
+        let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(ended.as_ref().map(serde_json::to_string).transpose().map_err(Error::from)?)
     }
 
-    #[pyo3(signature = (timeout))]
-    fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, within(timeout, "news of the migration", next(self.progress.clone())))
+    /// What it tells from now on, beginning with how it is doing now.
+    fn events(&self) -> MigrationEvents {
+        let changes = self.0.operations.cluster().changes();
+        MigrationEvents { asked: self.0.clone(), progress: Arc::new(Mutex::new(Progress { changes, told: None })) }
     }
 
     /// Aborts it. Says whether KubeVirt makes another, because the VM is still to leave its node.
@@ -95,17 +154,14 @@ impl Migration {
 
 impl Migration {
     fn cancelled(&self) -> impl Future<Output = Result<bool, Error>> + Send + 'static {
-        let (connected, operations, progress) =
-            (self.connected.clone(), self.operations.clone(), self.progress.clone());
-        let key = self.key.clone();
+        let asked = self.0.clone();
         async move {
-            let uid = match progress.try_lock() {
-                Ok(progress) => progress.told.as_ref().and_then(|told| told.uid.clone()),
-                Err(_) => None::<Uid>,
+            let call = async {
+                asked.shown().await;
+                let request = CancelMigration { key: asked.key.clone(), uid: asked.uid.get().cloned(), dry_run: false };
+                Ok(asked.operations.cancel_migration(&request).await?)
             };
-            let request = CancelMigration { key, uid, dry_run: false };
-            let call = async { Ok(operations.cancel_migration(&request).await?) };
-            Ok(connected.call("cancel", call).await?.made_again)
+            Ok(asked.connected.call("cancel", call).await?.made_again)
         }
     }
 }
@@ -114,34 +170,23 @@ async fn ask(connected: Arc<Connected>, namespace: String, name: String) -> Resu
     let key = ObjectKey::new(namespace, name);
     let node = node_of(&connected, &key).await?;
     let watched = connected.around(&node).await?;
-    let changes = watched.changes();
-    let operations = connected.operations(watched.clone());
+    let operations = connected.operations(watched);
     let asked = operations.migrate(&MigrateInstance { key, requested_by: None, dry_run: false }).await?;
     let key = asked.migration.ok_or_else(|| Error::Internal("a migration without a name".to_owned()))?;
-    let progress = Progress { watched, changes, clock: connected.clock, key: key.clone(), told: None };
-    Ok(Migration { connected, key, operations, progress: Arc::new(Mutex::new(progress)) })
+    let asked = Asked { connected, key, operations, uid: OnceLock::new(), ended: std::sync::Mutex::default() };
+    // So that its end is known as such however soon it comes.
+    asked.shown().await;
+    Ok(Migration(Arc::new(asked)))
 }
 
-/// Migrates a VM to another node; KubeVirt chooses which.
-#[pyfunction]
-fn migrate(py: Python<'_>, cluster: &crate::cluster::Cluster, namespace: String, name: String) -> PyResult<Migration> {
-    let connected = cluster.connected()?;
-    block_on(py, async move { connected.call("migrate", ask(connected.clone(), namespace, name)).await })
-}
-
-#[pyfunction]
-fn migrate_async<'py>(
-    py: Python<'py>,
-    cluster: &crate::cluster::Cluster,
-    namespace: String,
-    name: String,
-) -> PyResult<Bound<'py, PyAny>> {
-    let connected = cluster.connected()?;
-    awaitable(py, async move { connected.call("migrate", ask(connected.clone(), namespace, name)).await })
+pair! {
+    /// Migrates a VM to another node; KubeVirt chooses which.
+    migrate, migrate_async = ask(namespace: String, name: String) -> Migration
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Migration>()?;
+    module.add_class::<MigrationEvents>()?;
     add_pairs!(module: migrations, migrations_async, migrate, migrate_async);
     Ok(())
 }

@@ -24,6 +24,11 @@ pub(crate) fn runtime() -> Result<&'static Runtime, Error> {
     if *owner == std::process::id() { Ok(get_runtime()) } else { Err(Error::Forked) }
 }
 
+/// Whether this is a fork of the process that has the runtime: none of its threads is here.
+pub(crate) fn is_forked() -> bool {
+    OWNER.get().is_some_and(|owner| *owner != std::process::id())
+}
+
 /// Waits for it. Ctrl-C drops it and raises `KeyboardInterrupt`.
 pub(crate) fn block_on<F, T>(py: Python<'_>, future: F) -> PyResult<T>
 where

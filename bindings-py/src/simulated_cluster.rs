@@ -209,12 +209,13 @@ impl SimulatedCluster {
                 );
                 Effect::Refuse(Refusal::new(403, "Forbidden", message))
             }
+            "Unauthorized" => Effect::Refuse(Refusal::new(401, "Unauthorized", "Unauthorized")),
             "Unavailable" => Effect::Refuse(Refusal::new(503, "ServiceUnavailable", "the server is away on request")),
             "Hang" => Effect::Hang,
             "DropConnection" => Effect::DropConnection,
             "LoseAnswer" => Effect::LoseAnswer,
             _ => {
-                let allowed = "Forbidden, Unavailable, Hang, DropConnection or LoseAnswer";
+                let allowed = "Forbidden, Unauthorized, Unavailable, Hang, DropConnection or LoseAnswer";
                 let message = format!("{how:?} is not {allowed}");
                 return Err(Error::InvalidArgument { argument: "how", message }.into());
             }

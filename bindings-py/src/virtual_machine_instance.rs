@@ -32,7 +32,7 @@ async fn see(connected: Arc<Connected>, namespace: String, name: String) -> Resu
 
 /// Where a VM runs: the node around which everything about it is to be seen.
 pub(crate) async fn node_of(connected: &Connected, key: &ObjectKey) -> Result<NodeName, Error> {
-    for (argument, text) in [("namespace", &key.namespace), ("name", &key.name)] {
+    for (argument, text) in [("namespace", &key.namespace), ("instance", &key.name)] {
         // What else is no name, the API server says.
         if text.is_empty() || text.contains(['/', '\0']) || text == "." || text == ".." {
             let message = format!("{argument} {text:?} is not a name that Kubernetes takes");
@@ -41,9 +41,19 @@ pub(crate) async fn node_of(connected: &Connected, key: &ObjectKey) -> Result<No
     }
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("kubevirt.io", "v1", "VirtualMachineInstance"));
     let api = Api::<DynamicObject>::namespaced_with(connected.client.clone(), &key.namespace, &kind);
-    let found = api.get_opt(&key.name).await;
-    let found = found.map_err(|error| Error::of_request("get the VirtualMachineInstance", &error))?;
-    let found = found.ok_or_else(|| OperationError::VirtualMachineInstanceNotFound { key: key.clone() })?;
+    let found = api.get(&key.name).await.map_err(|error| match &error {
+        // What nobody serves names no object, and often comes as bare text.
+        kube::Error::Api(status) if status.code == 404 => {
+            let names_it = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+            let message = "the cluster has no VirtualMachineInstances: KubeVirt is not installed".to_owned();
+            Error::from(if names_it {
+                OperationError::VirtualMachineInstanceNotFound { key: key.clone() }
+            } else {
+                OperationError::NotServed { message }
+            })
+        }
+        error => Error::of_request("get the VirtualMachineInstance", error),
+    })?;
     let node = found.data["status"]["nodeName"].as_str().and_then(|name| name.parse().ok());
     Ok(node.ok_or_else(|| OperationError::NotRunning { key: key.clone(), state: "starting" })?)
 }

@@ -354,3 +354,25 @@ def test_an_error_names_the_argument(cluster: careen.Cluster) -> None:
         with pytest.raises(careen.InvalidArgumentError) as caught:
             careen.Cluster(**place)  # type: ignore[arg-type]
         assert caught.value.argument == argument and "top-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("amount", [10**400, -(10**400), 1e308])
+def test_no_number_is_too_large_to_be_refused(simulated: SimulatedCluster, amount: float) -> None:
+    for call in (lambda: simulated.settle(amount), lambda: careen.DrainOptions(timeout=amount)):
+        with pytest.raises(careen.InvalidArgumentError) as caught:
+            call()
+        assert caught.value.argument == "timeout"
+
+
+def test_an_error_has_the_name_that_the_argument_has_here(cluster: careen.Cluster, simulated: SimulatedCluster) -> None:
+    calls: dict[str, Callable[[], object]] = {
+        "instance": lambda: cluster.migrate("office", ""),
+        "namespace": lambda: cluster.virtual_machine_instance("a/b", "files"),
+        "min_available": lambda: simulated.add_budget("shop", "web", min_available=-1),
+        "max_unavailable": lambda: simulated.add_budget("shop", "web", max_unavailable=2**31),
+        "replicas": lambda: simulated.add_deployment("shop", "web", -1),
+    }
+    for argument, call in calls.items():
+        with pytest.raises(careen.InvalidArgumentError) as caught:
+            call()
+        assert caught.value.argument == argument and argument in str(caught.value)

@@ -60,3 +60,41 @@ def test_what_blocks_is_told(shop: SimulatedCluster) -> None:
             drain.wait(30)
         assert drain.result is not None and drain.result.end is DrainEnd.CANCELLED
         cluster.drain("node02", careen.DrainOptions(unmanaged_pods="Evict")).wait(30)
+
+
+def test_a_drain_in_a_with_is_cancelled_by_what_goes_wrong_there(shop: SimulatedCluster) -> None:
+    shop.add_pod("shop", "bare", on="node02")
+    shop.settle()
+    with shop.connect() as cluster:
+        with pytest.raises(ZeroDivisionError), cluster.drain("node02") as drain:
+            for _ in drain:
+                raise ZeroDivisionError
+        assert drain.result is not None and drain.result.end is DrainEnd.CANCELLED
+        with cluster.drain("node02") as drain:
+            assert drain.node == "node02"
+        assert drain.result is None, "it goes on"
+
+
+async def test_a_drain_of_asyncio_in_a_with_is_cancelled_by_what_goes_wrong_there(shop: SimulatedCluster) -> None:
+    shop.add_pod("shop", "bare", on="node02")
+    shop.settle()
+    async with shop.connect_aio() as cluster:
+        drain = await cluster.drain("node02")
+        with pytest.raises(ZeroDivisionError):
+            async with drain:
+                async for _ in drain:
+                    raise ZeroDivisionError
+        with pytest.raises(careen.CancelledError):
+            await drain.wait(10)
+
+
+def test_a_drain_that_runs_out_of_its_own_time_has_failed(simulated_cluster: SimulatedCluster) -> None:
+    simulated_cluster.settle()
+    simulated_cluster.add_deployment("shop", "web", 1, on="node02", settings={"ends-after": "1h"})
+    simulated_cluster.settle()
+    with simulated_cluster.connect() as cluster:
+        drain = cluster.drain("node02", careen.DrainOptions(timeout=0.5))
+        with pytest.raises(careen.FailedError) as failed:
+            drain.wait(30)
+        assert (failed.value.reason, failed.value.node) == ("TimedOut", "node02")
+        assert not isinstance(failed.value, TimeoutError)

@@ -32,6 +32,17 @@ def test_an_api_server_that_is_away_is_unreachable_and_comes_back(simulated_clus
             cluster.plan("node02")
 
 
+def test_credentials_that_are_refused_in_mid_session_are_said_at_once(simulated_cluster: SimulatedCluster) -> None:
+    with simulated_cluster.settle().connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        for resource in ("nodes", "nodemaintenances"):
+            simulated_cluster.fail("list", resource, "Unauthorized")
+        for call in (lambda: cluster.node("node02"), cluster.maintenances, handle.wait):
+            with pytest.raises(careen.UnauthorizedError) as caught:
+                call()
+            assert caught.value.reason == "Unauthorized"
+
+
 def test_a_drain_outlives_lost_answers(simulated_cluster: SimulatedCluster) -> None:
     simulated_cluster.settle()
     simulated_cluster.add_deployment("shop", "web", 3, on="node02")
@@ -54,5 +65,5 @@ def test_a_node_whose_lease_another_holds_is_left_alone(simulated_cluster: Simul
     with simulated_cluster.connect() as cluster:
         with pytest.raises(careen.ConflictError) as caught:
             cluster.drain("node02")
-        assert caught.value.reason == "NodeLeaseHeld" and "somebody" in str(caught.value)
+        assert (caught.value.reason, caught.value.holder) == ("NodeLeaseHeld", "somebody")
         assert cluster.node("node02").schedulable

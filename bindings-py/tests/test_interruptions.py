@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import pytest
 
 import careen
+from careen import _careen
 from careen.models import DrainEnd
 from careen.testing import SimulatedCluster
 
@@ -145,6 +146,43 @@ def test_a_connection_that_is_closed_cancels_its_drains_and_says_so_afterwards(s
     cluster.close()
 
 
+def test_a_connection_that_is_being_closed_begins_nothing(stuck: SimulatedCluster) -> None:
+    cluster = stuck.connect()
+    cluster.drain("node02")
+    # So that closing takes its time.
+    stuck.fail("patch", "nodes", "Hang")
+    closing = threading.Thread(target=cluster.close)
+    closing.start()
+    deadline = time.monotonic() + 2
+    while not cluster.closed:
+        assert time.monotonic() < deadline
+    assert closing.is_alive()
+    with pytest.raises(careen.ClosedError):
+        cluster.drain("node01")
+    stuck.heal()
+    closing.join()
+
+
+async def test_a_connection_that_is_closed_while_it_is_made_stays_closed(simulated_cluster: SimulatedCluster) -> None:
+    cluster = simulated_cluster.connect_aio()
+    native, cluster._native = cluster._native, None
+    assert native is not None
+    is_made = asyncio.Event()
+
+    async def connect() -> _careen.Cluster:
+        await is_made.wait()
+        return native
+
+    cluster._connect = connect
+    asking = asyncio.ensure_future(cluster.nodes())
+    await asyncio.sleep(0)
+    await cluster.close()
+    is_made.set()
+    with pytest.raises(careen.ClosedError):
+        await asking
+    assert native.closed
+
+
 def test_a_drain_goes_on_without_its_handle(simulated_cluster: SimulatedCluster) -> None:
     simulated_cluster.settle()
     simulated_cluster.add_deployment("shop", "web", 2, on="node02")
@@ -160,7 +198,11 @@ def ask_in_a_child(cluster: careen.Cluster) -> None:
     try:
         cluster.nodes()
     except careen.CareenError as error:
-        os._exit(0 if error.reason == "Forked" else 2)
+        if error.reason != "Forked" or "before careen is first used" not in str(error):
+            os._exit(2)
+        began = time.monotonic()
+        _careen.flush_log()
+        os._exit(0 if time.monotonic() - began < 0.5 else 3)
     os._exit(1)
 
 

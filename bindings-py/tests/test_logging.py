@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import careen
 from careen import _careen
 from careen._logging import name_of
 from careen.testing import SimulatedCluster
@@ -39,7 +40,17 @@ def test_who_sets_up_no_logging_sees_none_and_who_does_sees_the_last_line(simula
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, b"", b"")
     script = "import logging; logging.basicConfig(level=logging.INFO)\n" + script.replace("02", "01")
     heard = subprocess.run([sys.executable, "-c", script, kubeconfig], capture_output=True, text=True, timeout=60)
-    assert "INFO:careen.controller.acting:cordoned and recorded node=node01" in heard.stderr
+    assert "INFO:careen.controller.draining:cordoned and recorded node=node01" in heard.stderr
+
+
+def test_what_the_bindings_do_is_logged_as_well(simulated_cluster: SimulatedCluster, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="careen"), simulated_cluster.settle().connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        simulated_cluster.fail("list", "nodemaintenances", "Unavailable", 1)
+        with pytest.raises(careen.TimeoutError):
+            handle.wait(0.3)
+        _careen.flush_log()
+    assert "careen.maintenance" in [record.name for record in caplog.records]
 
 
 def test_a_logger_has_the_name_of_its_module() -> None:

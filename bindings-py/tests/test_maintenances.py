@@ -1,11 +1,21 @@
 """Maintenances, with a controller in this process."""
 
+import asyncio
+import dataclasses
+import threading
+import time
+from datetime import timedelta
+
 import pytest
 
 import careen
 import careen.aio
-from careen.models import MaintenancePhase
+from careen._following import Following
+from careen.models import Maintenance, MaintenancePhase
 from careen.testing import SimulatedCluster
+
+
+KIND = "nodemaintenances.nodemaintenance.kubevirt.io"
 
 
 @pytest.fixture
@@ -58,7 +68,7 @@ async def test_the_same_in_asyncio(shop: SimulatedCluster) -> None:
 
 
 def test_without_a_controller_it_says_so(shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("careen._maintenance.TAKEN_UP_WITHIN", 0.2)
+    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.2)
     with shop.connect() as cluster:
         handle = cluster.start_maintenance("node02")
         with pytest.raises(careen.NoControllerError, match="careen.Controller"):
@@ -77,3 +87,165 @@ def test_one_that_is_not_accepted_has_failed(shop: SimulatedCluster) -> None:
         assert handle.status().phase is MaintenancePhase.FAILED
         with pytest.raises(careen.NotFoundError):
             cluster.start_maintenance("node99")
+
+
+def test_a_handle_is_about_its_maintenance_and_no_later_one(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        shop.remove(KIND, "", handle.name)
+        of_its_name = cluster.start_maintenance("node02")
+        assert of_its_name.name == handle.name
+        for call in (handle.status, handle.stop):
+            with pytest.raises(careen.NotFoundError) as caught:
+                call()
+            assert caught.value.reason == "MaintenanceNotFound"
+        shop.remove(KIND, "", handle.name)
+        with pytest.raises(careen.NotFoundError):
+            handle.status()
+        shop.create(
+            """
+            apiVersion: nodemaintenance.kubevirt.io/v1beta1
+            kind: NodeMaintenance
+            metadata: {name: by-kubectl}
+            spec: {nodeName: node02}
+            """
+        )
+        with pytest.raises(careen.NotFoundError):
+            of_its_name.stop()
+        assert cluster.maintenance("by-kubectl").stopping_since is None
+
+
+async def test_a_handle_of_asyncio_is_about_its_maintenance_as_well(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster:
+        handle = await cluster.start_maintenance("node02")
+        shop.remove(KIND, "", handle.name)
+        other = await cluster.start_maintenance("node02")
+        with pytest.raises(careen.NotFoundError):
+            await handle.stop()
+        with pytest.raises(careen.NotFoundError):
+            await handle.status()
+        assert (await other.status()).uid == (await other.stop()).uid
+
+
+def test_a_maintenance_is_stopped_at_once_whatever_the_caches_show(shop: SimulatedCluster) -> None:
+    with shop.connect(scope="whole") as cluster:
+        # From here on the caches follow, a moment behind.
+        cluster.nodes()
+        handle = cluster.start_maintenance("node02")
+        assert handle.stop().name == handle.name
+
+
+def test_a_wait_after_a_change_does_not_believe_what_was_said_before_it(
+    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop.connect() as cluster:
+        with careen.Controller(cluster):
+            cluster.start_maintenance("node02").wait(30)
+        changed = cluster.start_maintenance("node02", "another fan")
+        assert (changed.created, changed.changed) == (False, True)
+        status = changed.status()
+        assert (status.phase, status.accepted, status.blocking) == (MaintenancePhase.UNDECIDED, None, ())
+        with monkeypatch.context() as hasty, pytest.raises(careen.NoControllerError):
+            hasty.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
+            changed.wait()
+        with careen.Controller(cluster):
+            assert changed.wait(30).reason == "another fan"
+        assert changed.stop().phase is not MaintenancePhase.ENDED
+        assert changed.status().phase is MaintenancePhase.STOPPING
+
+
+def test_one_with_a_long_timeout_does_not_hide_the_others(shop: SimulatedCluster) -> None:
+    shop.create(
+        """
+        apiVersion: nodemaintenance.kubevirt.io/v1beta1
+        kind: NodeMaintenance
+        metadata: {name: patient}
+        spec: {nodeName: node03, drain: {timeout: 9999999999h}}
+        """
+    )
+    with shop.connect() as cluster:
+        cluster.start_maintenance("node02")
+        assert [each.name for each in cluster.maintenances()] == ["node02-maintenance", "patient"]
+        options = cluster.maintenance("patient").drain
+        assert options is not None and options.timeout == timedelta(days=100_000)
+
+
+def test_a_wait_notices_that_the_connection_is_closed(shop: SimulatedCluster) -> None:
+    for wait in (careen.MaintenanceHandle.wait, careen.MaintenanceHandle.wait_gone, list[Maintenance]):
+        with shop.connect() as cluster:
+            handle = cluster.start_maintenance("node02")
+            threading.Timer(0.3, cluster.close).start()
+            with pytest.raises(careen.ClosedError):
+                wait(handle)
+
+
+async def test_a_wait_of_asyncio_notices_that_the_connection_is_closed(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster:
+        handle = await cluster.start_maintenance("node02")
+        waiting = asyncio.ensure_future(handle.wait())
+        await asyncio.sleep(0.3)
+        await cluster.close()
+        with pytest.raises(careen.ClosedError):
+            await waiting
+
+
+def test_an_api_server_that_is_away_from_the_start_is_unreachable(
+    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        shop.fail("list", "nodemaintenances", "Unavailable")
+        with pytest.raises(careen.UnreachableError) as caught:
+            handle.wait()
+        assert caught.value.node == "node02"
+        with pytest.raises(careen.TimeoutError):
+            handle.wait(0.1)
+
+
+def test_a_handle_has_the_verbs_of_a_drain(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster, careen.Controller(cluster):
+        handle = cluster.start_maintenance("node02")
+        assert handle.result is None
+        assert handle.wait(30) == handle.result
+        assert handle.cancel().name == handle.name
+        handle.wait_gone(30)
+        assert cluster.node("node02").schedulable
+
+
+async def test_a_handle_of_asyncio_has_the_verbs_of_a_drain(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster, careen.aio.Controller(cluster):
+        handle = await cluster.start_maintenance("node02")
+        assert handle.result is None
+        async for said in handle:
+            if said.phase is MaintenancePhase.SUCCEEDED:
+                assert handle.result == said
+                await handle.cancel()
+        assert handle.result is None, "what it came to does not hold any more"
+
+
+def test_without_the_definition_there_are_none(simulated_cluster: SimulatedCluster) -> None:
+    simulated_cluster.settle().remove("customresourcedefinitions.apiextensions.k8s.io", "", KIND)
+    with simulated_cluster.connect() as cluster:
+        assert cluster.maintenances() == []
+        for call in (lambda: cluster.maintenance("x"), lambda: cluster.start_maintenance("node02")):
+            with pytest.raises(careen.NotServedError):
+                call()
+
+
+def test_one_that_is_changed_in_the_middle_of_a_wait_has_time_again(
+    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.2)
+    with shop.connect() as cluster:
+        undecided = cluster.start_maintenance("node02").status()
+    following = Following(undecided, None)
+    following.saw(dataclasses.replace(undecided, phase=MaintenancePhase.RUNNING))
+    assert following.left() is None
+    time.sleep(0.3)
+    following.saw(undecided)
+    assert 0 < (following.left() or 0)
+    time.sleep(0.3)
+    following.saw(undecided)
+    assert following.left() == 0
+    assert isinstance(following.late(careen.TimeoutError()), careen.NoControllerError)

@@ -1,5 +1,9 @@
 """VMs, and how they move."""
 
+import asyncio
+import threading
+import time
+
 import pytest
 
 import careen
@@ -58,3 +62,88 @@ def test_a_migration_is_cancelled(simulated_cluster: SimulatedCluster) -> None:
         with pytest.raises(careen.FailedError):
             handle.wait(30)
         assert cluster.virtual_machine_instance("office", "files").node == "node02"
+
+
+@pytest.fixture
+def slow(simulated_cluster: SimulatedCluster) -> SimulatedCluster:
+    """A VM that is on its way for longer than any test."""
+    simulated_cluster.settle()
+    simulated_cluster.add_virtual_machine("office", "files", on="node02", settings={"migrates-for": "1h"})
+    return simulated_cluster.settle()
+
+
+@with_kubevirt
+def test_a_migration_can_be_waited_for_again(office: SimulatedCluster) -> None:
+    with office.connect() as cluster:
+        handle = cluster.migrate("office", "files")
+        moved = handle.wait(60)
+        assert handle.wait(10).target == moved.target
+        office.remove("virtualmachineinstancemigrations.kubevirt.io", "office", handle.name)
+        for _ in range(2):
+            with pytest.raises(careen.FailedError) as failed:
+                # The caches may be a moment behind.
+                for _ in range(1000):
+                    handle.wait(10)
+                    time.sleep(0.01)
+            assert failed.value.reason == "MigrationNotFound"
+
+
+@with_kubevirt
+async def test_a_migration_can_be_waited_for_by_several(office: SimulatedCluster) -> None:
+    async with office.connect_aio() as cluster:
+        handle = await cluster.migrate("office", "files")
+        one, other = await asyncio.gather(handle.wait(60), handle.wait(60))
+        assert one.target == other.target
+
+
+@with_kubevirt
+def test_a_migration_has_the_verbs_of_a_drain(office: SimulatedCluster) -> None:
+    with office.connect() as cluster:
+        handle = cluster.migrate("office", "files")
+        assert handle.result is None
+        phases = [seen.phase for seen in handle]
+        assert phases[-1] == "Succeeded" and len(phases) > 1
+        office.remove("virtualmachineinstancemigrations.kubevirt.io", "office", handle.name)
+        with pytest.raises(careen.FailedError):
+            for _ in range(1000):
+                handle.wait(10)
+                time.sleep(0.01)
+        assert list(handle) == []
+        # It is kept where KubeVirt does not keep it.
+        assert handle.result is not None and handle.result.phase == "Succeeded"
+
+
+@with_kubevirt
+async def test_a_migration_of_asyncio_has_the_verbs_of_a_drain(office: SimulatedCluster) -> None:
+    async with office.connect_aio() as cluster:
+        handle = await cluster.migrate("office", "files")
+        assert [seen.phase async for seen in handle][-1] == "Succeeded"
+        assert handle.result is not None and handle.result.phase == "Succeeded"
+
+
+@with_kubevirt
+def test_a_migration_is_cancelled_at_once(slow: SimulatedCluster) -> None:
+    with slow.connect() as cluster:
+        # So that the caches are behind.
+        slow.fail("watch", "virtualmachineinstancemigrations", "Unavailable", 1)
+        handle = cluster.migrate("office", "files")
+        assert handle.cancel() is False
+        with pytest.raises(careen.FailedError):
+            handle.wait(30)
+        assert cluster.virtual_machine_instance("office", "files").node == "node02"
+
+
+@with_kubevirt
+def test_a_wait_notices_that_the_connection_is_closed(slow: SimulatedCluster) -> None:
+    with slow.connect() as cluster:
+        handle = cluster.migrate("office", "files")
+        threading.Timer(0.3, cluster.close).start()
+        with pytest.raises(careen.ClosedError):
+            handle.wait()
+
+
+def test_without_kubevirt_nothing_migrates(simulated_cluster: SimulatedCluster) -> None:
+    with simulated_cluster.settle().connect() as cluster:
+        for call in (cluster.migrate, cluster.virtual_machine_instance):
+            with pytest.raises(careen.NotServedError, match="KubeVirt"):
+                call("office", "files")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import careen
 from careen import _careen, models
 from careen._model import Model
 
@@ -53,6 +54,29 @@ def test_times_and_durations_are_pythons() -> None:
     assert node.created_at == datetime(2026, 9, 21, 14, 13, 20, 250_000, tzinfo=timezone.utc)
     options = models.DrainOptions.from_dict(SAMPLES["models"]["DrainOptions"])
     assert (options.timeout, options.delete_after) == (timedelta(minutes=90), timedelta(seconds=1.5))
+
+
+def test_a_duration_that_is_longer_than_pythons_is_read_as_the_longest() -> None:
+    for text in ("9999999999h", "9" * 31 + "h", "876000000h59m"):
+        options = models.DrainOptions.from_dict({"timeout": text})
+        assert options.timeout == timedelta(days=100_000)
+        assert models.DrainOptions.from_dict(options.to_dict()) == options
+    with pytest.raises(careen.InvalidArgumentError):
+        models.DrainOptions(timeout=timedelta.max)
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(careen.InvalidArgumentError, match="name is missing"):
+        models.Node.from_dict({})
+    node = SAMPLES["models"]["Node"]
+    for key, message in {"ready": "ready is missing", "createdAt": None}.items():
+        less = {name: value for name, value in node.items() if name != key}
+        for data in (less, node | {key: None}):
+            if message is None:
+                assert models.Node.from_dict(data).created_at is None
+            else:
+                with pytest.raises(careen.InvalidArgumentError, match=message):
+                    models.Node.from_dict(data)
 
 
 def test_models_match_patterns() -> None:

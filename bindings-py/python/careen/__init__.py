@@ -4,13 +4,14 @@
 the Careen service, in your process: they need no Careen server. :mod:`careen.testing` has a cluster in memory.
 """
 
-from careen import _logging, aio, models, testing
+from careen import _logging, aio, errors, models, testing
 from careen._careen import __version__
 from careen._cluster import Cluster
 from careen._controller import Controller
 from careen._drain import Drain
 from careen._maintenance import MaintenanceHandle
 from careen._migration import MigrationHandle
+from careen._read import Scope
 from careen.errors import (
     BlockedError,
     CancelledError,
@@ -53,12 +54,14 @@ __all__ = [
     "NotServedError",
     "PreconditionFailedError",
     "RejectedError",
+    "Scope",
     "Ticket",
     "TimeoutError",
     "UnauthorizedError",
     "UnreachableError",
     "__version__",
     "aio",
+    "errors",
     "models",
     "testing",
 ]

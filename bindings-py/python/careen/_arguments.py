@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 
 from careen.errors import InvalidArgumentError
 
 # What the engine can count: more than 300 years.
-_LONGEST = timedelta(days=100_000)
+LONGEST = timedelta(days=100_000)
 
 
 def invalid(argument: str, message: str) -> InvalidArgumentError:
@@ -38,12 +37,14 @@ def duration(argument: str, value: timedelta | float | None) -> timedelta | None
     if isinstance(value, bool) or not isinstance(value, (timedelta, int, float)):
         raise TypeError(f"{argument} has to be a timedelta or seconds, not {type(value).__name__}")
     if not isinstance(value, timedelta):
-        if not math.isfinite(value) or abs(value) > _LONGEST.total_seconds():
-            raise invalid(argument, f"{value} is not a number of seconds that anybody can wait for")
+        # NaN is not within anything; and an int may be too large for a float, but compares.
+        longest = LONGEST.total_seconds()
+        if not -longest <= value <= longest:
+            raise invalid(argument, "is not a number of seconds that anybody can wait for")
         value = timedelta(seconds=value)
     if value < timedelta():
         raise invalid(argument, f"{value} is negative")
-    if value > _LONGEST:
+    if value > LONGEST:
         raise invalid(argument, f"{value} is longer than anybody can wait for")
     return value
 

@@ -35,9 +35,10 @@ class Cluster:
     With ``scope="nodes"`` a call about one node looks at that node and at what is around it, and reads it anew, so that
     you see what you have just done; it costs the same in a cluster of any size and needs no right to list everything.
     With ``scope="whole"`` it keeps watches of everything: plans know whether other nodes have room, but reads may be a
-    moment behind, and the rights of the service are needed.
+    moment behind. The rights of ``deploy/scripts-clusterrole.yaml`` suffice for both.
 
-    Ctrl-C ends a call at once. A connection does not survive ``os.fork()``.
+    Ctrl-C ends a call at once. Nothing of careen survives ``os.fork()`` once it has been used: start child processes with
+    ``spawn``, or fork before careen is first used.
 
     :param kubeconfig: a file; else ``$KUBECONFIG``, ``~/.kube/config``, or the service account of this pod.
     :param context: the context to take from it; else its current one.
@@ -179,7 +180,7 @@ class Cluster:
 
     def maintenance(self, maintenance: str) -> Maintenance:
         """The maintenance of that name."""
-        return one(Maintenance, _careen.maintenance(self._native, _read.object_name("maintenance", maintenance)))
+        return one(Maintenance, _careen.maintenance(self._native, _read.object_name("maintenance", maintenance), None))
 
     def virtual_machine_instances(self) -> list[VirtualMachineInstance]:
         """All VMs that run; looks at the whole cluster, whatever the scope."""

@@ -14,8 +14,8 @@ class Controller:
     """Carries maintenances out in this process, as the Careen service does: for those who have none.
 
     It looks at the whole cluster, whatever the connection's scope, and needs the rights of the service. Several of them
-    (and the service) agree on one that leads. It ends with ``stop()``, with the connection, or with the process; what it
-    has begun goes on when the next one leads.
+    (and the service) agree on one that leads. It ends with ``stop()``, with the connection, with the process, and when
+    nobody has it any more: keep it, or use it in a ``with``. What it has begun goes on when the next one leads.
 
     :param namespace: Careen's own namespace, which has to exist: of the leader Lease.
     """

@@ -6,29 +6,30 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TypeVar
+from types import TracebackType
+from typing import ClassVar, TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
 from careen._progress import Bar
 from careen._read import one
-from careen.errors import BlockedError, CancelledError, CareenError, TimeoutError
+from careen.errors import BlockedError, CancelledError, CareenError, FailedError, TimeoutError
 from careen.models import BlockClass, DrainEnd, DrainEvent, DrainOutcome
 
 __all__ = ["Drain"]
 
 T = TypeVar("T")
+D = TypeVar("D", bound="_AnyDrain")
 
 FAREWELL = 0.5
-"""After Ctrl-C the drain gets so long to take its record and Lease away, in seconds. It starts nothing more anyway."""
+"""After Ctrl-C, or when a block is left, the drain gets so long to take its record and Lease away, in seconds. It starts
+nothing more anyway."""
 
 
-class Drain:
-    """A drain that runs in this process. Iterating over it gives events until it has ended.
+class _AnyDrain:
+    """What a drain has, whoever waits for it."""
 
-    It goes on if you drop this handle. Ctrl-C while you wait for it or iterate over it cancels it.
-    """
-
+    _KIND: ClassVar[str]
     _native: _careen.Drain
     _node: str
 
@@ -36,13 +37,13 @@ class Drain:
         raise TypeError("a drain is begun by Cluster.drain()")
 
     @classmethod
-    def _of(cls, native: _careen.Drain, node: str) -> Drain:
+    def _of(cls: type[D], native: _careen.Drain, node: str) -> D:
         drain = cls.__new__(cls)
         drain._native, drain._node = native, node
         return drain
 
     def __repr__(self) -> str:
-        return f"<Drain {self.id} of {self._node}>"
+        return f"<{self._KIND} {self.id} of {self._node}>"
 
     @property
     def id(self) -> str:
@@ -68,6 +69,26 @@ class Drain:
         """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
         self._native.cancel()
 
+
+class Drain(_AnyDrain):
+    """A drain that runs in this process. Iterating over it gives events until it has ended.
+
+    It goes on if you drop this handle. Ctrl-C while it is waited for cancels it: in :meth:`wait`, or while a loop waits
+    for the next event. What goes wrong elsewhere, as in the body of that loop, does not; used as a context manager it does:
+    ``with cluster.drain("node02") as drain:`` cancels the drain if an exception leaves the block, and else lets it go on.
+    """
+
+    _KIND = "Drain"
+
+    def __enter__(self) -> Drain:
+        return self
+
+    def __exit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._cancel_and_see_off()
+
     def __iter__(self) -> Iterator[DrainEvent]:
         events = self._native.events()
         with self._cancelled_by_ctrl_c():
@@ -83,6 +104,10 @@ class Drain:
         raise_if_stuck: bool = False,
     ) -> DrainOutcome:
         """Waits until the node is drained (or has left the cluster).
+
+        Raises :class:`~careen.errors.CancelledError` if it was cancelled, :class:`~careen.errors.BlockedError` if it ran
+        out of its own time (``DrainOptions.timeout``) while something blocked, :class:`~careen.errors.FailedError` if it
+        ran out of it otherwise, and what has made an end of it (:class:`~careen.errors.ConflictError`, …).
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the drain goes on.
         :param on_progress: is called with every event, in this thread.
@@ -120,11 +145,14 @@ class Drain:
         try:
             yield
         except KeyboardInterrupt:
-            self._native.cancel()
-            # What it was about to say is of no interest any more.
-            with contextlib.suppress(CareenError):
-                self._native.wait(FAREWELL)
+            self._cancel_and_see_off()
             raise
+
+    def _cancel_and_see_off(self) -> None:
+        self._native.cancel()
+        # What it was about to say is of no interest any more.
+        with contextlib.suppress(CareenError):
+            self._native.wait(FAREWELL)
 
 
 def last_event(native: _careen.Drain) -> DrainEvent | None:
@@ -160,7 +188,8 @@ def concluded(native: _careen.Drain, node: str) -> DrainOutcome:
     blocking = () if event is None else event.blocking
     if ended.end is DrainEnd.TIMED_OUT and blocking:
         raise BlockedError.of(node, blocking)
-    failed = TimeoutError if ended.end is DrainEnd.TIMED_OUT else CancelledError
+    # Not a TimeoutError: that is for a wait, after which the drain goes on.
+    failed = FailedError if ended.end is DrainEnd.TIMED_OUT else CancelledError
     error = failed(f"node {node} is not drained: {ended.message}")
     error.reason, error.node = str(ended.end), node
     raise error

@@ -6,46 +6,46 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import ClassVar, TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
+from careen._following import Following
 from careen._progress import Bar
 from careen._read import one
-from careen.errors import BlockedError, FailedError, NoControllerError, NotFoundError, TimeoutError
+from careen.errors import BlockedError, FailedError, NotFoundError, TimeoutError
 from careen.models import BlockClass, Maintenance, MaintenancePhase
 
 __all__ = ["MaintenanceHandle"]
 
-TAKEN_UP_WITHIN = 10.0
-"""A controller takes a maintenance up in a moment; a new leader within a few seconds."""
+H = TypeVar("H", bound="_AnyMaintenanceHandle")
 
 
-class MaintenanceHandle:
-    """A maintenance that was started. Iterating over it gives what it says, until it is gone; it raises
-    :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+class _AnyMaintenanceHandle:
+    """What a handle has, whoever waits for it."""
 
-    It is carried out by the controller, not by this process: dropping the handle ends nothing.
-    """
-
+    _KIND: ClassVar[str]
     _cluster: _careen.Cluster
     _maintenance: Maintenance
     _created: bool
     _changed: bool
+    _seen: Maintenance | None
 
     def __init__(self) -> None:
         raise TypeError("a maintenance is started by Cluster.start_maintenance()")
 
     @classmethod
-    def _of(cls, cluster: _careen.Cluster, answer: str) -> MaintenanceHandle:
+    def _of(cls: type[H], cluster: _careen.Cluster, answer: str) -> H:
         handle = cls.__new__(cls)
         started = json.loads(answer)
         handle._cluster = cluster
         handle._maintenance = Maintenance.from_dict(started["maintenance"])
         handle._created, handle._changed = started["created"], started["changed"]
+        handle._seen = None
         return handle
 
     def __repr__(self) -> str:
-        return f"<MaintenanceHandle {self.name} of {self.node}>"
+        return f"<{self._KIND} {self.name} of {self.node}>"
 
     @property
     def name(self) -> str:
@@ -67,22 +67,49 @@ class MaintenanceHandle:
         """Whether this call has written something."""
         return self._changed
 
+    @property
+    def result(self) -> Maintenance | None:
+        """What it had come to when this handle last saw it (:meth:`wait`, :meth:`status`, iterating): drained or failed;
+        ``None`` as long as that is open."""
+        is_open = self._seen is None or self._seen.phase not in (MaintenancePhase.SUCCEEDED, MaintenancePhase.FAILED)
+        return None if is_open else self._seen
+
+    def _exactly(self) -> tuple[str, str, str | None]:
+        """What names this one and no other: its name, its UID and its ticket."""
+        ticket = self._maintenance.ticket
+        return self.name, self._maintenance.uid, None if ticket is None else ticket.id
+
+    def _events(self) -> _careen.MaintenanceEvents:
+        return _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+
+
+class MaintenanceHandle(_AnyMaintenanceHandle):
+    """A maintenance that was started. Iterating over it gives what it says, until it is gone; it raises
+    :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+
+    It is carried out by the controller, not by this process: dropping the handle ends nothing.
+    """
+
+    _KIND = "MaintenanceHandle"
+
     def status(self) -> Maintenance:
-        """What it says now."""
-        return one(Maintenance, _careen.maintenance(self._cluster, self.name))
+        """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
+        answer = _careen.maintenance(self._cluster, self.name, self._maintenance.uid)
+        self._seen = one(Maintenance, answer)
+        return self._seen
 
     def __iter__(self) -> Iterator[Maintenance]:
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen, began = None, time.monotonic()
+        events = self._events()
+        following = Following(self._maintenance, None)
         while True:
             try:
-                answer = events.next(patience(seen, None, began))
+                answer = events.next(following.left())
             except TimeoutError as error:
-                raise late(error, seen, self._maintenance, None, began) from None
+                raise following.late(error) from None
             if answer is None:
                 return
-            seen = one(Maintenance, answer)
-            yield seen
+            self._seen = following.saw(one(Maintenance, answer))
+            yield self._seen
 
     def wait(
         self,
@@ -95,7 +122,9 @@ class MaintenanceHandle:
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
 
         Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
-        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds;
+        :class:`~careen.errors.UnreachableError` if the API server does not show it within ten seconds;
+        :class:`~careen.errors.NotFoundError` if it is stopped meanwhile and gone.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
         :param on_progress: is called with everything that it says, in this thread.
@@ -103,16 +132,15 @@ class MaintenanceHandle:
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the maintenance goes on.
         """
-        limit, began = seconds("timeout", timeout), time.monotonic()
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen = None
+        following = Following(self._maintenance, seconds("timeout", timeout))
+        events = self._events()
         with Bar(self.node, progress) as bar:
             while True:
                 try:
-                    answer = events.next(patience(seen, limit, began))
+                    answer = events.next(following.left())
                 except TimeoutError as error:
-                    raise late(error, seen, self._maintenance, limit, began) from None
-                seen = told(answer, self._maintenance)
+                    raise following.late(error) from None
+                seen = self._seen = following.saw(told(answer, self._maintenance))
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)
@@ -122,43 +150,20 @@ class MaintenanceHandle:
     def wait_gone(self, timeout: timedelta | float | None = None) -> None:
         """Waits until it is gone, after a stop: the node is restored then."""
         limit, began = seconds("timeout", timeout), time.monotonic()
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         while events.next(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
             pass
 
     def stop(self) -> Maintenance:
-        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does."""
-        ticket = self._maintenance.ticket
-        return one(
-            Maintenance,
-            _careen.stop_maintenance(self._cluster, self.node, None if ticket is None else ticket.id, False, False),
-        )
+        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does.
 
+        Raises :class:`~careen.errors.NotFoundError` if it has ended already, whatever maintenance the node has by now.
+        """
+        return one(Maintenance, _careen.stop_maintenance_exactly(self._cluster, *self._exactly()))
 
-def patience(seen: Maintenance | None, limit: float | None, began: float) -> float | None:
-    """How long to wait for the next that a maintenance says."""
-    now = time.monotonic()
-    ends = [] if limit is None else [began + limit]
-    if seen is None or seen.phase is MaintenancePhase.UNDECIDED:
-        ends.append(began + TAKEN_UP_WITHIN)
-    return max(0.0, min(ends) - now) if ends else None
-
-
-def late(
-    error: TimeoutError, seen: Maintenance | None, maintenance: Maintenance, limit: float | None, began: float
-) -> TimeoutError | NoControllerError:
-    """Why it takes so long."""
-    error.node, error.blocking = maintenance.node, () if seen is None else seen.blocking
-    if seen is None or seen.phase is not MaintenancePhase.UNDECIDED:
-        return error
-    if limit is not None and time.monotonic() >= began + limit and limit < TAKEN_UP_WITHIN:
-        return error
-    nobody = NoControllerError(
-        f"no controller takes NodeMaintenance {maintenance.name} up: the Careen service does not run in this cluster, or has "
-        "lost its leader; run it, or a careen.Controller"
-    )
-    nobody.reason, nobody.node = "NoController", maintenance.node
-    return nobody
+    def cancel(self) -> Maintenance:
+        """Stops it, as :meth:`stop` does."""
+        return self.stop()
 
 
 def told(answer: str | None, maintenance: Maintenance) -> Maintenance:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import ClassVar, TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
@@ -14,10 +15,13 @@ from careen.models import Migration
 
 __all__ = ["MigrationHandle"]
 
+H = TypeVar("H", bound="_AnyMigrationHandle")
 
-class MigrationHandle:
-    """A migration that was asked for. It goes on if you drop this handle."""
 
+class _AnyMigrationHandle:
+    """What a handle has, whoever waits for it."""
+
+    _KIND: ClassVar[str]
     _native: _careen.Migration
     _namespace: str
     _instance: str
@@ -26,13 +30,13 @@ class MigrationHandle:
         raise TypeError("a migration is asked for by Cluster.migrate()")
 
     @classmethod
-    def _of(cls, native: _careen.Migration, namespace: str, instance: str) -> MigrationHandle:
+    def _of(cls: type[H], native: _careen.Migration, namespace: str, instance: str) -> H:
         handle = cls.__new__(cls)
         handle._native, handle._namespace, handle._instance = native, namespace, instance
         return handle
 
     def __repr__(self) -> str:
-        return f"<MigrationHandle {self._namespace}/{self.name} of {self._instance}>"
+        return f"<{self._KIND} {self._namespace}/{self.name} of {self._instance}>"
 
     @property
     def namespace(self) -> str:
@@ -49,6 +53,27 @@ class MigrationHandle:
         """Name of the VM."""
         return self._instance
 
+    @property
+    def result(self) -> Migration | None:
+        """How it ended, whatever the end; ``None`` while it runs."""
+        answer = self._native.result
+        return None if answer is None else one(Migration, answer)
+
+
+class MigrationHandle(_AnyMigrationHandle):
+    """A migration that was asked for. Iterating over it gives what it says, until it has ended. It goes on if you drop this
+    handle."""
+
+    _KIND = "MigrationHandle"
+
+    def __iter__(self) -> Iterator[Migration]:
+        events = self._native.events()
+        while (answer := events.next(None)) is not None:
+            seen = one(Migration, answer)
+            yield seen
+            if is_over(seen):
+                return
+
     def wait(
         self,
         timeout: timedelta | float | None = None,
@@ -58,11 +83,13 @@ class MigrationHandle:
         """Waits until the VM has moved. Raises :class:`~careen.errors.FailedError` if it has not.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the migration goes on.
+        :param on_progress: is called with everything that it says, in this thread.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
+        events = self._native.events()
         while True:
             left = None if limit is None else max(0.0, began + limit - time.monotonic())
-            seen = told(self._native.next(left), self.name)
+            seen = told(events.next(left), self.name)
             if on_progress is not None:
                 on_progress(seen)
             if has_moved(seen):
@@ -80,6 +107,11 @@ def told(answer: str | None, name: str) -> Migration:
     gone = FailedError(f"VirtualMachineInstanceMigration {name} is gone: it was cancelled, or its VM has ended")
     gone.reason = "MigrationNotFound"
     raise gone
+
+
+def is_over(seen: Migration) -> bool:
+    """Whether it has ended."""
+    return seen.phase in ("Succeeded", "Failed")
 
 
 def has_moved(seen: Migration) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-from careen._arguments import invalid
+from careen._arguments import LONGEST, invalid
 from careen.errors import InvalidArgumentError
 
 T = TypeVar("T", bound="Model")
@@ -25,7 +25,7 @@ class Model:
     def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
         """The model of JSON as :meth:`to_dict` gives it; :class:`~careen.errors.InvalidArgumentError` if it is none."""
         try:
-            return cls(**{field: decode(data.get(key)) for field, key, decode in _decoders(cls)})
+            return cls(**{field: decode(key, data.get(key)) for field, key, decode in _decoders(cls)})
         except InvalidArgumentError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -42,41 +42,55 @@ def _camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-_KNOWN: dict[type[Model], tuple[tuple[str, str, Callable[[Any], Any]], ...]] = {}
+_Decoder = Callable[[str, Any], Any]
+"""Makes a value of what stands at a key."""
+
+_KNOWN: dict[type[Model], tuple[tuple[str, str, _Decoder], ...]] = {}
 
 
-def _decoders(cls: type[Model]) -> tuple[tuple[str, str, Callable[[Any], Any]], ...]:
+def _decoders(cls: type[Model]) -> tuple[tuple[str, str, _Decoder], ...]:
     """Field, key and decoder of each field; worked out once."""
     if cls not in _KNOWN:
         _KNOWN[cls] = tuple(_decoders_anew(cls))
     return _KNOWN[cls]
 
 
-def _decoders_anew(cls: type[Model]) -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
+def _decoders_anew(cls: type[Model]) -> Iterator[tuple[str, str, _Decoder]]:
     hints = typing.get_type_hints(cls)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     return ((name, _camel_case(name), _decoder(hints[name])) for name in names)
 
 
-def _decoder(hint: Any) -> Callable[[Any], Any]:
+def _decoder(hint: Any) -> _Decoder:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         (inner,) = (_decoder(argument) for argument in arguments if argument is not type(None))
-        return lambda value: None if value is None else inner(value)
+        return lambda key, value: None if value is None else inner(key, value)
     if origin is tuple:
         item = _decoder(arguments[0])
-        return lambda value: tuple(item(each) for each in value or ())
+        return lambda key, value: tuple(item(key, each) for each in value or ())
     if origin is Mapping:
-        return lambda value: dict(value or {})
+        return lambda key, value: dict(value or {})
     if hint is datetime:
-        return parse_time
+        return _present(parse_time)
     if hint is timedelta:
-        return parse_duration
+        return _present(parse_duration)
     if isinstance(hint, type) and issubclass(hint, Model):
-        return hint.from_dict
+        return _present(hint.from_dict)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return hint
-    return lambda value: value
+        return _present(hint)
+    return _present(lambda value: value)
+
+
+def _present(decode: Callable[[Any], Any]) -> _Decoder:
+    """Only lists and what may be ``None`` may be left out."""
+
+    def decode_it(key: str, value: Any) -> Any:
+        if value is None:
+            raise ValueError(f"{key} is missing")
+        return decode(value)
+
+    return decode_it
 
 
 def _encode(value: Any) -> Any:
@@ -111,11 +125,16 @@ _UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timed
 
 
 def parse_duration(text: str) -> timedelta:
-    """As Kubernetes writes them: ``1h30m``."""
+    """As Kubernetes writes them: ``1h30m``. What is longer than anybody can wait for is read as the longest: one such
+    text in a cluster does not hide everything else."""
     total, number, unit = timedelta(), "", ""
     for character in text + "0":
         if character.isdigit() and unit:
-            total, number, unit = total + int(number) * _UNITS[unit], "", ""
+            try:
+                total = min(total + int(number) * _UNITS[unit], LONGEST)
+            except OverflowError:
+                total = LONGEST
+            number, unit = "", ""
         if character.isdigit():
             number += character
         else:

@@ -97,7 +97,8 @@ class CancelledError(CareenError):
 
 
 class FailedError(CareenError):
-    """It was tried, and has failed: a migration, a maintenance that was not accepted or ran out of its own time."""
+    """It was tried, and has failed: a migration, a maintenance that was not accepted, what ran out of its own time
+    (``DrainOptions.timeout``)."""
 
 
 class NoControllerError(CareenError):
@@ -105,7 +106,7 @@ class NoControllerError(CareenError):
 
 
 class TimeoutError(CareenError, builtins.TimeoutError):
-    """It took longer than it was given. What was begun may have been done."""
+    """A call or a wait took longer than it was given. What was begun may have been done, or goes on."""
 
     blocking: tuple[Blocking, ...] = ()
     """For a drain: what it is waiting for."""

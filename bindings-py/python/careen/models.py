@@ -1,7 +1,7 @@
 """What you see of a cluster: frozen dataclasses and ``str`` enums, with the names of every other face of Careen.
 
 They compare, hash, print and pickle; :meth:`~careen.models.Node.to_dict` gives the JSON of the service. Times are
-``datetime`` in UTC. What is ``None`` is absent or not known; each field says which.
+``datetime`` in UTC. What is ``None`` is absent, or not known: where that makes a difference, the field says which.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ __all__ = [
     "MaintenanceReference",
     "MigrateBy",
     "Migration",
+    "Model",
     "Node",
     "NodeChange",
     "Owner",

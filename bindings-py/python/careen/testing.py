@@ -77,7 +77,8 @@ class SimulatedCluster:
         self.close()
 
     def close(self) -> None:
-        """Ends it; connections to it find nobody."""
+        """Ends it: nothing happens in it any more, and :attr:`kubeconfig` leads to nobody. Connections that :meth:`connect`
+        has made still find what is there."""
         self._native.close()
         if self._folder is not None:
             self._folder.cleanup()
@@ -190,7 +191,7 @@ class SimulatedCluster:
         argument = "max_unavailable" if min_available is None else "min_available"
         amount = max_unavailable if min_available is None else min_available
         if isinstance(amount, int):
-            self._add(kind, namespace, name, amount)
+            self._add(kind, namespace, name, amount, counted=argument)
         else:
             self._add(kind, namespace, name, words=text(argument, amount))
 
@@ -252,7 +253,7 @@ class SimulatedCluster:
         self,
         verb: str,
         resource: str,
-        how: Literal["Forbidden", "Unavailable", "Hang", "DropConnection", "LoseAnswer"] = "Unavailable",
+        how: Literal["Forbidden", "Unauthorized", "Unavailable", "Hang", "DropConnection", "LoseAnswer"] = "Unavailable",
         times: int | None = None,
     ) -> None:
         """Lets requests of scripts go wrong; the cluster's own controllers go on.
@@ -291,9 +292,11 @@ class SimulatedCluster:
         number: int = 0,
         words: str | None = None,
         patch: Mapping[str, Any] | None = None,
+        *,
+        counted: str = "replicas",
     ) -> None:
         if not 0 <= number < 2**31:
-            raise invalid("replicas", f"{number} is not a count that Kubernetes takes")
+            raise invalid(counted, f"{number} is not a count that Kubernetes takes")
         place = _text("namespace", namespace), _text("name", name)
         self._native.create(_careen.simulated_object(kind, *place, number, words, _json("settings", patch or {})))
 

@@ -12,7 +12,7 @@ use super::{ATTEMPTS, OperationError, Operations};
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
-    model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket},
+    model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket, Uid},
     names::{FIELD_MANAGER, RECEIPT_ANNOTATION, REQUESTED_BY_ANNOTATION, usual_maintenance},
     plan::{may_go, precedence},
 };
@@ -87,6 +87,13 @@ pub enum StopTarget {
     OfNode(NodeName),
     /// The one of that name.
     Named(String),
+    /// That one, and none that has its name or its node now.
+    Exactly {
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: Uid,
+    },
 }
 
 /// A maintenance that ends.
@@ -147,6 +154,12 @@ impl Operations {
     /// Stops a maintenance: its object is deleted, and goes when the node is restored.
     pub async fn stop_maintenance(&self, request: &StopMaintenance) -> Result<Stopped, OperationError> {
         let mut snapshot = self.cluster.snapshot();
+        // Who has a UID has just made it, perhaps: the caches may be behind.
+        if let StopTarget::Exactly { name, .. } = &request.target
+            && decide_stop(request, &snapshot).is_err()
+        {
+            self.refresh(&mut snapshot, name).await?;
+        }
         for _ in 0..ATTEMPTS {
             let object = decide_stop(request, &snapshot)?;
             let already = object.metadata.deletion_timestamp.is_some();
@@ -330,6 +343,10 @@ fn check(request: &StartMaintenance) -> Result<(), OperationError> {
 fn decide_stop(request: &StopMaintenance, snapshot: &Snapshot) -> Result<Arc<NodeMaintenance>, OperationError> {
     let object = match &request.target {
         StopTarget::Named(name) => snapshot.maintenance(name).ok_or_else(|| format!("NodeMaintenance {name}")),
+        StopTarget::Exactly { name, uid } => {
+            let found = snapshot.maintenance(name).filter(|object| object.uid() == *uid);
+            found.ok_or_else(|| format!("NodeMaintenance {name} with UID {uid}"))
+        }
         StopTarget::OfNode(node) => {
             let usual = snapshot.maintenance(&usual_maintenance(node.as_str()));
             let usual = usual.filter(|object| object.spec.node_name == node.as_str());
@@ -367,7 +384,8 @@ fn failure<T>(verb: &str, name: &str, answer: Answer<T>) -> OperationError {
                 status.message
             ),
         },
-        Answer::Refused(status) if status.is_not_found() => OperationError::NotServed {
+        // Of a kind that nobody serves it often is bare text, which `is_not_found` does not see.
+        Answer::Refused(status) if status.code == 404 => OperationError::NotServed {
             message: "the API server does not serve NodeMaintenances: install the definition (careen crd)".to_owned(),
         },
         Answer::Refused(status) => OperationError::Rejected { message: status.message },
@@ -539,5 +557,10 @@ mod tests {
         assert_eq!(reason(StopMaintenance { target: StopTarget::Named("x".into()), ..stop() }), "MaintenanceNotFound");
         let elsewhere = StopTarget::OfNode(node_name("node03"));
         assert_eq!(reason(StopMaintenance { target: elsewhere, ..stop() }), "MaintenanceNotFound");
+        let exactly = |uid| StopTarget::Exactly { name: "m".into(), uid };
+        let its_own = maintenance("m", "node02").uid();
+        assert_eq!(reason(StopMaintenance { target: exactly(its_own), ..stop() }), "goes");
+        let earlier = exactly(Uid::from("an earlier one"));
+        assert_eq!(reason(StopMaintenance { target: earlier, force: true, ..stop() }), "MaintenanceNotFound");
     }
 }

@@ -232,7 +232,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 };
                 let name = match &target {
                     StopTarget::OfNode(node) => node.to_string(),
-                    StopTarget::Named(name) => name.clone(),
+                    StopTarget::Named(name) | StopTarget::Exactly { name, .. } => name.clone(),
                 };
                 scene.demand_change(operation, &[("name", name.as_str()), ("node", name.as_str())]).await?;
                 if force {

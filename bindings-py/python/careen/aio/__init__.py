@@ -1,6 +1,7 @@
 """The same for asyncio: every call is awaited, and nothing blocks the event loop.
 
-A task that is cancelled while it waits for a call ends that call; while it waits for a drain, it cancels the drain.
+A task that is cancelled while it waits for a call ends that call; while it waits for a drain, it cancels the drain. What
+happens in the body of an ``async for`` over a drain is not waiting for it: see :class:`Drain`.
 """
 
 from careen.aio._cluster import Cluster

@@ -66,7 +66,11 @@ class Cluster:
             if self._native is None:
                 if self._is_closed:
                     raise ClosedError("the connection is closed: make another Cluster")
-                self._native = await self._connect()
+                native = await self._connect()
+                if self._is_closed:
+                    await native.close_async()
+                    raise ClosedError("the connection was closed while it was made: make another Cluster")
+                self._native = native
             return self._native
 
     async def _ready(self) -> Cluster:
@@ -176,7 +180,7 @@ class Cluster:
     async def maintenance(self, maintenance: str) -> Maintenance:
         """The maintenance of that name."""
         checked = _read.object_name("maintenance", maintenance)
-        return one(Maintenance, await _careen.maintenance_async(await self._connected(), checked))
+        return one(Maintenance, await _careen.maintenance_async(await self._connected(), checked, None))
 
     async def virtual_machine_instances(self) -> list[VirtualMachineInstance]:
         """All VMs that run; looks at the whole cluster, whatever the scope."""

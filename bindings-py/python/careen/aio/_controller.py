@@ -11,7 +11,8 @@ __all__ = ["Controller"]
 
 
 class Controller:
-    """Carries maintenances out in this process, from ``async with`` on. See :class:`careen.Controller`."""
+    """Carries maintenances out in this process, from ``async with`` on and as long as somebody has it. See
+    :class:`careen.Controller`."""
 
     def __init__(self, cluster: Cluster, *, namespace: str = "careen") -> None:
         if not isinstance(cluster, Cluster):

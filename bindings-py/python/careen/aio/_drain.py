@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from types import TracebackType
 from typing import TypeVar
 
-from careen import _careen
 from careen._arguments import seconds
-from careen._drain import concluded, explained, last_event, outcome, raise_stuck
+from careen._drain import _AnyDrain, concluded, explained, raise_stuck
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -21,50 +21,25 @@ __all__ = ["Drain"]
 T = TypeVar("T")
 
 
-class Drain:
+class Drain(_AnyDrain):
     """A drain that runs in this process. ``async for`` gives events until it has ended.
 
-    It goes on if you drop this handle. Cancelling a task that waits for it or iterates over it cancels it.
+    It goes on if you drop this handle. Cancelling a task that waits for it cancels it: in :meth:`wait`, or where
+    ``async for`` waits for the next event. What goes wrong elsewhere, as in the body of that loop, does not; used as a
+    context manager it does: ``async with await cluster.drain("node02") as drain:`` cancels the drain if an exception leaves
+    the block, and else lets it go on.
     """
 
-    _native: _careen.Drain
-    _node: str
+    _KIND = "aio.Drain"
 
-    def __init__(self) -> None:
-        raise TypeError("a drain is begun by Cluster.drain()")
+    async def __aenter__(self) -> Drain:
+        return self
 
-    @classmethod
-    def _of(cls, native: _careen.Drain, node: str) -> Drain:
-        drain = cls.__new__(cls)
-        drain._native, drain._node = native, node
-        return drain
-
-    def __repr__(self) -> str:
-        return f"<aio.Drain {self.id} of {self._node}>"
-
-    @property
-    def id(self) -> str:
-        """Tells it from others: it stands in the record on the node."""
-        return self._native.id
-
-    @property
-    def node(self) -> str:
-        """The node."""
-        return self._node
-
-    @property
-    def event(self) -> DrainEvent | None:
-        """How it is doing now."""
-        return last_event(self._native)
-
-    @property
-    def result(self) -> DrainOutcome | None:
-        """How it ended, whatever the end; ``None`` while it runs. A drain that failed raises why."""
-        return outcome(self._native)
-
-    def cancel(self) -> None:
-        """Starts nothing more: the node stays cordoned. Does not wait; :meth:`wait` does."""
-        self._native.cancel()
+    async def __aexit__(
+        self, cls: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._native.cancel()
 
     async def __aiter__(self) -> AsyncIterator[DrainEvent]:
         events = self._native.events()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._maintenance import is_drained, late, patience, told
+from careen._following import Following
+from careen._maintenance import _AnyMaintenanceHandle, is_drained, told
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -18,68 +18,32 @@ from careen.models import Maintenance
 __all__ = ["MaintenanceHandle"]
 
 
-class MaintenanceHandle:
+class MaintenanceHandle(_AnyMaintenanceHandle):
     """A maintenance that was started. ``async for`` gives what it says, until it is gone.
 
     It is carried out by the controller, not by this process: dropping the handle ends nothing.
     """
 
-    _cluster: _careen.Cluster
-    _maintenance: Maintenance
-    _created: bool
-    _changed: bool
-
-    def __init__(self) -> None:
-        raise TypeError("a maintenance is started by Cluster.start_maintenance()")
-
-    @classmethod
-    def _of(cls, cluster: _careen.Cluster, answer: str) -> MaintenanceHandle:
-        handle = cls.__new__(cls)
-        started = json.loads(answer)
-        handle._cluster = cluster
-        handle._maintenance = Maintenance.from_dict(started["maintenance"])
-        handle._created, handle._changed = started["created"], started["changed"]
-        return handle
-
-    def __repr__(self) -> str:
-        return f"<aio.MaintenanceHandle {self.name} of {self.node}>"
-
-    @property
-    def name(self) -> str:
-        """Name of the ``NodeMaintenance``."""
-        return self._maintenance.name
-
-    @property
-    def node(self) -> str:
-        """The node."""
-        return self._maintenance.node
-
-    @property
-    def created(self) -> bool:
-        """Whether it was made by this call; else the node had it already."""
-        return self._created
-
-    @property
-    def changed(self) -> bool:
-        """Whether this call has written something."""
-        return self._changed
+    _KIND = "aio.MaintenanceHandle"
 
     async def status(self) -> Maintenance:
-        """What it says now."""
-        return one(Maintenance, await _careen.maintenance_async(self._cluster, self.name))
+        """What it says now; :class:`~careen.errors.NotFoundError` if it has ended, whatever has its name by now."""
+        answer = await _careen.maintenance_async(self._cluster, self.name, self._maintenance.uid)
+        self._seen = one(Maintenance, answer)
+        return self._seen
 
     async def __aiter__(self) -> AsyncIterator[Maintenance]:
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen, began = None, time.monotonic()
+        events = self._events()
+        following = Following(self._maintenance, None)
         while True:
             try:
-                answer = await events.next_async(patience(seen, None, began))
+                answer = await events.next_async(following.left())
             except TimeoutError as error:
-                raise late(error, seen, self._maintenance, None, began) from None
+                raise following.late(error) from None
             if answer is None:
                 return
-            seen = one(Maintenance, answer)
-            yield seen
+            self._seen = following.saw(one(Maintenance, answer))
+            yield self._seen
 
     async def wait(
         self,
@@ -92,7 +56,9 @@ class MaintenanceHandle:
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
 
         Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
-        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds;
+        :class:`~careen.errors.UnreachableError` if the API server does not show it within ten seconds;
+        :class:`~careen.errors.NotFoundError` if it is stopped meanwhile and gone.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
         :param on_progress: is called with everything that it says, in this thread.
@@ -100,16 +66,15 @@ class MaintenanceHandle:
         :param raise_if_stuck: raises :class:`~careen.errors.BlockedError` as soon as a workload waits for a change that
             only somebody can make; the maintenance goes on.
         """
-        limit, began = seconds("timeout", timeout), time.monotonic()
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
-        seen = None
+        following = Following(self._maintenance, seconds("timeout", timeout))
+        events = self._events()
         with Bar(self.node, progress) as bar:
             while True:
                 try:
-                    answer = await events.next_async(patience(seen, limit, began))
+                    answer = await events.next_async(following.left())
                 except TimeoutError as error:
-                    raise late(error, seen, self._maintenance, limit, began) from None
-                seen = told(answer, self._maintenance)
+                    raise following.late(error) from None
+                seen = self._seen = following.saw(told(answer, self._maintenance))
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)
@@ -119,15 +84,18 @@ class MaintenanceHandle:
     async def wait_gone(self, timeout: timedelta | float | None = None) -> None:
         """Waits until it is gone, after a stop: the node is restored then."""
         limit, began = seconds("timeout", timeout), time.monotonic()
-        events = _careen.maintenance_events(self._cluster, self.name, self._maintenance.uid)
+        events = self._events()
         while await events.next_async(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
             pass
 
     async def stop(self) -> Maintenance:
-        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does."""
-        ticket = self._maintenance.ticket
-        named = None if ticket is None else ticket.id
-        return one(
-            Maintenance,
-            await _careen.stop_maintenance_async(self._cluster, self.node, named, False, False),
-        )
+        """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does.
+
+        Raises :class:`~careen.errors.NotFoundError` if it has ended already, whatever maintenance the node has by now.
+        """
+        answer = await _careen.stop_maintenance_exactly_async(self._cluster, *self._exactly())
+        return one(Maintenance, answer)
+
+    async def cancel(self) -> Maintenance:
+        """Stops it, as :meth:`stop` does."""
+        return await self.stop()

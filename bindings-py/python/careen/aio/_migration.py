@@ -3,50 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
-from careen import _careen
 from careen._arguments import seconds
-from careen._migration import has_moved, told
+from careen._migration import _AnyMigrationHandle, has_moved, is_over, told
+from careen._read import one
 from careen.models import Migration
 
 __all__ = ["MigrationHandle"]
 
 
-class MigrationHandle:
-    """A migration that was asked for. It goes on if you drop this handle."""
+class MigrationHandle(_AnyMigrationHandle):
+    """A migration that was asked for. ``async for`` gives what it says, until it has ended. It goes on if you drop this
+    handle."""
 
-    _native: _careen.Migration
-    _namespace: str
-    _instance: str
+    _KIND = "aio.MigrationHandle"
 
-    def __init__(self) -> None:
-        raise TypeError("a migration is asked for by Cluster.migrate()")
-
-    @classmethod
-    def _of(cls, native: _careen.Migration, namespace: str, instance: str) -> MigrationHandle:
-        handle = cls.__new__(cls)
-        handle._native, handle._namespace, handle._instance = native, namespace, instance
-        return handle
-
-    def __repr__(self) -> str:
-        return f"<aio.MigrationHandle {self._namespace}/{self.name} of {self._instance}>"
-
-    @property
-    def namespace(self) -> str:
-        """The namespace of the migration and of its VM."""
-        return self._namespace
-
-    @property
-    def name(self) -> str:
-        """Name of the ``VirtualMachineInstanceMigration``."""
-        return self._native.name
-
-    @property
-    def virtual_machine_instance(self) -> str:
-        """Name of the VM."""
-        return self._instance
+    async def __aiter__(self) -> AsyncIterator[Migration]:
+        events = self._native.events()
+        while (answer := await events.next_async(None)) is not None:
+            seen = one(Migration, answer)
+            yield seen
+            if is_over(seen):
+                return
 
     async def wait(
         self,
@@ -57,11 +37,13 @@ class MigrationHandle:
         """Waits until the VM has moved. Raises :class:`~careen.errors.FailedError` if it has not.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the migration goes on.
+        :param on_progress: is called with everything that it says, in this thread.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
+        events = self._native.events()
         while True:
             left = None if limit is None else max(0.0, began + limit - time.monotonic())
-            seen = told(await self._native.next_async(left), self.name)
+            seen = told(await events.next_async(left), self.name)
             if on_progress is not None:
                 on_progress(seen)
             if has_moved(seen):

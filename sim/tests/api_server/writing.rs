@@ -192,6 +192,29 @@ async fn propagation_sets_the_finalizer_that_the_garbage_collector_looks_for() {
     }
 }
 
+/// As a real one: options in the body and in the query are not mixed.
+#[tokio::test(start_paused = true)]
+async fn the_options_of_a_deletion_are_read_from_the_query_only_if_there_is_no_body() {
+    let server = server();
+    send(&server, "POST", CONFIG_MAPS, config_map("a")).await;
+    let uri = format!("{CONFIG_MAPS}/a");
+    let dry = format!("{uri}?dryRun=All");
+    assert_eq!(send(&server, "DELETE", &dry, Value::Null).await.0, 200);
+    let (_, marked) = send(&server, "DELETE", &format!("{uri}?orphanDependents=true"), Value::Null).await;
+    assert_eq!(marked["metadata"]["finalizers"], json!(["orphan"]), "{marked}");
+    assert_eq!(send(&server, "DELETE", &format!("{uri}?uid=x"), Value::Null).await.0, 409);
+    send(&server, "POST", CONFIG_MAPS, config_map("b")).await;
+    let options = json!({ "kind": "DeleteOptions", "apiVersion": "v1" });
+    let uri = format!("{CONFIG_MAPS}/b?dryRun=All&propagationPolicy=Orphan");
+    let (code, gone) = send(&server, "DELETE", &uri, options).await;
+    assert_eq!((code, &gone["kind"]), (200, &json!("Status")), "{gone}");
+    assert_eq!(send(&server, "GET", &format!("{CONFIG_MAPS}/b"), Value::Null).await.0, 404);
+    send(&server, "POST", CONFIG_MAPS, config_map("c")).await;
+    let options = json!({ "dryRun": ["All"] });
+    send(&server, "DELETE", &format!("{CONFIG_MAPS}?dryRun="), options).await;
+    assert_eq!(send(&server, "GET", &format!("{CONFIG_MAPS}/c"), Value::Null).await.0, 200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deletion_has_preconditions() {
     let server = server();

@@ -9,7 +9,8 @@ use super::{
     super::{
         builtin, definitions,
         history::Key,
-        list, namespaces, query,
+        list, namespaces,
+        query::{self, Query},
         refusal::{Cause, Refusal},
         reply::Reply,
         resource_type::ResourceType,
@@ -30,7 +31,7 @@ pub(in super::super) enum Propagation {
     Foreground,
 }
 
-/// `DeleteOptions`, from body and query.
+/// `DeleteOptions`, from body or query.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct DeleteOptions {
     pub(in super::super) is_dry_run: bool,
@@ -70,8 +71,11 @@ impl DeleteOptions {
         })
     }
 
+    /// As a real one, from the query only if nothing was sent: they are not mixed.
     fn of(write: &Write) -> Result<Self, Refusal> {
-        let query = &write.request.query;
+        if write.request.body.is_empty() {
+            return Self::parse(&from_query(&write.request.query)?);
+        }
         let body = body::any(write.request)?.unwrap_or_default();
         match (body["kind"].as_str(), body["apiVersion"].as_str()) {
             (None | Some("DeleteOptions"), _) => {}
@@ -82,12 +86,29 @@ impl DeleteOptions {
                 )));
             }
         }
-        let mut options = Self::parse(&body)?;
-        options.is_dry_run |= query.is_dry_run("DeleteOptions")?;
-        options.grace_seconds = query.number("gracePeriodSeconds")?.or(options.grace_seconds);
-        options.propagation = propagation(query.get("propagationPolicy"))?.or(options.propagation);
-        Ok(options)
+        Self::parse(&body)
     }
+}
+
+/// The parameters of a query, as the body that says the same.
+fn from_query(query: &Query) -> Result<Value, Refusal> {
+    let mut options = json!({});
+    if let Some(seconds) = query.number("gracePeriodSeconds")? {
+        options["gracePeriodSeconds"] = seconds.into();
+    }
+    if query.has("orphanDependents") {
+        options["orphanDependents"] = query.is_true("orphanDependents").into();
+    }
+    if !query.get("propagationPolicy").is_empty() {
+        options["propagationPolicy"] = query.get("propagationPolicy").into();
+    }
+    if !query.get("uid").is_empty() {
+        options["preconditions"]["uid"] = query.get("uid").into();
+    }
+    if query.has("dryRun") {
+        options["dryRun"] = query.all("dryRun").into();
+    }
+    Ok(options)
 }
 
 fn propagation(text: &str) -> Result<Option<Propagation>, Refusal> {

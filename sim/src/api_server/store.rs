@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     history::{Change, History, Key},
     kinds::Kinds,
+    plugin::Plugins,
     resource_type::ResourceType,
     service_account_token::Tokens,
     watchers::Watchers,
@@ -25,6 +26,7 @@ pub(super) struct Store {
     pub(super) history: History,
     pub(super) watchers: Watchers,
     pub(super) tokens: Tokens,
+    pub(super) plugins: Plugins,
 }
 
 /// `2026-11-24T01:42:52Z`: Kubernetes keeps whole seconds.
@@ -56,6 +58,7 @@ impl Store {
             history: History::new(kept),
             watchers: Watchers::default(),
             tokens: Tokens::new(),
+            plugins: Plugins::default(),
         }
     }
 

@@ -272,7 +272,7 @@ async fn dispatch(server: &ApiServer, call: &Call, review: Value) -> Result<Valu
 }
 
 /// As the API server passes a denial on.
-fn denied(webhook: &str, status: &Value) -> Refusal {
+pub(super) fn denied(webhook: &str, status: &Value) -> Refusal {
     let denied = format!("admission webhook {webhook:?} denied the request");
     let text = |field: &str| status[field].as_str().unwrap_or_default();
     let message = match (text("message"), text("reason")) {

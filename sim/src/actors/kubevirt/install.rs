@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     definitions::{self, NAMESPACE, SUBRESOURCES},
     virt_api::{
-        VirtApi,
+        VirtApi, admission,
         answer::{Answer, Body},
         subresources::{Request, resources},
     },
@@ -20,9 +20,9 @@ use crate::api_server::{ApiServer, User, aggregation::Passed};
 pub const VIRT_API: &str = "kubevirt/virt-api";
 
 /// Installs definitions, configuration and webhooks, and has virt-api answer. Its actors are played where
-/// [`super::join`] lets them. `eviction_strategy` is for all VMs that name none.
-pub async fn install(server: &ApiServer, eviction_strategy: Option<&str>) -> kube::Result<()> {
-    answer(server);
+/// [`super::join`] lets them, under the account `actors`. `eviction_strategy` is for all VMs that name none.
+pub async fn install(server: &ApiServer, actors: &str, eviction_strategy: Option<&str>) -> kube::Result<()> {
+    answer(server, actors);
     let client = server.as_user(User::administrator()).client();
     create(&client, "/api/v1/namespaces", &definitions::namespace()).await?;
     for definition in definitions::custom_resource_definitions() {
@@ -35,9 +35,14 @@ pub async fn install(server: &ApiServer, eviction_strategy: Option<&str>) -> kub
     create(&client, "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", &webhooks).await
 }
 
-/// Has virt-api answer: as the webhook [`VIRT_API`], and for its own API group.
-pub fn answer(server: &ApiServer) {
-    let virt_api = VirtApi::new(server.as_user(User::administrator()).client());
+/// Has virt-api answer: as the webhook [`VIRT_API`], for its own API group, and as a plugin. `actors` is the account of
+/// those who play KubeVirt.
+pub fn answer(server: &ApiServer, actors: &str) {
+    // May do everything, under its own name.
+    let account = User::new(admission::API_SERVER, &["system:masters"]);
+    let virt_api = VirtApi::new(server.as_user(account).client(), actors);
+    let actors = actors.to_owned();
+    server.register_plugin(VIRT_API, Arc::new(move |asked, object| admission::admit(&actors, asked, object)));
     answer_reviews(server, virt_api.clone());
     answer_requests(server, virt_api);
 }

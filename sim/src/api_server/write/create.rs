@@ -8,6 +8,7 @@ use super::{
     super::{
         builtin, definitions, event,
         history::Key,
+        plugin::Asked,
         refusal::{Cause, Refusal},
         reply::{Answer, Reply},
         resource_type::ResourceType,
@@ -49,6 +50,8 @@ pub(in super::super) fn create(store: &mut Store, write: &Write) -> Result<Answe
     if has_version(&object) {
         return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
+    let asked = Asked { user: &write.request.user, resource: write.resource, old: None };
+    store.plugins.ask(&asked, &mut object)?;
     prepare(store, write.resource, &mut object);
     admission::complete(store, write.resource, &mut object)?;
     admission::fold_string_data(write.resource, &mut object);

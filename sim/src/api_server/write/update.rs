@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use super::{
     super::{
         builtin, event,
+        plugin::Asked,
         refusal::{Cause, Refusal},
         reply::{Answer, Reply, in_version},
         resource_type::{ResourceType, Subresource},
         schema::{self, FieldValidation},
         store::Store,
+        user::User,
     },
     Write, admission, body, create, effects,
 };
@@ -27,19 +29,22 @@ pub(in super::super) enum Part {
 
 /// How a change is to be made.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Options {
+pub(in super::super) struct Options<'a> {
     pub(in super::super) part: Part,
     pub(in super::super) is_dry_run: bool,
     pub(in super::super) validation: FieldValidation,
+    /// Who wants it.
+    pub(in super::super) user: &'a User,
 }
 
-impl Options {
-    pub(in super::super) fn of(write: &Write, name: &str) -> Result<Self, Refusal> {
+impl<'a> Options<'a> {
+    pub(in super::super) fn of(write: &Write<'a>, name: &str) -> Result<Self, Refusal> {
         let query = &write.request.query;
         Ok(Self {
             part: if write.target.subresource == "status" { Part::Status } else { Part::Main },
             is_dry_run: query.is_dry_run(name)?,
             validation: query.field_validation(name)?,
+            user: &write.request.user,
         })
     }
 }
@@ -112,7 +117,7 @@ pub(in super::super) fn replace(
     resource: &Arc<ResourceType>,
     old: &Arc<Value>,
     new: Value,
-    options: Options,
+    options: Options<'_>,
 ) -> Result<Answer, Refusal> {
     // From here on its fields have the types that they should have.
     let decoded = schema::decode(resource, new, options.validation)?;
@@ -128,6 +133,7 @@ pub(in super::super) fn replace(
     admission::fold_string_data(resource, &mut new);
     new["apiVersion"] = seen["apiVersion"].clone();
     new["kind"] = seen["kind"].clone();
+    store.plugins.ask(&Asked { user: options.user, resource, old: Some(&seen) }, &mut new)?;
     let mut new = schema::admit_change(resource, &seen, new, FieldValidation::Ignore)?.object;
     bump_generation(resource, &seen, &mut new, options.part);
     if resource.group == "events.k8s.io" {

@@ -198,7 +198,11 @@ async fn while_virt_api_is_away_no_launcher_is_evicted() {
     let (code, answer) = cluster.evict(&vmi).await;
     assert_eq!((code, &answer["reason"]), (500, &json!("InternalError")));
     assert!(answer["message"].as_str().unwrap().contains("failed calling webhook"));
+    let path = "/apis/subresources.kubevirt.io/v1/namespaces/cases/virtualmachineinstances/web/evacuate/cancel";
+    let unavailable = (503, json!("service unavailable\n"));
+    assert_eq!(cluster.send("PUT", path, &json!({})).await, unavailable, "its own API is away as well");
     cluster.server.set_webhook_up(kubevirt::install::VIRT_API);
+    assert_eq!(cluster.send("PUT", path, &json!({})).await.0, 200);
     assert_eq!(cluster.evict(&vmi).await.0, 201);
 }
 

@@ -37,13 +37,19 @@ impl fmt::Debug for Webhooks {
     }
 }
 
+impl Webhooks {
+    pub(super) fn is_down(&self, name: &str) -> bool {
+        self.down.contains_key(name)
+    }
+}
+
 impl ApiServer {
     /// Calls that handler for webhooks of the service `namespace/name`, or of the URL.
     pub fn register_webhook(&self, name: impl Into<String>, handler: Handler) {
         self.webhooks().handlers.insert(name.into(), handler);
     }
 
-    /// From now on that service or URL refuses connections.
+    /// From now on that service or URL refuses connections, also if it serves a part of the API.
     pub fn set_webhook_down(&self, name: impl Into<String>) {
         self.webhooks().down.insert(name.into(), "connect: connection refused".into());
     }

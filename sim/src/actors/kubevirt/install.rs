@@ -65,8 +65,8 @@ fn answer_reviews(server: &ApiServer, virt_api: VirtApi) {
 
 fn answer_requests(server: &ApiServer, virt_api: VirtApi) {
     server.register_aggregated(
-        SUBRESOURCES,
-        "v1",
+        (SUBRESOURCES, "v1"),
+        VIRT_API,
         resources(),
         Arc::new(move |request| {
             let virt_api = virt_api.clone();

@@ -107,11 +107,13 @@ pub(super) fn delete(
 pub(super) fn finish_if_empty(store: &mut Store, name: &str) {
     let key = (String::new(), name.to_owned());
     let Some(definition) = store.get(STORAGE, &key).cloned() else { return };
-    if definition["metadata"]["deletionTimestamp"].is_null() || store.all(name, "").next().is_some() {
-        return;
-    }
-    let others = definition["metadata"]["finalizers"].as_array().into_iter().flatten();
-    if others.filter(|finalizer| **finalizer != FINALIZER).count() == 0 {
+    if !definition["metadata"]["deletionTimestamp"].is_null() && may_go(store, name, &definition) {
         effects::remove(store, STORAGE, &key);
     }
+}
+
+/// Whether a definition that is marked has no objects left, and nobody else holds it.
+pub(super) fn may_go(store: &Store, name: &str, definition: &Value) -> bool {
+    let mut finalizers = definition["metadata"]["finalizers"].as_array().into_iter().flatten();
+    store.all(name, "").next().is_none() && finalizers.all(|finalizer| *finalizer == FINALIZER)
 }

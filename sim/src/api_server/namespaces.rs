@@ -63,19 +63,20 @@ pub(super) fn finish_if_empty(store: &mut Store, name: &str) {
     if namespace["metadata"]["deletionTimestamp"].is_null() || has_content(store, name) {
         return;
     }
+    if namespace["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
+        effects::remove(store, "namespaces", &key);
+        return;
+    }
+    // Somebody else holds it still.
     let Some(resource) = store.kinds.known("Namespace") else { return };
-    let is_finalized = namespace["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty);
-    if !is_finalized {
+    if namespace["spec"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty()) {
         let mut object = Value::clone(&namespace);
         object["spec"]["finalizers"] = json!([]);
         effects::put(store, &resource, object);
     }
-    if namespace["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
-        effects::remove(store, "namespaces", &key);
-    }
 }
 
-fn has_content(store: &Store, namespace: &str) -> bool {
+pub(super) fn has_content(store: &Store, namespace: &str) -> bool {
     store.storages().iter().any(|storage| store.all(storage, namespace).next().is_some())
 }
 

@@ -3,7 +3,7 @@
 use careen_sim::api_server::User;
 use serde_json::{Value, json};
 
-use crate::fixtures::{CONFIG_MAPS, PODS, config_map, pod, running_pod, send, send_as, server};
+use crate::fixtures::{CONFIG_MAPS, PODS, config_map, in_short, merge, pod, running_pod, send, send_as, server, watch};
 
 #[tokio::test(start_paused = true)]
 async fn a_new_object_gets_what_the_server_sets() {
@@ -179,6 +179,39 @@ async fn finalizers_hold_and_only_shrink() {
     free["metadata"]["finalizers"] = json!([]);
     assert_eq!(send(&server, "PUT", &uri, free).await.0, 200);
     assert_eq!(send(&server, "GET", &uri, Value::Null).await.0, 404);
+}
+
+/// There is no last change before an object goes: whoever watches is told only that it has gone.
+#[tokio::test(start_paused = true)]
+async fn with_its_last_finalizer_an_object_goes_in_one_step() {
+    let server = server();
+    let mut held = config_map("a");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    send(&server, "POST", CONFIG_MAPS, held).await;
+    let uri = format!("{CONFIG_MAPS}/a");
+    let (_, marked) = send(&server, "DELETE", &uri, Value::Null).await;
+    let version: u64 = marked["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+    let (code, answer) =
+        merge(&server, &uri, json!({ "metadata": { "finalizers": null, "labels": { "last": "words" } } })).await;
+    assert_eq!((code, &answer["metadata"]["finalizers"]), (200, &Value::Null));
+    assert_eq!(server.version(), version + 1);
+    let events = watch(&server, &format!("{CONFIG_MAPS}?watch=1&resourceVersion={version}&timeoutSeconds=1")).await;
+    assert_eq!(in_short(&events), ["DELETED a"]);
+    // As it was stored last, at the version of its end.
+    assert_eq!(events[0].1["metadata"]["finalizers"], json!(["example.com/hold"]));
+    assert_eq!(events[0].1["metadata"]["resourceVersion"], (version + 1).to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_has_waited_goes_in_two_steps() {
+    let server = server();
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "n" } });
+    send(&server, "POST", "/api/v1/namespaces", namespace).await;
+    let before = server.version();
+    send(&server, "DELETE", "/api/v1/namespaces/n", Value::Null).await;
+    let uri = format!("/api/v1/namespaces?watch=1&resourceVersion={before}&timeoutSeconds=1");
+    assert_eq!(in_short(&watch(&server, &uri).await), ["MODIFIED n", "DELETED n"]);
+    assert_eq!(server.version(), before + 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,22 @@ impl Webhooks {
     pub(super) fn is_down(&self, name: &str) -> bool {
         self.down.contains_key(name)
     }
+
+    /// Whom to call, or why they cannot be reached. Of a webhook that is not in this process nobody knows what it would say,
+    /// nor whether it would be reached: not even one that may fail is passed over.
+    fn handler(&self, call: &Call) -> Result<Result<Handler, String>, Refusal> {
+        if let Some(why) = self.down.get(&call.target) {
+            return Ok(Err(format!("dial tcp {}: {why}", call.address)));
+        }
+        let handler = self.handlers.get(&call.target).cloned();
+        let unknown = || {
+            Refusal::not_implemented(format_args!(
+                "calling webhooks over the network ({:?} at {})",
+                call.name, call.url
+            ))
+        };
+        handler.ok_or_else(unknown).map(Ok)
+    }
 }
 
 impl ApiServer {
@@ -92,7 +108,8 @@ pub(super) async fn ask(server: &ApiServer, write: &Write<'_>, review: &Review<'
     let mut warnings = Vec::new();
     for call in calls {
         let body = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request });
-        match dispatch(server, &call, body).await {
+        let handler = server.webhooks().handler(&call)?;
+        match dispatch(handler, &call, body).await {
             Ok(response) => {
                 let told = response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 warnings.extend(told.map(ToOwned::to_owned));
@@ -261,18 +278,8 @@ impl Call {
 }
 
 /// The response, or why there is none.
-async fn dispatch(server: &ApiServer, call: &Call, review: Value) -> Result<Value, String> {
-    let handler = {
-        let webhooks = server.webhooks();
-        if let Some(why) = webhooks.down.get(&call.target) {
-            return Err(format!("dial tcp {}: {why}", call.address));
-        }
-        webhooks.handlers.get(&call.target).cloned()
-    };
-    let Some(handler) = handler else {
-        return Err(format!("dial tcp {}: connect: connection refused", call.address));
-    };
-    let review = tokio::time::timeout(call.timeout, handler(review)).await;
+async fn dispatch(handler: Result<Handler, String>, call: &Call, review: Value) -> Result<Value, String> {
+    let review = tokio::time::timeout(call.timeout, handler?(review)).await;
     let review = review.map_err(|_| "context deadline exceeded".to_owned())?;
     Ok(review["response"].clone())
 }

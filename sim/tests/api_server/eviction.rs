@@ -352,6 +352,17 @@ async fn webhooks_are_asked_about_new_objects_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_webhook_that_is_not_in_this_process_is_not_called() {
+    let server = server();
+    intercept(&server);
+    running_pod(&server, "virt-launcher-vm", true).await;
+    let (code, refusal) = evict(&server, "virt-launcher-vm").await;
+    assert_eq!((code, &refusal["reason"]), (501, &json!("NotImplemented")), "{refusal}");
+    let message = refusal["message"].as_str().unwrap();
+    assert!(message.contains("calling webhooks over the network") && message.contains(WEBHOOK), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_that_is_bound_to_no_node_is_gone_at_once() {
     let server = server();
     send(&server, "POST", PODS, pod("a")).await;

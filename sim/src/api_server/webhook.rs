@@ -188,7 +188,7 @@ fn calls(server: &ApiServer, write: &Write, review: &Review, request: &Value) ->
             && (!write.resource.is_namespaced()
                 || selects(&webhook["namespaceSelector"], &namespace_labels.clone().unwrap_or_default()))
             && selects(&webhook["objectSelector"], &review.object["metadata"]["labels"]);
-        if is_wanted && conditions_match(webhook, review, request)? {
+        if is_wanted && conditions_match(webhook, write, review, request)? {
             calls.push(Call::of(webhook));
         }
     }
@@ -217,23 +217,25 @@ fn selects(selector: &Value, labels: &Value) -> bool {
     selector.is_null() || LabelSelector::from_json(selector).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// Whether all `matchConditions` hold. One that cannot be computed counts as the webhook failing.
-fn conditions_match(webhook: &Value, review: &Review, request: &Value) -> Result<bool, Refusal> {
+/// Whether all `matchConditions` hold. Because of one that cannot be computed the request is forbidden, unless the webhook
+/// may fail.
+fn conditions_match(webhook: &Value, write: &Write, review: &Review, request: &Value) -> Result<bool, Refusal> {
     let conditions = webhook["matchConditions"].as_array().cloned().unwrap_or_default();
     let mut error = None;
     for condition in &conditions {
-        match holds(condition["expression"].as_str().unwrap_or_default(), review.object, request) {
+        let expression = condition["expression"].as_str().unwrap_or_default();
+        match holds(expression, review.object, request) {
             Ok(true) => {}
             Ok(false) => return Ok(false),
-            Err(why) => error = Some(why),
+            Err(why) => error = Some(format!("expression '{expression}' resulted in error: {why}")),
         }
     }
     match error {
         None => Ok(true),
         Some(_) if webhook["failurePolicy"] == "Ignore" => Ok(false),
         Some(why) => {
-            let name = webhook["name"].as_str().unwrap_or_default();
-            Err(Refusal::internal(&format!("failed calling webhook {name:?}: matchConditions: {why}")))
+            let name = review.object["metadata"]["name"].as_str().unwrap_or_default();
+            Err(Refusal::forbidden(write.resource, name, &why))
         }
     }
 }
@@ -284,7 +286,7 @@ async fn dispatch(handler: Result<Handler, String>, call: &Call, review: Value) 
     Ok(review["response"].clone())
 }
 
-/// As the API server passes a denial on.
+/// As the API server passes a denial on: one without a code is a bad request.
 pub(super) fn denied(webhook: &str, status: &Value) -> Refusal {
     let denied = format!("admission webhook {webhook:?} denied the request");
     let text = |field: &str| status[field].as_str().unwrap_or_default();
@@ -294,7 +296,7 @@ pub(super) fn denied(webhook: &str, status: &Value) -> Refusal {
         (message, _) => format!("{denied}: {message}"),
     };
     let code = status["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400);
-    let mut refusal = Refusal::new(code.unwrap_or(403), "", message);
+    let mut refusal = Refusal::new(code.unwrap_or(400), "", message);
     refusal.reason = text("reason").to_owned().into();
     refusal.details = status["details"].as_object().cloned().unwrap_or_default();
     refusal

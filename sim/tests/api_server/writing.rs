@@ -215,6 +215,30 @@ async fn a_namespace_that_has_waited_goes_in_two_steps() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn other_times_than_the_servers_are_ignored() {
+    let server = server();
+    let mut held = config_map("a");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let (_, made) = send(&server, "POST", CONFIG_MAPS, held).await;
+    let uri = format!("{CONFIG_MAPS}/a");
+    let time = "2020-01-01T00:00:00Z";
+    let (code, patched) = merge(&server, &uri, json!({ "metadata": { "creationTimestamp": time } })).await;
+    assert_eq!((code, &patched), (200, &made));
+    // That it is deleted nobody writes.
+    let (code, refusal) = merge(&server, &uri, json!({ "metadata": { "deletionTimestamp": time } })).await;
+    assert_eq!((code, &refusal["details"]["causes"][0]["field"]), (422, &json!("metadata.deletionTimestamp")));
+    let (_, marked) = send(&server, "DELETE", &uri, Value::Null).await;
+    let mut put = marked.clone();
+    put["metadata"]["creationTimestamp"] = time.into();
+    put["metadata"]["deletionTimestamp"] = time.into();
+    assert_eq!(send(&server, "PUT", &uri, put.clone()).await, (200, marked));
+    put["metadata"]["deletionGracePeriodSeconds"] = json!(5);
+    let (code, refusal) = send(&server, "PUT", &uri, put).await;
+    let field = json!("metadata.deletionGracePeriodSeconds");
+    assert_eq!((code, &refusal["details"]["causes"][0]["field"]), (422, &field));
+}
+
+#[tokio::test(start_paused = true)]
 async fn propagation_sets_the_finalizer_that_the_garbage_collector_looks_for() {
     for (policy, finalizer) in [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")] {
         let server = server();

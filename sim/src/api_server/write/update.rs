@@ -212,13 +212,14 @@ fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Resul
         let cause = Cause { reason: "FieldValueInvalid", message, field: "metadata.uid".into() };
         return Err(Refusal::invalid(resource, name, &[cause]));
     }
-    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
-        if !metadata[field].is_null() && metadata[field] != old_metadata[field] {
-            let why = if field == "deletionGracePeriodSeconds" {
-                "field is immutable; may only be changed via deletion"
-            } else {
-                "field is immutable"
-            };
+    // Other times than the server's are dropped without a word. That it is deleted, and how soon, nobody writes.
+    let is_new = |field: &str| !metadata[field].is_null() && metadata[field] != old_metadata[field];
+    for (field, why) in [
+        ("deletionTimestamp", "field is immutable"),
+        ("deletionGracePeriodSeconds", "field is immutable; may only be changed via deletion"),
+    ] {
+        let is_kept = field == "deletionTimestamp" && !old_metadata[field].is_null();
+        if is_new(field) && !is_kept {
             let message = format!("Invalid value: {}: {why}", metadata[field]);
             let cause = Cause { reason: "FieldValueInvalid", message, field: format!("metadata.{field}") };
             return Err(Refusal::invalid(resource, name, &[cause]));

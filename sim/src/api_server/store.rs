@@ -20,6 +20,8 @@ use crate::clock::Clock;
 pub(super) struct Store {
     clock: Clock,
     random: fastrand::Rng,
+    /// For what is not stored: who only reads changes no name that is made later.
+    passing: fastrand::Rng,
     version: u64,
     objects: BTreeMap<String, BTreeMap<Key, Arc<Value>>>,
     pub(super) kinds: Kinds,
@@ -47,11 +49,19 @@ pub(super) fn key_of(object: &Value) -> Key {
     (text("namespace"), text("name"))
 }
 
+/// Of version 4.
+fn uuid(random: &mut fastrand::Rng) -> String {
+    let bits = random.u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
 impl Store {
     pub(super) fn new(clock: Clock, seed: u64, kept: usize) -> Self {
         Self {
             clock,
             random: fastrand::Rng::with_seed(seed),
+            passing: fastrand::Rng::with_seed(!seed),
             version: 1,
             objects: BTreeMap::new(),
             kinds: Kinds::builtin(),
@@ -70,11 +80,14 @@ impl Store {
         self.clock.now()
     }
 
-    /// A random UUID (version 4) from the seed.
+    /// A random UUID from the seed, for an object.
     pub(super) fn new_uid(&mut self) -> String {
-        let bits = self.random.u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-        let hex = format!("{bits:032x}");
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        uuid(&mut self.random)
+    }
+
+    /// The same, for a request.
+    pub(super) fn passing_uid(&mut self) -> String {
+        uuid(&mut self.passing)
     }
 
     /// What is put behind `generateName`: five letters and digits that make no words.
@@ -83,9 +96,14 @@ impl Store {
         (0..5).map(|_| char::from(ALPHABET[self.random.usize(..ALPHABET.len())])).collect()
     }
 
-    /// A whole number below that.
+    /// A whole number below that, for an object.
     pub(super) fn random_below(&mut self, limit: u64) -> u64 {
         self.random.u64(..limit)
+    }
+
+    /// The same, for a request.
+    pub(super) fn passing_below(&mut self, limit: u64) -> u64 {
+        self.passing.u64(..limit)
     }
 
     pub(super) fn get(&self, storage: &str, key: &Key) -> Option<&Arc<Value>> {

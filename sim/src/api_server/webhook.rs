@@ -103,7 +103,7 @@ pub(super) async fn ask(server: &ApiServer, write: &Write<'_>, review: &Review<'
     let mut request = request(write, review);
     let calls = calls(server, write, review, &request)?;
     if !calls.is_empty() {
-        request["uid"] = server.store().new_uid().into();
+        request["uid"] = server.store().passing_uid().into();
     }
     let mut warnings = Vec::new();
     for call in calls {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use careen_sim::api_server::{ApiServer, User};
+use careen_sim::api_server::{ApiServer, Options, User};
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use http_body_util::Full;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -14,7 +14,7 @@ use kube::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::fixtures::{CONFIG_MAPS, PODS, config_map, in_short, merge, running_pod, send, server, watch};
+use crate::fixtures::{CONFIG_MAPS, PODS, clock, config_map, in_short, merge, running_pod, send, server, watch};
 
 async fn with_config_maps(names: &[&str]) -> ApiServer {
     let server = server();
@@ -130,6 +130,26 @@ async fn kube_watches_both_ways_and_survives_a_closed_watch_and_a_forgotten_hist
         // It may see what it has seen once more.
         while next().await != "c" {}
     }
+}
+
+/// Who only looks changes nothing: not even the names that come after.
+#[tokio::test(start_paused = true)]
+async fn reading_does_not_change_the_names_that_are_made_later() {
+    let mut names = Vec::new();
+    for reads in [false, true] {
+        let options = Options { audit: Some(std::sync::Arc::new(|_| {})), ..Options::new(clock(), 7) };
+        let server = ApiServer::new(options);
+        if reads {
+            send(&server, "GET", CONFIG_MAPS, Value::Null).await;
+            let seen = server.as_user(User::administrator());
+            let request = http::Request::get(format!("{CONFIG_MAPS}?watch=1")).body(Full::<Bytes>::default()).unwrap();
+            assert_eq!(seen.oneshot(request).await.unwrap().status(), 200);
+        }
+        let object = json!({ "metadata": { "generateName": "a-" } });
+        let (_, made) = send(&server, "POST", CONFIG_MAPS, object).await;
+        names.push((made["metadata"]["name"].clone(), made["metadata"]["uid"].clone()));
+    }
+    assert_eq!(names[0], names[1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     custom,
+    history::Key,
     refusal::Refusal,
     resource_type::ResourceType,
     store::{Store, seconds},
@@ -105,7 +106,7 @@ pub(super) fn delete(
 
 /// Lets a definition go that is ending and has no objects left. Its name is also where these are kept.
 pub(super) fn finish_if_empty(store: &mut Store, name: &str) {
-    let key = (String::new(), name.to_owned());
+    let key = Key(String::new(), name.to_owned());
     let Some(definition) = store.get(STORAGE, &key).cloned() else { return };
     if !definition["metadata"]["deletionTimestamp"].is_null() && may_go(store, name, &definition) {
         effects::remove(store, STORAGE, &key);

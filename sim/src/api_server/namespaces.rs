@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     builtin,
+    history::Key,
     refusal::Refusal,
     resource_type::ResourceType,
     store::{Store, seconds},
@@ -58,7 +59,7 @@ pub(super) fn delete(
 
 /// Lets a namespace go that is ending and has nothing left in it.
 pub(super) fn finish_if_empty(store: &mut Store, name: &str) {
-    let key = (String::new(), name.to_owned());
+    let key = Key(String::new(), name.to_owned());
     let Some(namespace) = store.get("namespaces", &key).cloned() else { return };
     if namespace["metadata"]["deletionTimestamp"].is_null() || has_content(store, name) {
         return;

@@ -46,7 +46,7 @@ pub(super) fn microseconds(time: Timestamp) -> String {
 /// Namespace and name of an object.
 pub(super) fn key_of(object: &Value) -> Key {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-    (text("namespace"), text("name"))
+    Key(text("namespace"), text("name"))
 }
 
 /// Of version 4.
@@ -116,9 +116,9 @@ impl Store {
         storage: &str,
         namespace: &'a str,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> + use<'a> {
-        let first = (namespace.to_owned(), String::new());
+        let first = Key(namespace.to_owned(), String::new());
         let objects = self.objects.get(storage).into_iter().flat_map(move |objects| objects.range(first.clone()..));
-        objects.take_while(move |((of, _), _)| namespace.is_empty() || of == namespace)
+        objects.take_while(move |(Key(of, _), _)| namespace.is_empty() || of == namespace)
     }
 
     /// All of a kind as they were at that version; none if that is not known any more.

@@ -12,6 +12,7 @@ use kube_cel::{
 use serde_json::{Value, json};
 
 use super::{
+    history::Key,
     refusal::Refusal,
     server::ApiServer,
     write::{Write, body},
@@ -178,7 +179,7 @@ fn request(write: &Write, review: &Review) -> Value {
 
 fn calls(server: &ApiServer, write: &Write, review: &Review, request: &Value) -> Result<Vec<Call>, Refusal> {
     let store = server.store();
-    let namespace = store.get("namespaces", &(String::new(), write.target.namespace.clone())).cloned();
+    let namespace = store.get("namespaces", &Key(String::new(), write.target.namespace.clone())).cloned();
     let namespace_labels = namespace.as_ref().map(|namespace| namespace["metadata"]["labels"].clone());
     let configurations = store.all(CONFIGURATIONS, "");
     let mut calls = Vec::new();

@@ -124,7 +124,7 @@ fn set_name(store: &mut Store, object: &mut Value, resource: &ResourceType) -> R
     // Names may be 63 long.
     let prefix: String = prefix.chars().take(58).collect();
     for _ in 0..NAMES_TRIED {
-        let key: Key = (namespace.clone(), format!("{prefix}{}", store.new_suffix()));
+        let key = Key(namespace.clone(), format!("{prefix}{}", store.new_suffix()));
         if store.get(&resource.storage(), &key).is_none() {
             object["metadata"]["name"] = key.1.into();
             return Ok(());

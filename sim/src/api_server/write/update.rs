@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         builtin, event,
+        history::Key,
         plugin::Asked,
         refusal::{Cause, Refusal},
         reply::{Answer, Reply, in_version},
@@ -51,7 +52,7 @@ impl<'a> Options<'a> {
 
 /// The object's own name and namespace have to be those of the path.
 pub(in super::super) fn check_name(object: &Value, write: &Write) -> Result<(), Refusal> {
-    let (namespace, name) = write.key();
+    let Key(namespace, name) = write.key();
     let own = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
     if own("name").is_empty() {
         return Err(Refusal::bad_request(format!(

@@ -95,7 +95,7 @@ pub(super) fn delete(
     if let Some(kind) = store.kinds.stored_in(&name) {
         let keys: Vec<_> = store.all(&name, "").map(|(key, _)| key.clone()).collect();
         for key in keys {
-            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::default()) {
+            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::in_background()) {
                 tracing::debug!(%refusal, "while a definition ends");
             }
         }

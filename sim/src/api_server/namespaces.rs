@@ -48,7 +48,7 @@ pub(super) fn delete(
         let keys: Vec<_> = store.all(&storage, &name).map(|(key, _)| key.clone()).collect();
         for key in keys {
             // What its own finalizers or its grace hold is waited for; what is gone is gone.
-            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::default()) {
+            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::in_background()) {
                 tracing::debug!(%refusal, "while a namespace ends");
             }
         }

@@ -1,7 +1,10 @@
 //! Create, update, patch and delete.
 
+use bytes::Bytes;
 use careen_sim::api_server::User;
+use http_body_util::Full;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::fixtures::{CONFIG_MAPS, PODS, config_map, in_short, merge, pod, running_pod, send, send_as, server, watch};
 
@@ -270,6 +273,36 @@ async fn the_options_of_a_deletion_are_read_from_the_query_only_if_there_is_no_b
     let options = json!({ "dryRun": ["All"] });
     send(&server, "DELETE", &format!("{CONFIG_MAPS}?dryRun="), options).await;
     assert_eq!(send(&server, "GET", &format!("{CONFIG_MAPS}/c"), Value::Null).await.0, 200);
+}
+
+/// For the sake of old clients; kubectl always says what is to become of the pods.
+#[tokio::test(start_paused = true)]
+async fn the_pods_of_a_job_stay_unless_it_is_said_what_becomes_of_them() {
+    let server = server();
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let mut template = pod("x");
+    template["spec"]["restartPolicy"] = "Never".into();
+    let job =
+        |name: &str| json!({ "metadata": { "name": name }, "spec": { "template": { "spec": template["spec"] } } });
+    for name in ["a", "b", "c"] {
+        assert_eq!(send(&server, "POST", jobs, job(name)).await.0, 201);
+    }
+    let request = http::Request::delete(format!("{jobs}/a")).body(Full::<Bytes>::default()).unwrap();
+    let response = server.as_user(User::administrator()).oneshot(request).await.unwrap();
+    let warning = response.headers()["warning"].to_str().unwrap();
+    assert!(warning.contains("child pods are preserved by default when jobs are deleted"), "{warning}");
+    let job = server.get("jobs.batch", "default", "a").unwrap();
+    assert_eq!(job["metadata"]["finalizers"], json!(["orphan"]));
+    let options = json!({ "propagationPolicy": "Background" });
+    let (_, gone) = send(&server, "DELETE", &format!("{jobs}/b"), options).await;
+    assert_eq!(gone["kind"], "Status");
+    // Those of a namespace that ends go.
+    send(&server, "POST", "/api/v1/namespaces", json!({ "metadata": { "name": "n" } })).await;
+    let (_, job) = send(&server, "GET", &format!("{jobs}/c"), Value::Null).await;
+    let job = json!({ "metadata": { "name": "c" }, "spec": { "template": job["spec"]["template"] } });
+    assert_eq!(send(&server, "POST", "/apis/batch/v1/namespaces/n/jobs", job).await.0, 201);
+    send(&server, "DELETE", "/api/v1/namespaces/n", Value::Null).await;
+    assert!(server.get("jobs.batch", "n", "c").is_none());
 }
 
 #[tokio::test(start_paused = true)]

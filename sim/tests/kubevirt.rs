@@ -271,6 +271,23 @@ async fn a_users_migration_is_made_with_label_and_finalizer_and_without_priority
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_version_before_v1_is_still_served() {
+    let cluster = cluster(9).await;
+    let before = cluster.runs("web", "LiveMigrate").await;
+    let path = "/apis/kubevirt.io/v1alpha3/namespaces/cases/virtualmachineinstances/web";
+    let request = http::Request::get(path).body(Vec::new().into()).unwrap();
+    let response = cluster.client.send(request).await.unwrap();
+    let warning = response.headers()["warning"].to_str().unwrap().to_owned();
+    assert!(warning.contains("kubevirt.io/v1alpha3 is now deprecated"), "{warning}");
+    let (_, seen) = cluster.send("GET", path, &Value::Null).await;
+    assert_eq!((&seen["apiVersion"], &seen["spec"]), (&json!("kubevirt.io/v1alpha3"), &before["spec"]));
+    let (_, group) = cluster.send("GET", "/apis/kubevirt.io", &Value::Null).await;
+    assert_eq!(group["preferredVersion"]["version"], "v1");
+    let path = "/apis/subresources.kubevirt.io/v1alpha3/namespaces/cases/virtualmachines/web/migrate";
+    assert_eq!(cluster.send("PUT", path, &json!({})).await.0, 202);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_seed_gives_the_same_history() {
     let mut histories = Vec::new();
     for _ in 0..2 {

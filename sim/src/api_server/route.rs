@@ -54,6 +54,7 @@ pub(super) async fn answer(
     };
     let mut answer = answer_with_store(server, &write, style)?;
     answer.warnings.extend(warnings);
+    answer.warnings.extend(resource.deprecation().map(ToOwned::to_owned));
     Ok(answer)
 }
 

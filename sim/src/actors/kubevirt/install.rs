@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use http::Request as HttpRequest;
 use kube::Client;
 use serde_json::{Value, json};
 
 use super::{
-    definitions::{self, NAMESPACE, SUBRESOURCES},
+    definitions::{self, NAMESPACE, OLD, SUBRESOURCES},
     virt_api::{
         VirtApi, admission,
         answer::{Answer, Body},
         subresources::{Request, resources},
     },
 };
-use crate::api_server::{ApiServer, User, aggregation::Passed};
+use crate::api_server::{ApiServer, User, aggregation::Passed, request::Request as ApiRequest};
 
 /// The Service of virt-api, as the API server in memory names it: [`ApiServer::set_webhook_down`].
 pub const VIRT_API: &str = "kubevirt/virt-api";
@@ -44,7 +45,7 @@ pub fn answer(server: &ApiServer, actors: &str) {
     let actors = actors.to_owned();
     server.register_plugin(VIRT_API, Arc::new(move |asked, object| admission::admit(&actors, asked, object)));
     answer_reviews(server, virt_api.clone());
-    answer_requests(server, virt_api);
+    answer_requests(server, &virt_api);
 }
 
 async fn create(client: &Client, collection: &str, object: &Value) -> kube::Result<()> {
@@ -63,24 +64,22 @@ fn answer_reviews(server: &ApiServer, virt_api: VirtApi) {
     );
 }
 
-fn answer_requests(server: &ApiServer, virt_api: VirtApi) {
-    server.register_aggregated(
-        (SUBRESOURCES, "v1"),
-        VIRT_API,
-        resources(),
-        Arc::new(move |request| {
-            let virt_api = virt_api.clone();
-            Box::pin(async move {
-                let asked = Request {
-                    method: request.method.to_string(),
-                    path: request.path.clone(),
-                    accept: (!request.accepts_anything()).then(|| "application/json".to_owned()),
-                    body: request.json(),
-                };
-                passed(virt_api.answer(&asked, Some(&request.user)).await)
-            })
-        }),
-    );
+fn answer_requests(server: &ApiServer, virt_api: &VirtApi) {
+    for version in ["v1", OLD] {
+        let virt_api = virt_api.clone();
+        let handler = Arc::new(move |request| answer_request(virt_api.clone(), request).boxed());
+        server.register_aggregated((SUBRESOURCES, version), VIRT_API, resources(), handler);
+    }
+}
+
+async fn answer_request(virt_api: VirtApi, request: ApiRequest) -> Passed {
+    let asked = Request {
+        method: request.method.to_string(),
+        path: request.path.clone(),
+        accept: (!request.accepts_anything()).then(|| "application/json".to_owned()),
+        body: request.json(),
+    };
+    passed(virt_api.answer(&asked, Some(&request.user)).await)
 }
 
 fn passed(answer: Answer) -> Passed {

@@ -40,6 +40,8 @@ pub struct CustomDefinition {
     pub columns: Vec<column::Column>,
     /// `subresources.scale`: `specReplicasPath` and the others.
     pub scale: Option<Value>,
+    /// What whoever uses this version is warned of.
+    pub deprecation: Option<String>,
     /// Whether there is `/status`, which an ordinary write does not change.
     pub has_status: bool,
     rules: CompiledSchema,
@@ -92,11 +94,21 @@ fn resource_type(spec: &Value, version: &Value) -> ResourceType {
             selectable_fields: selectable.map(|path| path.trim_start_matches('.').to_owned()).collect(),
             columns: column::read(version),
             scale: Some(subresources["scale"].clone()).filter(Value::is_object),
+            deprecation: deprecation(spec, version),
             has_status,
             rules: kube_cel::compile_schema(&schema),
             schema,
         })),
     }
+}
+
+fn deprecation(spec: &Value, version: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let usual = || {
+        let (group, kind) = (text(&spec["group"]), text(&spec["names"]["kind"]));
+        format!("{group}/{} {kind} is deprecated", text(&version["name"]))
+    };
+    (version["deprecated"] == true).then(|| version["deprecationWarning"].as_str().map_or_else(usual, str::to_owned))
 }
 
 impl CustomDefinition {

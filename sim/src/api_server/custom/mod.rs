@@ -16,7 +16,7 @@ use super::{
     refusal::Refusal,
     resource_type::{Definition, ResourceType, Scope, Subresource},
     schema::{
-        decode,
+        Part, decode,
         types::TYPES,
         validate::{field::Errors, metadata},
     },
@@ -133,18 +133,22 @@ impl CustomDefinition {
         Ok((object, unknown))
     }
 
-    /// The object with defaults, if its schema allows it.
+    /// The object with defaults, if its schema allows it. Of a change of the status, only that is looked at.
     pub(super) fn admit(
         &self,
         resource: &ResourceType,
         old: Option<&Value>,
         mut object: Value,
+        part: Part,
     ) -> Result<Value, Refusal> {
         structural::set_defaults(&self.schema, &mut object);
         let mut errors = Errors::default();
         metadata::validate(resource, old, &object, &mut errors);
         let mut found = validate::Findings::default();
-        validate::schema(&self.schema, &object, &mut found);
+        match (part, old) {
+            (Part::Status, Some(old)) => validate::status(&self.schema, old, &object, &mut found),
+            _ => validate::schema(&self.schema, old, &object, &mut found),
+        }
         let unchecked = found.blocks_rules;
         found.tell(&mut errors);
         if unchecked {
@@ -152,7 +156,7 @@ impl CustomDefinition {
                          to complete validation";
             errors.invalid("<nil>", &Value::Null, rules);
         } else {
-            validate::rules(&self.rules, old, &object, &mut errors);
+            validate::rules(&self.rules, &self.schema, old, &object, &mut errors);
         }
         errors.refuse(resource, object["metadata"]["name"].as_str().unwrap_or_default())?;
         Ok(object)

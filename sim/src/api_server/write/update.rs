@@ -12,21 +12,12 @@ use super::{
         refusal::{Cause, Refusal},
         reply::{Answer, Reply, in_version},
         resource_type::{ResourceType, Subresource},
-        schema::{self, FieldValidation},
+        schema::{self, FieldValidation, Part},
         store::Store,
         user::User,
     },
     Write, admission, body, create, effects,
 };
-
-/// What of an object a change is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Part {
-    /// All but the status, if that has its own path.
-    Main,
-    /// `/status`
-    Status,
-}
 
 /// How a change is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +126,7 @@ pub(in super::super) fn replace(
     new["apiVersion"] = seen["apiVersion"].clone();
     new["kind"] = seen["kind"].clone();
     store.plugins.ask(&Asked { user: options.user, resource, old: Some(&seen) }, &mut new)?;
-    let mut new = schema::admit_change(resource, &seen, new, FieldValidation::Ignore)?.object;
+    let mut new = schema::admit_change(resource, &seen, new, options.part, FieldValidation::Ignore)?.object;
     bump_generation(resource, &seen, &mut new, options.part);
     if resource.group == "events.k8s.io" {
         new = event::to_core(&new);

@@ -224,7 +224,7 @@ impl Builder {
         if let Some((mut timing, strategy)) = self.kubevirt {
             timing.rules = self.rules.clone();
             let refused = |source| ManifestError::Refused { what: "KubeVirt".to_owned(), source: Box::new(source) };
-            kubevirt::install::install(&server, strategy.as_deref()).await.map_err(refused)?;
+            kubevirt::install::install(&server, ACTORS, strategy.as_deref()).await.map_err(refused)?;
             driver = kubevirt::join(driver, timing);
             garbage = garbage.and(names::KINDS);
         }
@@ -240,9 +240,12 @@ impl Builder {
     }
 }
 
+/// The account of all actors.
+const ACTORS: &str = "system:actors";
+
 /// Who acts on a cluster, but for KubeVirt and the garbage collector. Controllers see what those before them did in the same round.
 fn controllers(server: &ApiServer, clock: Clock, seed: u64, rules: &Rules, renews_every: Duration) -> Driver {
-    let client = server.as_user(User::new("system:actors", &["system:masters"])).client();
+    let client = server.as_user(User::new(ACTORS, &["system:masters"])).client();
     let random = fastrand::Rng::with_seed(seed);
     // Four renewals may be late before a node counts as silent, and 50 s if that is more.
     let grace = (renews_every * 5).max(Duration::from_secs(50));

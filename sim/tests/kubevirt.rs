@@ -26,6 +26,10 @@ use tokio::task::JoinHandle;
 const VMIS: &str = "virtualmachineinstances.kubevirt.io";
 const MIGRATIONS: &str = "virtualmachineinstancemigrations.kubevirt.io";
 
+/// Who plays KubeVirt, and everything else.
+const ACTORS: &str = "system:actors";
+const CASES: &str = "/apis/kubevirt.io/v1/namespaces/cases";
+
 struct Cluster {
     server: ApiServer,
     client: Client,
@@ -41,11 +45,12 @@ impl Drop for Cluster {
 async fn cluster(seed: u64) -> Cluster {
     let clock = Clock::starting_at("2026-11-24T12:00:00Z".parse().unwrap());
     let server = ApiServer::new(Options::new(clock, seed));
-    kubevirt::install::install(&server, None).await.unwrap();
+    kubevirt::install::install(&server, ACTORS, None).await.unwrap();
     let client = server.as_user(User::administrator()).client();
     let rules = Rules::new(seed);
     let every_node = LabelSelector::from_json(&json!({})).unwrap();
-    let driver = Driver::new(client.clone(), clock, fastrand::Rng::with_seed(seed))
+    let actors = server.as_user(User::new(ACTORS, &["system:masters"])).client();
+    let driver = Driver::new(actors, clock, fastrand::Rng::with_seed(seed))
         .with(Scheduler::default())
         .with(Kubelet::of(every_node, rules.clone()))
         .with(NodeLifecycle::new(rules.clone()))
@@ -64,7 +69,8 @@ async fn cluster(seed: u64) -> Cluster {
 impl Cluster {
     async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let type_ = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let request = http::Request::builder().method(method).uri(path).header("content-type", type_);
         let response = self.client.send(request.body(bytes.into()).unwrap()).await.unwrap();
         let code = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
@@ -192,8 +198,93 @@ async fn while_virt_api_is_away_no_launcher_is_evicted() {
     let (code, answer) = cluster.evict(&vmi).await;
     assert_eq!((code, &answer["reason"]), (500, &json!("InternalError")));
     assert!(answer["message"].as_str().unwrap().contains("failed calling webhook"));
+    let path = "/apis/subresources.kubevirt.io/v1/namespaces/cases/virtualmachineinstances/web/evacuate/cancel";
+    let unavailable = (503, json!("service unavailable\n"));
+    assert_eq!(cluster.send("PUT", path, &json!({})).await, unavailable, "its own API is away as well");
     cluster.server.set_webhook_up(kubevirt::install::VIRT_API);
+    assert_eq!(cluster.send("PUT", path, &json!({})).await.0, 200);
     assert_eq!(cluster.evict(&vmi).await.0, 201);
+}
+
+/// A user's migration.
+fn migration_of(vmi: &str) -> Value {
+    json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstanceMigration", "metadata": {"name": "mine"},
+        "spec": {"vmiName": vmi},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_kubevirt_writes_the_status_of_a_vmi() {
+    let cluster = cluster(6).await;
+    let before = cluster.runs("web", "LiveMigrate").await;
+    let path = format!("{CASES}/virtualmachineinstances/web");
+    let mark = json!({
+        "metadata": {"labels": {"mine": "yes"}}, "status": {"evacuationNodeName": before["status"]["nodeName"]},
+    });
+    let (code, answer) = cluster.send("PATCH", &path, &mark).await;
+    assert_eq!((code, &answer["status"]), (200, &before["status"]), "the mark is dropped without a word");
+    assert_eq!(answer["metadata"]["labels"]["mine"], "yes");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(cluster.server.all(MIGRATIONS).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_spec_of_a_vmi_or_of_a_migration_cannot_be_changed() {
+    let cluster = cluster(7).await;
+    let vmi = cluster.runs("web", "LiveMigrate").await;
+    let denied = |webhook: &str, message: &str| {
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": format!("admission webhook \"{webhook}\" denied the request: {message}"), "reason": "Invalid",
+            "details": {"causes": [{"reason": "FieldValueNotSupported", "message": message}]}, "code": 422,
+        })
+    };
+    let uri = format!("{CASES}/virtualmachineinstances/web");
+    let patch = json!({"spec": {"evictionStrategy": "None"}});
+    let webhook = "virtualmachineinstances-update-validator.kubevirt.io";
+    let expected = denied(webhook, "update of VMI object is restricted");
+    assert_eq!(cluster.send("PATCH", &uri, &patch).await, (422, expected));
+    assert_eq!(cluster.vmi("web")["spec"], vmi["spec"]);
+    let migration = migration_of("web");
+    let uri = format!("{CASES}/virtualmachineinstancemigrations");
+    assert_eq!(cluster.send("POST", &uri, &migration).await.0, 201);
+    let patch = json!({"spec": {"vmiName": "another"}});
+    let expected = denied("migration-update-validator.kubevirt.io", "update of Migration object's spec is restricted");
+    assert_eq!(cluster.send("PATCH", &format!("{uri}/mine"), &patch).await, (422, expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_users_migration_is_made_with_label_and_finalizer_and_without_priority() {
+    let cluster = cluster(8).await;
+    cluster.runs("web", "LiveMigrate").await;
+    let path = format!("{CASES}/virtualmachineinstancemigrations");
+    let mut migration = migration_of("web");
+    migration["spec"]["priority"] = "system-critical".into();
+    let (code, answer) = cluster.send("POST", &path, &migration).await;
+    assert_eq!((code, &answer["reason"]), (422, &json!("Invalid")), "{answer}");
+    assert!(answer["message"].as_str().unwrap().ends_with("only virt-controller is allowed to set priority field"));
+    migration["spec"] = json!({"vmiName": "web"});
+    let (code, made) = cluster.send("POST", &path, &migration).await;
+    assert_eq!((code, &made["metadata"]["labels"]), (201, &json!({"kubevirt.io/vmi-name": "web"})));
+    assert_eq!(made["metadata"]["finalizers"], json!(["kubevirt.io/migrationJobFinalize"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_version_before_v1_is_still_served() {
+    let cluster = cluster(9).await;
+    let before = cluster.runs("web", "LiveMigrate").await;
+    let path = "/apis/kubevirt.io/v1alpha3/namespaces/cases/virtualmachineinstances/web";
+    let request = http::Request::get(path).body(Vec::new().into()).unwrap();
+    let response = cluster.client.send(request).await.unwrap();
+    let warning = response.headers()["warning"].to_str().unwrap().to_owned();
+    assert!(warning.contains("kubevirt.io/v1alpha3 is now deprecated"), "{warning}");
+    let (_, seen) = cluster.send("GET", path, &Value::Null).await;
+    assert_eq!((&seen["apiVersion"], &seen["spec"]), (&json!("kubevirt.io/v1alpha3"), &before["spec"]));
+    let (_, group) = cluster.send("GET", "/apis/kubevirt.io", &Value::Null).await;
+    assert_eq!(group["preferredVersion"]["version"], "v1");
+    let path = "/apis/subresources.kubevirt.io/v1alpha3/namespaces/cases/virtualmachines/web/migrate";
+    assert_eq!(cluster.send("PUT", path, &json!({})).await.0, 202);
 }
 
 #[tokio::test(start_paused = true)]

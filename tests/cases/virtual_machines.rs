@@ -265,8 +265,10 @@ pub async fn a_forged_evacuation_is_not_taken_back(case: Case) {
     let b = case.node("b").await;
     let vmi =
         case.vm("db", Vm { not_migratable: Some(NOT_MIGRATABLE), strategy: "External", ..Vm::LIVE_MIGRATE }).await;
-    let mark = json!({"status": {"evacuationNodeName": b}});
-    case.cluster().merge(kinds::VMI, &case.namespace, "db", mark).await;
+    // KubeVirt alone writes marks.
+    let pod = case.launcher(&vmi, &b).await;
+    assert_eq!(case.cluster().evict(&case.namespace, &pod, false).await.0, 429);
+    assert_eq!(text(&case.vmi("db").await, "/status/evacuationNodeName"), b);
     let a = case.node("a").await;
     let mut record = record_for(&case.get_node(&a).await, "Maintenance");
     record["evacuations"] = json!([uid_of(&vmi)]);

@@ -37,7 +37,9 @@ def refusal(pod: client.V1Pod) -> ApiException:
 
 
 def lists() -> None:
-    names = [node.metadata.name for node in core.list_node().items]
+    # `False` goes over the wire as it is.
+    nodes = core.list_node(watch=False, allow_watch_bookmarks=False).items
+    names = [node.metadata.name for node in nodes]
     assert names == [f"node0{number}" for number in range(1, 7)], names
     whole = {pod.metadata.name for pod in core.list_namespaced_pod("shop").items}
     paged = [pod.metadata.name for pod in pods_in_pages("shop", 5)]

@@ -27,13 +27,13 @@ use careen_sim::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::kubectl::Kubectl;
+use crate::{kubectl::Kubectl, nodes::NODES};
 
 /// After so long without a word from it a node is not ready, as `controlplane/` has it.
 const NODE_GRACE: Duration = Duration::from_secs(8);
 
 /// Whose requests are not in the audit log: who plays the cluster.
-const UNHEARD: [&str; 2] = ["careen-test:controllers", "careen-test:nodes"];
+const UNHEARD: [&str; 2] = ["careen-test:controllers", NODES];
 
 /// Who logs in: the name of the kubeconfig, and the user. Each has an address of its own, and needs no token there:
 /// clients of Kubernetes send none where there is no TLS.
@@ -42,7 +42,7 @@ fn users() -> [(&'static str, User); 4] {
         ("admin", User::new("admin", &["system:masters"])),
         ("careen", User::service_account("careen", "careen")),
         ("nobody", User::new("nobody-special", &[])),
-        ("nodes", User::new("careen-test:nodes", &["system:masters"])),
+        ("nodes", User::new(NODES, &["system:masters"])),
     ]
 }
 

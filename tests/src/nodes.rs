@@ -17,6 +17,9 @@ use careen_sim::{
 use kube::Client;
 use serde_json::json;
 
+/// The account of those who play kubelets and KubeVirt.
+pub const NODES: &str = "careen-test:nodes";
+
 /// Label on nodes: their kubelet is played. Other nodes are nobody's.
 pub const PLAYED: &str = "careen-test/kubelet";
 

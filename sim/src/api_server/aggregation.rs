@@ -26,6 +26,8 @@ pub struct Passed {
 pub(super) struct Aggregated {
     pub(super) group: String,
     pub(super) version: String,
+    /// The Service behind it, as webhooks name it.
+    service: String,
     /// The `APIResourceList`'s resources.
     pub(super) resources: Value,
     handler: Handler,
@@ -38,11 +40,24 @@ impl fmt::Debug for Aggregated {
 }
 
 impl ApiServer {
-    /// Passes `/apis/<group>/<version>/…` on to that handler. `resources` is what its discovery document lists.
-    pub fn register_aggregated(&self, group: &str, version: &str, resources: Value, handler: Handler) {
+    /// Passes `/apis/<group>/<version>/…` on to that handler, unless its service (`kubevirt/virt-api`) is down
+    /// ([`Self::set_webhook_down`]). `resources` is what its discovery document lists.
+    pub fn register_aggregated(
+        &self,
+        (group, version): (&str, &str),
+        service: &str,
+        resources: Value,
+        handler: Handler,
+    ) {
         let mut aggregated = self.aggregated();
         aggregated.retain(|other| other.group != group || other.version != version);
-        aggregated.push(Aggregated { group: group.to_owned(), version: version.to_owned(), resources, handler });
+        aggregated.push(Aggregated {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            service: service.to_owned(),
+            resources,
+            handler,
+        });
         aggregated.sort_by(|a, b| (&a.group, &a.version).cmp(&(&b.group, &b.version)));
     }
 
@@ -56,7 +71,10 @@ impl ApiServer {
 pub(super) async fn answer(server: &ApiServer, request: &Request) -> Option<Result<Reply, Refusal>> {
     let target = request.target.as_ref()?;
     let is_it = |other: &&Aggregated| other.group == target.group && other.version == target.version;
-    let handler = server.aggregated().iter().find(is_it)?.handler.clone();
+    let Aggregated { service, handler, .. } = server.aggregated().iter().find(is_it)?.clone();
+    if server.webhooks().is_down(&service) {
+        return Some(Ok(Reply::Text { code: 503, body: "service unavailable\n".to_owned() }));
+    }
     let passed = handler(request.clone()).await;
     Some(Ok(match passed.body {
         Value::Null => Reply::Text { code: passed.code, body: String::new() },

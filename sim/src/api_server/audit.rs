@@ -28,7 +28,7 @@ impl Record {
         let sink = server.options().audit.clone()?;
         let mut event = json!({
             "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
-            "auditID": server.store().new_uid(), "stage": "ResponseComplete",
+            "auditID": server.store().passing_uid(), "stage": "ResponseComplete",
             "requestURI": request.uri, "verb": request.verb, "user": request.user.to_json(),
             "sourceIPs": ["127.0.0.1"], "userAgent": request.header(header::USER_AGENT),
             "requestReceivedTimestamp": microseconds(received),

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    history::Key,
     refusal::Refusal,
     request::Request,
     server::ApiServer,
@@ -138,8 +139,8 @@ impl Binding<'_> {
         let role = &self.object["roleRef"];
         let name = role["name"].as_str().unwrap_or_default().to_owned();
         let role = match role["kind"].as_str() {
-            Some("Role") => store.get(ROLES, &(self.namespace.to_owned(), name)),
-            _ => store.get(CLUSTER_ROLES, &(String::new(), name)),
+            Some("Role") => store.get(ROLES, &Key(self.namespace.to_owned(), name)),
+            _ => store.get(CLUSTER_ROLES, &Key(String::new(), name)),
         };
         role.map(|role| role["rules"].as_array().cloned().unwrap_or_default())
     }
@@ -170,7 +171,7 @@ impl Binding<'_> {
 fn bindings_of<'a>(store: &'a Store, user: &User, namespace: &'a str) -> Vec<Binding<'a>> {
     let cluster = store.all(CLUSTER_ROLE_BINDINGS, "");
     let local = store.all(ROLE_BINDINGS, namespace).filter(|_| !namespace.is_empty());
-    let bindings = cluster.chain(local).filter_map(|((namespace, name), binding)| {
+    let bindings = cluster.chain(local).filter_map(|(Key(namespace, name), binding)| {
         let subject = binding["subjects"].as_array()?.iter().find(|subject| is_subject(subject, user, namespace))?;
         Some(Binding { namespace, name, object: binding, subject })
     });

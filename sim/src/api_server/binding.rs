@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    history::Key,
     refusal::Refusal,
     reply::Reply,
     store::{Store, seconds},
@@ -24,7 +25,7 @@ pub(super) fn bind(store: &mut Store, write: &Write) -> Result<Reply, Refusal> {
     if node.is_empty() {
         return Err(Refusal::new(500, "", "target.name: Required value"));
     }
-    let key = (write.target.namespace.clone(), name.clone());
+    let key = Key(write.target.namespace.clone(), name.clone());
     let pod = store.get("pods", &key).cloned().ok_or_else(|| Refusal::not_found(&resource, &name))?;
     let refuse = |why: &str| {
         let mut refusal = Refusal::conflict(&resource, &name, why);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     custom,
+    history::Key,
     refusal::Refusal,
     resource_type::ResourceType,
     store::{Store, seconds},
@@ -94,7 +95,7 @@ pub(super) fn delete(
     if let Some(kind) = store.kinds.stored_in(&name) {
         let keys: Vec<_> = store.all(&name, "").map(|(key, _)| key.clone()).collect();
         for key in keys {
-            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::default()) {
+            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::in_background()) {
                 tracing::debug!(%refusal, "while a definition ends");
             }
         }
@@ -105,13 +106,15 @@ pub(super) fn delete(
 
 /// Lets a definition go that is ending and has no objects left. Its name is also where these are kept.
 pub(super) fn finish_if_empty(store: &mut Store, name: &str) {
-    let key = (String::new(), name.to_owned());
+    let key = Key(String::new(), name.to_owned());
     let Some(definition) = store.get(STORAGE, &key).cloned() else { return };
-    if definition["metadata"]["deletionTimestamp"].is_null() || store.all(name, "").next().is_some() {
-        return;
-    }
-    let others = definition["metadata"]["finalizers"].as_array().into_iter().flatten();
-    if others.filter(|finalizer| **finalizer != FINALIZER).count() == 0 {
+    if !definition["metadata"]["deletionTimestamp"].is_null() && may_go(store, name, &definition) {
         effects::remove(store, STORAGE, &key);
     }
+}
+
+/// Whether a definition that is marked has no objects left, and nobody else holds it.
+pub(super) fn may_go(store: &Store, name: &str, definition: &Value) -> bool {
+    let mut finalizers = definition["metadata"]["finalizers"].as_array().into_iter().flatten();
+    store.all(name, "").next().is_none() && finalizers.all(|finalizer| *finalizer == FINALIZER)
 }

@@ -1,11 +1,38 @@
 //! What happened, as far back as it is kept.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use serde_json::Value;
 
-/// Namespace (empty for none) and name: the order in which lists give their objects.
-pub type Key = (String, String);
+/// Namespace (empty for none) and name, in the order in which lists give their objects: that of `namespace/name`, so
+/// `a-b/x` comes before `a/x`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Key(pub String, pub String);
+
+impl Key {
+    fn bytes(&self) -> impl Iterator<Item = u8> + use<'_> {
+        let separator = if self.0.is_empty() { "" } else { "/" };
+        self.0.bytes().chain(separator.bytes()).chain(self.1.bytes())
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.0 == other.0 {
+            return self.1.cmp(&other.1);
+        }
+        let common = self.0.len().min(other.0.len());
+        // Only where one namespace begins like the other one it matters what follows.
+        let namespaces = self.0.as_bytes()[..common].cmp(&other.0.as_bytes()[..common]);
+        namespaces.then_with(|| self.bytes().cmp(other.bytes()))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// One object was made, changed or removed.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ struct Continue {
 
 impl Continue {
     fn encode(version: i64, last: &Key) -> String {
-        let (namespace, name) = last;
+        let Key(namespace, name) = last;
         let start = if namespace.is_empty() { format!("{name}\0") } else { format!("{namespace}/{name}\0") };
         let token = Self { v: "meta.k8s.io/v1".into(), rv: version, start };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
@@ -47,7 +47,7 @@ impl Continue {
     fn last(&self) -> Key {
         let start = self.start.trim_end_matches('\0');
         let (namespace, name) = start.split_once('/').unwrap_or(("", start));
-        (namespace.to_owned(), name.to_owned())
+        Key(namespace.to_owned(), name.to_owned())
     }
 }
 
@@ -192,7 +192,7 @@ fn range<'a>(
     after: Option<Key>,
 ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
     let first = after.map_or(Bound::Unbounded, Bound::Excluded);
-    all.range((first, Bound::Unbounded)).filter(move |((of, _), _)| namespace.is_empty() || of == namespace)
+    all.range((first, Bound::Unbounded)).filter(move |(Key(of, _), _)| namespace.is_empty() || of == namespace)
 }
 
 fn too_old(version: u64, store: &Store, after: Option<&Key>) -> Refusal {

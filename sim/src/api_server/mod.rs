@@ -18,7 +18,7 @@
 //! | `write` | create, update, patch, delete |
 //! | `eviction`, `binding`, `scale`, `service_account_token` | paths below objects |
 //! | `namespaces`, `definitions`, `event` | kinds with rules of their own |
-//! | [`webhook`], [`aggregation`] | who else is asked |
+//! | [`webhook`], [`plugin`], [`aggregation`] | who else is asked |
 //! | `store`, `kinds`, [`builtin`], [`resource_type`] | the objects and their kinds |
 //! | `protobuf` | bodies that are no JSON |
 //! | `reply`, [`response`], [`refusal`] | answers |
@@ -51,6 +51,7 @@ mod list;
 mod namespaces;
 pub mod openapi;
 pub mod patch;
+pub mod plugin;
 mod protobuf;
 pub mod query;
 pub mod refusal;

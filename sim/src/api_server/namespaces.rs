@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     builtin,
+    history::Key,
     refusal::Refusal,
     resource_type::ResourceType,
     store::{Store, seconds},
@@ -47,7 +48,7 @@ pub(super) fn delete(
         let keys: Vec<_> = store.all(&storage, &name).map(|(key, _)| key.clone()).collect();
         for key in keys {
             // What its own finalizers or its grace hold is waited for; what is gone is gone.
-            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::default()) {
+            if let Err(refusal) = delete_object(store, &kind, &key, &DeleteOptions::in_background()) {
                 tracing::debug!(%refusal, "while a namespace ends");
             }
         }
@@ -58,24 +59,25 @@ pub(super) fn delete(
 
 /// Lets a namespace go that is ending and has nothing left in it.
 pub(super) fn finish_if_empty(store: &mut Store, name: &str) {
-    let key = (String::new(), name.to_owned());
+    let key = Key(String::new(), name.to_owned());
     let Some(namespace) = store.get("namespaces", &key).cloned() else { return };
     if namespace["metadata"]["deletionTimestamp"].is_null() || has_content(store, name) {
         return;
     }
+    if namespace["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
+        effects::remove(store, "namespaces", &key);
+        return;
+    }
+    // Somebody else holds it still.
     let Some(resource) = store.kinds.known("Namespace") else { return };
-    let is_finalized = namespace["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty);
-    if !is_finalized {
+    if namespace["spec"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty()) {
         let mut object = Value::clone(&namespace);
         object["spec"]["finalizers"] = json!([]);
         effects::put(store, &resource, object);
     }
-    if namespace["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
-        effects::remove(store, "namespaces", &key);
-    }
 }
 
-fn has_content(store: &Store, namespace: &str) -> bool {
+pub(super) fn has_content(store: &Store, namespace: &str) -> bool {
     store.storages().iter().any(|storage| store.all(storage, namespace).next().is_some())
 }
 

@@ -35,16 +35,23 @@ impl Query {
         self.0.get(key).and_then(|values| values.first()).map_or("", String::as_str)
     }
 
+    /// All its values.
+    #[must_use]
+    pub fn all(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
     /// Whether it was given.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)
     }
 
-    /// As Kubernetes reads a boolean from a query: all but `false` and `0` is true, `?watch` too.
+    /// As Kubernetes reads a boolean from a query: all but `false`, in any case, and `0` is true, `?watch` too.
     #[must_use]
     pub fn is_true(&self, key: &str) -> bool {
-        self.0.get(key).and_then(|values| values.first()).is_some_and(|value| value != "false" && value != "0")
+        let first = self.0.get(key).and_then(|values| values.first());
+        first.is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
     }
 
     /// A whole number, if it was given.
@@ -123,6 +130,8 @@ mod tests {
         assert_eq!(query.number("nope").unwrap(), None);
         assert!(!Query::parse("watch=false").is_true("watch"));
         assert!(!Query::parse("watch=0").is_true("watch"));
+        // As Python writes it.
+        assert!(!Query::parse("watch=False").is_true("watch"));
     }
 
     #[test]

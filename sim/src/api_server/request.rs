@@ -170,6 +170,7 @@ mod tests {
             ("GET", "/api/v1/pods", "list", "pods", "", "", ""),
             ("GET", "/api/v1/pods?watch=true", "watch", "pods", "", "", ""),
             ("GET", "/api/v1/pods?watch=false", "list", "pods", "", "", ""),
+            ("GET", "/api/v1/pods?watch=False", "list", "pods", "", "", ""),
             ("GET", "/api/v1/nodes?fieldSelector=metadata.name%3Dn1", "list", "nodes", "", "n1", ""),
             ("GET", "/api/v1/namespaces/a/pods/b", "get", "pods", "a", "b", ""),
             ("POST", "/api/v1/namespaces/a/pods/b/eviction", "create", "pods", "a", "b", "eviction"),

@@ -75,6 +75,15 @@ impl ResourceType {
         if self.group.is_empty() { self.plural.to_string() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// What whoever uses this version is warned of.
+    #[must_use]
+    pub fn deprecation(&self) -> Option<&str> {
+        match &self.definition {
+            Definition::Custom(definition) => definition.deprecation.as_deref(),
+            Definition::Builtin => None,
+        }
+    }
+
     /// Whether a CustomResourceDefinition brought it.
     #[must_use]
     pub fn is_custom(&self) -> bool {

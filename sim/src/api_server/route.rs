@@ -54,6 +54,7 @@ pub(super) async fn answer(
     };
     let mut answer = answer_with_store(server, &write, style)?;
     answer.warnings.extend(warnings);
+    answer.warnings.extend(resource.deprecation().map(ToOwned::to_owned));
     Ok(answer)
 }
 
@@ -102,7 +103,7 @@ fn answer_with_store(server: &ApiServer, write: &Write, style: Style) -> Result<
         ("deletecollection", _) if target.plural == "namespaces" || !is_in_namespace => {
             Err(Refusal::method_not_allowed())
         }
-        ("deletecollection", _) => delete::delete_collection(&mut store, write).map(Answer::from),
+        ("deletecollection", _) => delete::delete_collection(&mut store, write),
         ("create", "") if target.name.is_empty() && is_in_namespace => create::create(&mut store, write),
         ("create", "binding") if resource.has(Subresource::Binding) => {
             binding::bind(&mut store, write).map(Answer::from)
@@ -113,7 +114,7 @@ fn answer_with_store(server: &ApiServer, write: &Write, style: Style) -> Result<
         ("update", "status") if resource.has(Subresource::Status) => update::update(&mut store, write),
         ("patch", "") => patch::patch(&mut store, write),
         ("patch", "status") if resource.has(Subresource::Status) => patch::patch(&mut store, write),
-        ("delete", "") => delete::delete(&mut store, write).map(Answer::from),
+        ("delete", "") => delete::delete(&mut store, write),
         (_, "scale") if resource.has(Subresource::Scale) => scale::answer(&mut store, write).map(Answer::from),
         (_, "") => Err(Refusal::method_not_allowed()),
         (verb, subresource) => Err(other(resource, &target.name, verb, subresource)),

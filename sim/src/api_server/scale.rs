@@ -7,11 +7,12 @@ use super::{
     refusal::{Cause, Refusal},
     reply::Reply,
     resource_type::{Definition, ResourceType},
+    schema::Part,
     store::Store,
     write::{
         Write, body,
         patch::{parsed, patch_type},
-        update::{self, Options, Part},
+        update::{self, Options},
     },
 };
 

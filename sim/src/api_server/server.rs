@@ -259,7 +259,7 @@ impl ApiServer {
 }
 
 fn key(namespace: &str, name: &str) -> Key {
-    (namespace.to_owned(), name.to_owned())
+    Key(namespace.to_owned(), name.to_owned())
 }
 
 fn stored_in(store: &Store, resource: &str) -> Result<Arc<ResourceType>, Refusal> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     history::{Change, History, Key},
     kinds::Kinds,
+    plugin::Plugins,
     resource_type::ResourceType,
     service_account_token::Tokens,
     watchers::Watchers,
@@ -19,12 +20,15 @@ use crate::clock::Clock;
 pub(super) struct Store {
     clock: Clock,
     random: fastrand::Rng,
+    /// For what is not stored: who only reads changes no name that is made later.
+    passing: fastrand::Rng,
     version: u64,
     objects: BTreeMap<String, BTreeMap<Key, Arc<Value>>>,
     pub(super) kinds: Kinds,
     pub(super) history: History,
     pub(super) watchers: Watchers,
     pub(super) tokens: Tokens,
+    pub(super) plugins: Plugins,
 }
 
 /// `2026-11-24T01:42:52Z`: Kubernetes keeps whole seconds.
@@ -42,7 +46,14 @@ pub(super) fn microseconds(time: Timestamp) -> String {
 /// Namespace and name of an object.
 pub(super) fn key_of(object: &Value) -> Key {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-    (text("namespace"), text("name"))
+    Key(text("namespace"), text("name"))
+}
+
+/// Of version 4.
+fn uuid(random: &mut fastrand::Rng) -> String {
+    let bits = random.u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 impl Store {
@@ -50,12 +61,14 @@ impl Store {
         Self {
             clock,
             random: fastrand::Rng::with_seed(seed),
+            passing: fastrand::Rng::with_seed(!seed),
             version: 1,
             objects: BTreeMap::new(),
             kinds: Kinds::builtin(),
             history: History::new(kept),
             watchers: Watchers::default(),
             tokens: Tokens::new(),
+            plugins: Plugins::default(),
         }
     }
 
@@ -67,11 +80,14 @@ impl Store {
         self.clock.now()
     }
 
-    /// A random UUID (version 4) from the seed.
+    /// A random UUID from the seed, for an object.
     pub(super) fn new_uid(&mut self) -> String {
-        let bits = self.random.u128(..) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-        let hex = format!("{bits:032x}");
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+        uuid(&mut self.random)
+    }
+
+    /// The same, for a request.
+    pub(super) fn passing_uid(&mut self) -> String {
+        uuid(&mut self.passing)
     }
 
     /// What is put behind `generateName`: five letters and digits that make no words.
@@ -80,9 +96,14 @@ impl Store {
         (0..5).map(|_| char::from(ALPHABET[self.random.usize(..ALPHABET.len())])).collect()
     }
 
-    /// A whole number below that.
+    /// A whole number below that, for an object.
     pub(super) fn random_below(&mut self, limit: u64) -> u64 {
         self.random.u64(..limit)
+    }
+
+    /// The same, for a request.
+    pub(super) fn passing_below(&mut self, limit: u64) -> u64 {
+        self.passing.u64(..limit)
     }
 
     pub(super) fn get(&self, storage: &str, key: &Key) -> Option<&Arc<Value>> {
@@ -95,9 +116,9 @@ impl Store {
         storage: &str,
         namespace: &'a str,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> + use<'a> {
-        let first = (namespace.to_owned(), String::new());
+        let first = Key(namespace.to_owned(), String::new());
         let objects = self.objects.get(storage).into_iter().flat_map(move |objects| objects.range(first.clone()..));
-        objects.take_while(move |((of, _), _)| namespace.is_empty() || of == namespace)
+        objects.take_while(move |(Key(of, _), _)| namespace.is_empty() || of == namespace)
     }
 
     /// All of a kind as they were at that version; none if that is not known any more.

@@ -12,6 +12,7 @@ use kube_cel::{
 use serde_json::{Value, json};
 
 use super::{
+    history::Key,
     refusal::Refusal,
     server::ApiServer,
     write::{Write, body},
@@ -37,13 +38,35 @@ impl fmt::Debug for Webhooks {
     }
 }
 
+impl Webhooks {
+    pub(super) fn is_down(&self, name: &str) -> bool {
+        self.down.contains_key(name)
+    }
+
+    /// Whom to call, or why they cannot be reached. Of a webhook that is not in this process nobody knows what it would say,
+    /// nor whether it would be reached: not even one that may fail is passed over.
+    fn handler(&self, call: &Call) -> Result<Result<Handler, String>, Refusal> {
+        if let Some(why) = self.down.get(&call.target) {
+            return Ok(Err(format!("dial tcp {}: {why}", call.address)));
+        }
+        let handler = self.handlers.get(&call.target).cloned();
+        let unknown = || {
+            Refusal::not_implemented(format_args!(
+                "calling webhooks over the network ({:?} at {})",
+                call.name, call.url
+            ))
+        };
+        handler.ok_or_else(unknown).map(Ok)
+    }
+}
+
 impl ApiServer {
     /// Calls that handler for webhooks of the service `namespace/name`, or of the URL.
     pub fn register_webhook(&self, name: impl Into<String>, handler: Handler) {
         self.webhooks().handlers.insert(name.into(), handler);
     }
 
-    /// From now on that service or URL refuses connections.
+    /// From now on that service or URL refuses connections, also if it serves a part of the API.
     pub fn set_webhook_down(&self, name: impl Into<String>) {
         self.webhooks().down.insert(name.into(), "connect: connection refused".into());
     }
@@ -81,12 +104,13 @@ pub(super) async fn ask(server: &ApiServer, write: &Write<'_>, review: &Review<'
     let mut request = request(write, review);
     let calls = calls(server, write, review, &request)?;
     if !calls.is_empty() {
-        request["uid"] = server.store().new_uid().into();
+        request["uid"] = server.store().passing_uid().into();
     }
     let mut warnings = Vec::new();
     for call in calls {
         let body = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request });
-        match dispatch(server, &call, body).await {
+        let handler = server.webhooks().handler(&call)?;
+        match dispatch(handler, &call, body).await {
             Ok(response) => {
                 let told = response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 warnings.extend(told.map(ToOwned::to_owned));
@@ -155,7 +179,7 @@ fn request(write: &Write, review: &Review) -> Value {
 
 fn calls(server: &ApiServer, write: &Write, review: &Review, request: &Value) -> Result<Vec<Call>, Refusal> {
     let store = server.store();
-    let namespace = store.get("namespaces", &(String::new(), write.target.namespace.clone())).cloned();
+    let namespace = store.get("namespaces", &Key(String::new(), write.target.namespace.clone())).cloned();
     let namespace_labels = namespace.as_ref().map(|namespace| namespace["metadata"]["labels"].clone());
     let configurations = store.all(CONFIGURATIONS, "");
     let mut calls = Vec::new();
@@ -165,7 +189,7 @@ fn calls(server: &ApiServer, write: &Write, review: &Review, request: &Value) ->
             && (!write.resource.is_namespaced()
                 || selects(&webhook["namespaceSelector"], &namespace_labels.clone().unwrap_or_default()))
             && selects(&webhook["objectSelector"], &review.object["metadata"]["labels"]);
-        if is_wanted && conditions_match(webhook, review, request)? {
+        if is_wanted && conditions_match(webhook, write, review, request)? {
             calls.push(Call::of(webhook));
         }
     }
@@ -194,23 +218,25 @@ fn selects(selector: &Value, labels: &Value) -> bool {
     selector.is_null() || LabelSelector::from_json(selector).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// Whether all `matchConditions` hold. One that cannot be computed counts as the webhook failing.
-fn conditions_match(webhook: &Value, review: &Review, request: &Value) -> Result<bool, Refusal> {
+/// Whether all `matchConditions` hold. Because of one that cannot be computed the request is forbidden, unless the webhook
+/// may fail.
+fn conditions_match(webhook: &Value, write: &Write, review: &Review, request: &Value) -> Result<bool, Refusal> {
     let conditions = webhook["matchConditions"].as_array().cloned().unwrap_or_default();
     let mut error = None;
     for condition in &conditions {
-        match holds(condition["expression"].as_str().unwrap_or_default(), review.object, request) {
+        let expression = condition["expression"].as_str().unwrap_or_default();
+        match holds(expression, review.object, request) {
             Ok(true) => {}
             Ok(false) => return Ok(false),
-            Err(why) => error = Some(why),
+            Err(why) => error = Some(format!("expression '{expression}' resulted in error: {why}")),
         }
     }
     match error {
         None => Ok(true),
         Some(_) if webhook["failurePolicy"] == "Ignore" => Ok(false),
         Some(why) => {
-            let name = webhook["name"].as_str().unwrap_or_default();
-            Err(Refusal::internal(&format!("failed calling webhook {name:?}: matchConditions: {why}")))
+            let name = review.object["metadata"]["name"].as_str().unwrap_or_default();
+            Err(Refusal::forbidden(write.resource, name, &why))
         }
     }
 }
@@ -255,24 +281,14 @@ impl Call {
 }
 
 /// The response, or why there is none.
-async fn dispatch(server: &ApiServer, call: &Call, review: Value) -> Result<Value, String> {
-    let handler = {
-        let webhooks = server.webhooks();
-        if let Some(why) = webhooks.down.get(&call.target) {
-            return Err(format!("dial tcp {}: {why}", call.address));
-        }
-        webhooks.handlers.get(&call.target).cloned()
-    };
-    let Some(handler) = handler else {
-        return Err(format!("dial tcp {}: connect: connection refused", call.address));
-    };
-    let review = tokio::time::timeout(call.timeout, handler(review)).await;
+async fn dispatch(handler: Result<Handler, String>, call: &Call, review: Value) -> Result<Value, String> {
+    let review = tokio::time::timeout(call.timeout, handler?(review)).await;
     let review = review.map_err(|_| "context deadline exceeded".to_owned())?;
     Ok(review["response"].clone())
 }
 
-/// As the API server passes a denial on.
-fn denied(webhook: &str, status: &Value) -> Refusal {
+/// As the API server passes a denial on: one without a code is a bad request.
+pub(super) fn denied(webhook: &str, status: &Value) -> Refusal {
     let denied = format!("admission webhook {webhook:?} denied the request");
     let text = |field: &str| status[field].as_str().unwrap_or_default();
     let message = match (text("message"), text("reason")) {
@@ -281,7 +297,7 @@ fn denied(webhook: &str, status: &Value) -> Refusal {
         (message, _) => format!("{denied}: {message}"),
     };
     let code = status["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400);
-    let mut refusal = Refusal::new(code.unwrap_or(403), "", message);
+    let mut refusal = Refusal::new(code.unwrap_or(400), "", message);
     refusal.reason = text("reason").to_owned().into();
     refusal.details = status["details"].as_object().cloned().unwrap_or_default();
     refusal

@@ -342,13 +342,42 @@ async fn webhooks_are_asked_about_new_objects_too() {
         async move { json!({ "response": { "allowed": allowed, "status": { "message": "no" } } }) }.boxed()
     };
     server.register_webhook("https://127.0.0.1:1/maps", Arc::new(handler));
+    // A denial that says no code: as a real one.
     let (code, refusal) = send(&server, "POST", CONFIG_MAPS, config_map("bad")).await;
-    assert_eq!(code, 403);
+    assert_eq!(code, 400);
     assert_eq!(refusal["message"], "admission webhook \"maps.example.com\" denied the request: no");
     assert_eq!(send(&server, "POST", CONFIG_MAPS, config_map("good")).await.0, 201);
     let elsewhere = "/api/v1/namespaces/kube-system/configmaps";
     assert_eq!(send(&server, "POST", elsewhere, config_map("bad")).await.0, 201);
     assert_eq!(send(&server, "POST", PODS, pod("bad")).await.0, 201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_that_is_not_in_this_process_is_not_called() {
+    let server = server();
+    intercept(&server);
+    running_pod(&server, "virt-launcher-vm", true).await;
+    let (code, refusal) = evict(&server, "virt-launcher-vm").await;
+    assert_eq!((code, &refusal["reason"]), (501, &json!("NotImplemented")), "{refusal}");
+    let message = refusal["message"].as_str().unwrap();
+    assert!(message.contains("calling webhooks over the network") && message.contains(WEBHOOK), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_condition_that_cannot_be_computed_forbids_the_request() {
+    let server = server();
+    intercept(&server);
+    running_pod(&server, "virt-launcher-vm", true).await;
+    server.register_webhook("kubevirt/virt-api", Arc::new(|_| std::future::pending().boxed()));
+    let configurations = "validatingwebhookconfigurations.admissionregistration.k8s.io";
+    let name = server.all(configurations)[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let break_it = |configuration: &mut Value| {
+        configuration["webhooks"][0]["matchConditions"][0]["expression"] = "object.nothing.like.this == 1".into();
+    };
+    server.edit(configurations, "", &name, break_it).unwrap();
+    let (code, refusal) = evict(&server, "virt-launcher-vm").await;
+    assert_eq!((code, &refusal["reason"]), (403, &json!("Forbidden")), "{refusal}");
+    assert_eq!(refusal["details"], json!({ "name": "virt-launcher-vm", "kind": "pods" }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -186,7 +186,8 @@ async fn kube_discovers_builtin_custom_and_aggregated_kinds() {
         };
         async move { answer }.boxed()
     };
-    server.register_aggregated("subresources.kubevirt.io", "v1", resources, Arc::new(handler));
+    let group_version = ("subresources.kubevirt.io", "v1");
+    server.register_aggregated(group_version, "kubevirt/virt-api", resources, Arc::new(handler));
     let client = server.as_user(User::administrator()).client();
     let found = Discovery::new(client.clone()).run().await.unwrap();
     let names: Vec<_> = found.groups_alphabetical().into_iter().map(|group| group.name().to_owned()).collect();

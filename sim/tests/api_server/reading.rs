@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use careen_sim::api_server::{ApiServer, User};
+use careen_sim::api_server::{ApiServer, Options, User};
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use http_body_util::Full;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -14,7 +14,7 @@ use kube::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::fixtures::{CONFIG_MAPS, PODS, config_map, in_short, merge, running_pod, send, server, watch};
+use crate::fixtures::{CONFIG_MAPS, PODS, clock, config_map, in_short, merge, running_pod, send, server, watch};
 
 async fn with_config_maps(names: &[&str]) -> ApiServer {
     let server = server();
@@ -130,6 +130,63 @@ async fn kube_watches_both_ways_and_survives_a_closed_watch_and_a_forgotten_hist
         // It may see what it has seen once more.
         while next().await != "c" {}
     }
+}
+
+/// As etcd orders their keys, `/registry/configmaps/a-b/x` before `/registry/configmaps/a/x`.
+#[tokio::test(start_paused = true)]
+async fn a_list_over_namespaces_is_in_the_order_of_their_paths() {
+    let server = server();
+    for namespace in ["a", "a-b", "a0"] {
+        let namespace = json!({ "metadata": { "name": namespace } });
+        send(&server, "POST", "/api/v1/namespaces", namespace).await;
+    }
+    for namespace in ["a", "a-b", "a0"] {
+        for name in ["x", "x-1"] {
+            let uri = format!("/api/v1/namespaces/{namespace}/configmaps");
+            assert_eq!(send(&server, "POST", &uri, config_map(name)).await.0, 201);
+        }
+    }
+    let keys = |list: &Value| -> Vec<String> {
+        let text = |item: &Value, field: &str| item["metadata"][field].as_str().unwrap().to_owned();
+        let items = list["items"].as_array().unwrap().iter();
+        items.map(|item| format!("{}/{}", text(item, "namespace"), text(item, "name"))).collect()
+    };
+    let expected = ["a-b/x", "a-b/x-1", "a/x", "a/x-1", "a0/x", "a0/x-1"];
+    let (_, list) = send(&server, "GET", "/api/v1/configmaps", Value::Null).await;
+    assert_eq!(keys(&list), expected);
+    let (_, list) = send(&server, "GET", "/api/v1/namespaces/a/configmaps", Value::Null).await;
+    assert_eq!(keys(&list), ["a/x", "a/x-1"]);
+    let (mut found, mut next) = (Vec::new(), String::new());
+    loop {
+        let uri = format!("/api/v1/configmaps?limit=1&continue={next}");
+        let (_, page) = send(&server, "GET", &uri, Value::Null).await;
+        found.extend(keys(&page));
+        next = page["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+        if next.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+/// Who only looks changes nothing: not even the names that come after.
+#[tokio::test(start_paused = true)]
+async fn reading_does_not_change_the_names_that_are_made_later() {
+    let mut names = Vec::new();
+    for reads in [false, true] {
+        let options = Options { audit: Some(std::sync::Arc::new(|_| {})), ..Options::new(clock(), 7) };
+        let server = ApiServer::new(options);
+        if reads {
+            send(&server, "GET", CONFIG_MAPS, Value::Null).await;
+            let seen = server.as_user(User::administrator());
+            let request = http::Request::get(format!("{CONFIG_MAPS}?watch=1")).body(Full::<Bytes>::default()).unwrap();
+            assert_eq!(seen.oneshot(request).await.unwrap().status(), 200);
+        }
+        let object = json!({ "metadata": { "generateName": "a-" } });
+        let (_, made) = send(&server, "POST", CONFIG_MAPS, object).await;
+        names.push((made["metadata"]["name"].clone(), made["metadata"]["uid"].clone()));
+    }
+    assert_eq!(names[0], names[1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,12 @@
 //! Create, update, patch and delete.
 
+use bytes::Bytes;
 use careen_sim::api_server::User;
+use http_body_util::Full;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
-use crate::fixtures::{CONFIG_MAPS, PODS, config_map, pod, running_pod, send, send_as, server};
+use crate::fixtures::{CONFIG_MAPS, PODS, config_map, in_short, merge, pod, running_pod, send, send_as, server, watch};
 
 #[tokio::test(start_paused = true)]
 async fn a_new_object_gets_what_the_server_sets() {
@@ -181,6 +184,63 @@ async fn finalizers_hold_and_only_shrink() {
     assert_eq!(send(&server, "GET", &uri, Value::Null).await.0, 404);
 }
 
+/// There is no last change before an object goes: whoever watches is told only that it has gone.
+#[tokio::test(start_paused = true)]
+async fn with_its_last_finalizer_an_object_goes_in_one_step() {
+    let server = server();
+    let mut held = config_map("a");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    send(&server, "POST", CONFIG_MAPS, held).await;
+    let uri = format!("{CONFIG_MAPS}/a");
+    let (_, marked) = send(&server, "DELETE", &uri, Value::Null).await;
+    let version: u64 = marked["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+    let (code, answer) =
+        merge(&server, &uri, json!({ "metadata": { "finalizers": null, "labels": { "last": "words" } } })).await;
+    assert_eq!((code, &answer["metadata"]["finalizers"]), (200, &Value::Null));
+    assert_eq!(server.version(), version + 1);
+    let events = watch(&server, &format!("{CONFIG_MAPS}?watch=1&resourceVersion={version}&timeoutSeconds=1")).await;
+    assert_eq!(in_short(&events), ["DELETED a"]);
+    // As it was stored last, at the version of its end.
+    assert_eq!(events[0].1["metadata"]["finalizers"], json!(["example.com/hold"]));
+    assert_eq!(events[0].1["metadata"]["resourceVersion"], (version + 1).to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_has_waited_goes_in_two_steps() {
+    let server = server();
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "n" } });
+    send(&server, "POST", "/api/v1/namespaces", namespace).await;
+    let before = server.version();
+    send(&server, "DELETE", "/api/v1/namespaces/n", Value::Null).await;
+    let uri = format!("/api/v1/namespaces?watch=1&resourceVersion={before}&timeoutSeconds=1");
+    assert_eq!(in_short(&watch(&server, &uri).await), ["MODIFIED n", "DELETED n"]);
+    assert_eq!(server.version(), before + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_times_than_the_servers_are_ignored() {
+    let server = server();
+    let mut held = config_map("a");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let (_, made) = send(&server, "POST", CONFIG_MAPS, held).await;
+    let uri = format!("{CONFIG_MAPS}/a");
+    let time = "2020-01-01T00:00:00Z";
+    let (code, patched) = merge(&server, &uri, json!({ "metadata": { "creationTimestamp": time } })).await;
+    assert_eq!((code, &patched), (200, &made));
+    // That it is deleted nobody writes.
+    let (code, refusal) = merge(&server, &uri, json!({ "metadata": { "deletionTimestamp": time } })).await;
+    assert_eq!((code, &refusal["details"]["causes"][0]["field"]), (422, &json!("metadata.deletionTimestamp")));
+    let (_, marked) = send(&server, "DELETE", &uri, Value::Null).await;
+    let mut put = marked.clone();
+    put["metadata"]["creationTimestamp"] = time.into();
+    put["metadata"]["deletionTimestamp"] = time.into();
+    assert_eq!(send(&server, "PUT", &uri, put.clone()).await, (200, marked));
+    put["metadata"]["deletionGracePeriodSeconds"] = json!(5);
+    let (code, refusal) = send(&server, "PUT", &uri, put).await;
+    let field = json!("metadata.deletionGracePeriodSeconds");
+    assert_eq!((code, &refusal["details"]["causes"][0]["field"]), (422, &field));
+}
+
 #[tokio::test(start_paused = true)]
 async fn propagation_sets_the_finalizer_that_the_garbage_collector_looks_for() {
     for (policy, finalizer) in [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")] {
@@ -190,6 +250,59 @@ async fn propagation_sets_the_finalizer_that_the_garbage_collector_looks_for() {
         let (_, marked) = send(&server, "DELETE", &format!("{CONFIG_MAPS}/a"), options).await;
         assert_eq!(marked["metadata"]["finalizers"], json!([finalizer]));
     }
+}
+
+/// As a real one: options in the body and in the query are not mixed.
+#[tokio::test(start_paused = true)]
+async fn the_options_of_a_deletion_are_read_from_the_query_only_if_there_is_no_body() {
+    let server = server();
+    send(&server, "POST", CONFIG_MAPS, config_map("a")).await;
+    let uri = format!("{CONFIG_MAPS}/a");
+    let dry = format!("{uri}?dryRun=All");
+    assert_eq!(send(&server, "DELETE", &dry, Value::Null).await.0, 200);
+    let (_, marked) = send(&server, "DELETE", &format!("{uri}?orphanDependents=true"), Value::Null).await;
+    assert_eq!(marked["metadata"]["finalizers"], json!(["orphan"]), "{marked}");
+    assert_eq!(send(&server, "DELETE", &format!("{uri}?uid=x"), Value::Null).await.0, 409);
+    send(&server, "POST", CONFIG_MAPS, config_map("b")).await;
+    let options = json!({ "kind": "DeleteOptions", "apiVersion": "v1" });
+    let uri = format!("{CONFIG_MAPS}/b?dryRun=All&propagationPolicy=Orphan");
+    let (code, gone) = send(&server, "DELETE", &uri, options).await;
+    assert_eq!((code, &gone["kind"]), (200, &json!("Status")), "{gone}");
+    assert_eq!(send(&server, "GET", &format!("{CONFIG_MAPS}/b"), Value::Null).await.0, 404);
+    send(&server, "POST", CONFIG_MAPS, config_map("c")).await;
+    let options = json!({ "dryRun": ["All"] });
+    send(&server, "DELETE", &format!("{CONFIG_MAPS}?dryRun="), options).await;
+    assert_eq!(send(&server, "GET", &format!("{CONFIG_MAPS}/c"), Value::Null).await.0, 200);
+}
+
+/// For the sake of old clients; kubectl always says what is to become of the pods.
+#[tokio::test(start_paused = true)]
+async fn the_pods_of_a_job_stay_unless_it_is_said_what_becomes_of_them() {
+    let server = server();
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let mut template = pod("x");
+    template["spec"]["restartPolicy"] = "Never".into();
+    let job =
+        |name: &str| json!({ "metadata": { "name": name }, "spec": { "template": { "spec": template["spec"] } } });
+    for name in ["a", "b", "c"] {
+        assert_eq!(send(&server, "POST", jobs, job(name)).await.0, 201);
+    }
+    let request = http::Request::delete(format!("{jobs}/a")).body(Full::<Bytes>::default()).unwrap();
+    let response = server.as_user(User::administrator()).oneshot(request).await.unwrap();
+    let warning = response.headers()["warning"].to_str().unwrap();
+    assert!(warning.contains("child pods are preserved by default when jobs are deleted"), "{warning}");
+    let job = server.get("jobs.batch", "default", "a").unwrap();
+    assert_eq!(job["metadata"]["finalizers"], json!(["orphan"]));
+    let options = json!({ "propagationPolicy": "Background" });
+    let (_, gone) = send(&server, "DELETE", &format!("{jobs}/b"), options).await;
+    assert_eq!(gone["kind"], "Status");
+    // Those of a namespace that ends go.
+    send(&server, "POST", "/api/v1/namespaces", json!({ "metadata": { "name": "n" } })).await;
+    let (_, job) = send(&server, "GET", &format!("{jobs}/c"), Value::Null).await;
+    let job = json!({ "metadata": { "name": "c" }, "spec": { "template": job["spec"]["template"] } });
+    assert_eq!(send(&server, "POST", "/apis/batch/v1/namespaces/n/jobs", job).await.0, 201);
+    send(&server, "DELETE", "/api/v1/namespaces/n", Value::Null).await;
+    assert!(server.get("jobs.batch", "n", "c").is_none());
 }
 
 #[tokio::test(start_paused = true)]

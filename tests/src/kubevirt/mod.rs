@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     control_plane::ControlPlane,
+    nodes::NODES,
     objects::{CLUSTER, Cluster, condition, kinds, name_of},
     wait::{check, soon},
 };
@@ -84,11 +85,11 @@ impl KubeVirt {
         kubevirt["spec"]["configuration"]["migrations"]["parallelMigrationsPerCluster"] = json!(50);
         cluster.apply(kubevirt).await;
         let reached = if let Some(server) = control_plane.in_memory() {
-            install::answer(server);
+            install::answer(server, NODES);
             server.set_webhook_down(NOBODY);
             Reached::InProcess
         } else {
-            let (port, ca_bundle) = server::start(VirtApi::new(client.clone())).await;
+            let (port, ca_bundle) = server::start(VirtApi::new(client.clone(), NODES)).await;
             register_subresources(cluster, port, &ca_bundle).await;
             Reached::AtPort { port, ca_bundle }
         };

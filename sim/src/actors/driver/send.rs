@@ -98,7 +98,10 @@ fn request(actor: &str, write: &Write) -> Result<Request<Vec<u8>>, kube::Error> 
             build(Method::DELETE, actor, &path, Some(("application/json", &options)))
         }
         Write::Collect { kind, key, uid, .. } => {
-            let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+            let options = json!({
+                "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid},
+                "propagationPolicy": "Background",
+            });
             build(Method::DELETE, actor, &path(*kind, &key.0, &key.1), Some(("application/json", &options)))
         }
         Write::Post { kind, key, subresource, body } => {
@@ -197,5 +200,8 @@ mod tests {
             "DELETE /api/v1/nodes/node01 {\"apiVersion\":\"v1\",\"gracePeriodSeconds\":0,\"kind\":\"DeleteOptions\",\
              \"preconditions\":{\"uid\":\"u\"}}"
         );
+        // What it owns is garbage as well, of whatever kind it is.
+        let collect = Write::Collect { kind: POD, key: key("shop", "a"), uid: "u".to_owned(), owners: Vec::new() };
+        assert!(line(&collect).ends_with("\"propagationPolicy\":\"Background\"}"), "{}", line(&collect));
     }
 }

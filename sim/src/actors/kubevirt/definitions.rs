@@ -9,6 +9,9 @@ use super::{
 };
 use crate::actors::view::Kind;
 
+/// The version of KubeVirt's APIs before `v1`: the same objects, and still served.
+pub const OLD: &str = "v1alpha3";
+
 /// The namespace that KubeVirt is installed in.
 pub const NAMESPACE: &str = "kubevirt";
 
@@ -73,6 +76,10 @@ fn condition_column(title: &str, condition: &str, priority: u8) -> Value {
 fn definition(kind: Kind, short_names: &[&str], has_status: bool, columns: &Value) -> Value {
     let label =
         if kind == KUBEVIRT { ("operator.kubevirt.io", "") } else { ("app.kubernetes.io/managed-by", "virt-operator") };
+    let mut old = version(OLD, has_status, columns);
+    old["deprecated"] = true.into();
+    old["deprecationWarning"] =
+        "kubevirt.io/v1alpha3 is now deprecated and will be removed in a future release.".into();
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {
@@ -85,13 +92,17 @@ fn definition(kind: Kind, short_names: &[&str], has_status: bool, columns: &Valu
                 "kind": kind.kind, "listKind": format!("{}List", kind.kind), "plural": kind.plural,
                 "singular": kind.kind.to_lowercase(), "shortNames": short_names, "categories": ["all"],
             },
-            "versions": [{
-                "name": kind.version, "served": true, "storage": true,
-                "additionalPrinterColumns": columns,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-                "subresources": if has_status { json!({"status": {}}) } else { json!({}) },
-            }],
+            "versions": [version(kind.version, has_status, columns), old],
         },
+    })
+}
+
+fn version(name: &str, has_status: bool, columns: &Value) -> Value {
+    json!({
+        "name": name, "served": true, "storage": name != OLD,
+        "additionalPrinterColumns": columns,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+        "subresources": if has_status { json!({"status": {}}) } else { json!({}) },
     })
 }
 

@@ -32,6 +32,8 @@ pub struct Timing {
     pub migrate: Duration,
     /// From the wish to cancel a running migration to its end.
     pub abort: Duration,
+    /// How long a transfer may get nowhere. KubeVirt: 150 s (`progressTimeout`).
+    pub stuck: Duration,
     /// How long the evacuation after one that failed waits; twice as long after two, and so on. KubeVirt: 20 s.
     pub back_off: Duration,
     /// How long a target pod may be unschedulable. KubeVirt: 5 min.
@@ -52,6 +54,7 @@ impl Timing {
             connect: Duration::from_millis(100),
             migrate: Duration::from_secs(5),
             abort: Duration::from_millis(500),
+            stuck: Duration::from_secs(150),
             back_off: Duration::from_secs(20),
             unschedulable: Duration::from_secs(5 * 60),
             pending: Duration::from_secs(15 * 60),

@@ -16,7 +16,7 @@ use super::{
     refusal::Refusal,
     resource_type::{Definition, ResourceType, Scope, Subresource},
     schema::{
-        decode,
+        Part, decode,
         types::TYPES,
         validate::{field::Errors, metadata},
     },
@@ -40,6 +40,8 @@ pub struct CustomDefinition {
     pub columns: Vec<column::Column>,
     /// `subresources.scale`: `specReplicasPath` and the others.
     pub scale: Option<Value>,
+    /// What whoever uses this version is warned of.
+    pub deprecation: Option<String>,
     /// Whether there is `/status`, which an ordinary write does not change.
     pub has_status: bool,
     rules: CompiledSchema,
@@ -92,11 +94,21 @@ fn resource_type(spec: &Value, version: &Value) -> ResourceType {
             selectable_fields: selectable.map(|path| path.trim_start_matches('.').to_owned()).collect(),
             columns: column::read(version),
             scale: Some(subresources["scale"].clone()).filter(Value::is_object),
+            deprecation: deprecation(spec, version),
             has_status,
             rules: kube_cel::compile_schema(&schema),
             schema,
         })),
     }
+}
+
+fn deprecation(spec: &Value, version: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let usual = || {
+        let (group, kind) = (text(&spec["group"]), text(&spec["names"]["kind"]));
+        format!("{group}/{} {kind} is deprecated", text(&version["name"]))
+    };
+    (version["deprecated"] == true).then(|| version["deprecationWarning"].as_str().map_or_else(usual, str::to_owned))
 }
 
 impl CustomDefinition {
@@ -121,18 +133,22 @@ impl CustomDefinition {
         Ok((object, unknown))
     }
 
-    /// The object with defaults, if its schema allows it.
+    /// The object with defaults, if its schema allows it. Of a change of the status, only that is looked at.
     pub(super) fn admit(
         &self,
         resource: &ResourceType,
         old: Option<&Value>,
         mut object: Value,
+        part: Part,
     ) -> Result<Value, Refusal> {
         structural::set_defaults(&self.schema, &mut object);
         let mut errors = Errors::default();
         metadata::validate(resource, old, &object, &mut errors);
         let mut found = validate::Findings::default();
-        validate::schema(&self.schema, &object, &mut found);
+        match (part, old) {
+            (Part::Status, Some(old)) => validate::status(&self.schema, old, &object, &mut found),
+            _ => validate::schema(&self.schema, old, &object, &mut found),
+        }
         let unchecked = found.blocks_rules;
         found.tell(&mut errors);
         if unchecked {
@@ -140,7 +156,7 @@ impl CustomDefinition {
                          to complete validation";
             errors.invalid("<nil>", &Value::Null, rules);
         } else {
-            validate::rules(&self.rules, old, &object, &mut errors);
+            validate::rules(&self.rules, &self.schema, old, &object, &mut errors);
         }
         errors.refuse(resource, object["metadata"]["name"].as_str().unwrap_or_default())?;
         Ok(object)

@@ -9,7 +9,7 @@ use crate::api_server::{
     field_selector::FieldSelector,
     patch::{PatchType, apply},
     resource_type::{ResourceType, Scope, Subresource},
-    schema::{FieldValidation, admit_change, admit_new, fixtures},
+    schema::{FieldValidation, Part, admit_change, admit_new, fixtures},
     table::{IncludeObject, table},
 };
 
@@ -66,11 +66,88 @@ fn a_rule_sees_what_there_was_before() {
     let widgets = widgets();
     let old = widget(&json!({"color": "red", "size": 60}));
     let new = widget(&json!({"color": "green", "size": 60}));
-    let refusal = admit_change(&widgets, &old, new, FieldValidation::Strict).unwrap_err();
+    let refusal = admit_change(&widgets, &old, new, Part::Main, FieldValidation::Strict).unwrap_err();
     let expected = "Widget.example.com \"w\" is invalid: [spec: Invalid value: big ones are red, spec.color: Forbidden: color was \
                     red]";
     assert_eq!((refusal.code, refusal.message.as_str()), (422, expected));
-    assert!(admit_change(&widgets, &old, old.clone(), FieldValidation::Strict).is_ok());
+    assert!(admit_change(&widgets, &old, old.clone(), Part::Main, FieldValidation::Strict).is_ok());
+}
+
+/// A kind whose schema was another one when its objects were made.
+fn stricter() -> ResourceType {
+    let size = json!({"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer", "maximum": 5}}});
+    let definition = json!({"spec": {
+        "group": "example.com", "scope": "Namespaced", "names": {"kind": "Widget", "plural": "widgets"},
+        "versions": [{
+            "name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": {
+                "type": "object", "required": ["spec", "owner"],
+                "properties": {
+                    "owner": {"type": "string"},
+                    "spec": {"type": "object", "required": ["color"], "properties": {
+                        "color": {"type": "string", "enum": ["red"]},
+                        "parts": {
+                            "type": "array", "items": size, "x-kubernetes-list-type": "map",
+                            "x-kubernetes-list-map-keys": ["name"],
+                        },
+                        "limits": {
+                            "type": "object", "properties": {"least": {"type": "integer"}, "most": {"type": "integer"}},
+                            "x-kubernetes-validations": [
+                                {"rule": "self.least < self.most", "message": "too little", "fieldPath": ".most"},
+                            ],
+                        },
+                    }},
+                    "status": {"type": "object", "properties": {"phase": {"type": "string", "enum": ["Good"]}}},
+                },
+            }},
+        }],
+    }});
+    resource_types(&definition).unwrap().remove(0)
+}
+
+#[test]
+fn what_was_wrong_before_and_has_not_changed_is_excused() {
+    let kind = stricter();
+    let mut old = widget(&json!({
+        "color": "blue", "parts": [{"name": "a", "size": 9}, {"name": "b", "size": 9}], "limits": {"least": 8, "most": 7},
+    }));
+    old["owner"] = "alice".into();
+    let changed = |pointer: &str, value: Value| {
+        let mut new = old.clone();
+        *new.pointer_mut(pointer).unwrap() = value;
+        let causes = |refusal: crate::api_server::refusal::Refusal| -> Vec<String> {
+            let causes = refusal.details["causes"].as_array().unwrap();
+            causes.iter().map(|cause| cause["field"].as_str().unwrap().to_owned()).collect()
+        };
+        admit_change(&kind, &old, new, Part::Main, FieldValidation::Strict).map(drop).map_err(causes)
+    };
+    assert_eq!(changed("/owner", "bob".into()), Ok(()));
+    assert_eq!(changed("/spec/parts/0/size", 3.into()), Ok(()));
+    assert_eq!(changed("/spec/parts/0/size", 8.into()), Err(vec!["spec.parts[0].size".to_owned()]));
+    // The rule is about both.
+    assert_eq!(changed("/spec/limits/least", 9.into()), Err(vec!["spec.limits.most".to_owned()]));
+    assert_eq!(changed("/spec/color", "red".into()), Ok(()));
+    let green = changed("/spec/color", "green".into()).unwrap_err();
+    assert_eq!(green[0], "spec.color");
+    let refusal = admit_new(&kind, old.clone(), FieldValidation::Strict).unwrap_err();
+    assert_eq!(refusal.code, 422, "a new object has no excuse");
+}
+
+#[test]
+fn a_change_of_the_status_is_judged_by_the_status() {
+    let kind = stricter();
+    // It has no owner.
+    let old = widget(&json!({"color": "red"}));
+    let with = |phase: &str| {
+        let mut new = old.clone();
+        new["status"]["phase"] = phase.into();
+        new
+    };
+    let admitted = |new: Value, part: Part| admit_change(&kind, &old, new, part, FieldValidation::Strict);
+    assert!(admitted(with("Good"), Part::Status).is_ok());
+    let refusal = admitted(with("Bad"), Part::Status).unwrap_err();
+    assert_eq!(refusal.details["causes"][0]["field"], "status.phase");
+    assert!(admitted(with("Good"), Part::Main).is_err());
 }
 
 #[test]
@@ -114,7 +191,8 @@ fn our_own_definition_is_carried_out() {
     };
     let admitted = admit_new(&maintenances, object("n"), FieldValidation::Strict).unwrap();
     assert_eq!(admitted.object["spec"], json!({"nodeName": "n", "reason": null}));
-    let refusal = admit_change(&maintenances, &admitted.object, object("m"), FieldValidation::Strict).unwrap_err();
+    let refusal =
+        admit_change(&maintenances, &admitted.object, object("m"), Part::Main, FieldValidation::Strict).unwrap_err();
     let expected = "NodeMaintenance.nodemaintenance.kubevirt.io \"a\" is invalid: spec.nodeName: Invalid value: \"m\": nodeName \
                     cannot be changed: delete this NodeMaintenance and create one for the other node";
     assert_eq!(refusal.message, expected);

@@ -1,5 +1,5 @@
-//! What a schema refuses: types, bounds, formats, lists, and CEL rules. `k8s.io/kube-openapi/pkg/validation`, and
-//! `k8s.io/apiextensions-apiserver/pkg/apiserver/validation`
+//! What a schema refuses: types, bounds, formats, lists, and CEL rules. What was so before is excused (ratcheting).
+//! `k8s.io/kube-openapi/pkg/validation`, and `k8s.io/apiextensions-apiserver/pkg/apiserver/validation`
 
 use kube_cel::{CompiledSchema, ErrorKind, Validator};
 use regex::Regex;
@@ -67,14 +67,24 @@ impl Findings {
 }
 
 /// Everything but the rules.
-pub fn schema(schema: &Value, object: &Value, found: &mut Findings) {
-    check(schema, object, "", found);
+pub fn schema(schema: &Value, old: Option<&Value>, object: &Value, found: &mut Findings) {
+    check(schema, old, object, "", found);
 }
 
-/// `x-kubernetes-validations`.
-pub fn rules(compiled: &CompiledSchema, old: Option<&Value>, object: &Value, errors: &mut Errors) {
+/// The same, of the status alone.
+pub fn status(schema: &Value, old: &Value, object: &Value, found: &mut Findings) {
+    if let (Some(schema), Some(status)) = (schema["properties"].get("status"), object.get("status")) {
+        check(schema, old.get("status"), status, "status", found);
+    }
+}
+
+/// `x-kubernetes-validations`, which are also in the schema.
+pub fn rules(compiled: &CompiledSchema, schema: &Value, old: Option<&Value>, object: &Value, errors: &mut Errors) {
     let failed = VALIDATOR.with(|validator| validator.validate_compiled(compiled, object, old));
     for error in failed.err().into_iter().flat_map(kube_cel::ValidationErrors::into_vec) {
+        if old.is_some_and(|old| is_excused(schema, old, object, &error.rule, &error.field_path)) {
+            continue;
+        }
         let path = if error.field_path.is_empty() { "<nil>".to_owned() } else { error.field_path.clone() };
         let value = at(object, &error.field_path);
         // Kubernetes does not show what is no scalar.
@@ -95,6 +105,51 @@ pub fn rules(compiled: &CompiledSchema, old: Option<&Value>, object: &Value, err
                 None => errors.invalid_unshown(path, &message),
             },
         }
+    }
+}
+
+/// Whether what a rule is about has not changed, and the rule is not about changes. It stands where the path of its error
+/// leads, or above.
+fn is_excused(schema: &Value, old: &Value, object: &Value, rule: &str, path: &str) -> bool {
+    let stands = |schema: &Value| {
+        let mut rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+        rules.any(|other| other["rule"] == rule)
+    };
+    let mut level = Some((schema, Some(old), object));
+    let mut parts = path.split(['.', '[']).filter(|part| !part.is_empty());
+    while let Some((schema, old, object)) = level {
+        if stands(schema) {
+            return old == Some(object) && !rule.contains("oldSelf");
+        }
+        level = parts.next().and_then(|part| {
+            if let Some(index) = part.strip_suffix(']').and_then(|index| index.parse::<usize>().ok()) {
+                let item = object.get(index)?;
+                return Some((&schema["items"], counterpart(schema, old, item), item));
+            }
+            let name = part.trim_end_matches(']').trim_matches('"');
+            let below = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+            Some((below, old.and_then(|old| old.get(name)), object.get(name)?))
+        });
+    }
+    false
+}
+
+/// The item of a list as it was before. Only in a list that is a map it can be told which one that is.
+fn counterpart<'a>(schema: &Value, old: Option<&'a Value>, item: &Value) -> Option<&'a Value> {
+    let key = key_of(schema, item).filter(|_| schema["x-kubernetes-list-type"] == "map")?;
+    old?.as_array()?.iter().find(|other| key_of(schema, other).as_ref() == Some(&key))
+}
+
+/// What an item of a list must not have in common with another: all of it in a set, its keys in a map.
+fn key_of(schema: &Value, item: &Value) -> Option<Value> {
+    match schema["x-kubernetes-list-type"].as_str() {
+        Some("set") => Some(item.clone()),
+        Some("map") => {
+            let keys = schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let entries = keys.filter_map(|key| item.get(key).map(|value| (key.to_owned(), value.clone())));
+            Some(Value::Object(entries.collect()))
+        }
+        _ => None,
     }
 }
 
@@ -127,7 +182,11 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-fn check(schema: &Value, value: &Value, path: &str, found: &mut Findings) {
+fn check(schema: &Value, old: Option<&Value>, value: &Value, path: &str, found: &mut Findings) {
+    // It was there when the schema was another one.
+    if old == Some(value) {
+        return;
+    }
     if value.is_null() && (schema["nullable"] == true || path.is_empty()) {
         return;
     }
@@ -156,8 +215,8 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Findings) {
     match value {
         Value::String(text) => check_text(schema, text, path, found),
         Value::Number(_) => check_number(schema, value, path, found),
-        Value::Array(items) => check_list(schema, items, path, found),
-        Value::Object(entries) => check_object(schema, entries, path, found),
+        Value::Array(items) => check_list(schema, old, items, path, found),
+        Value::Object(entries) => check_object(schema, old, entries, path, found),
         _ => {}
     }
     check_combined(schema, value, path, found);
@@ -236,7 +295,7 @@ fn check_number(schema: &Value, value: &Value, path: &str, found: &mut Findings)
     }
 }
 
-fn check_list(schema: &Value, items: &[Value], path: &str, found: &mut Findings) {
+fn check_list(schema: &Value, old: Option<&Value>, items: &[Value], path: &str, found: &mut Findings) {
     let count = items.len() as u64;
     if let Some(most) = schema["maxItems"].as_u64().filter(|most| count > *most) {
         found.push(path, What::TooMany(items.len(), most));
@@ -246,19 +305,10 @@ fn check_list(schema: &Value, items: &[Value], path: &str, found: &mut Findings)
         found.push(path, What::Invalid(count.into(), detail));
     }
     for (index, item) in items.iter().enumerate() {
-        check(&schema["items"], item, &format!("{path}[{index}]"), found);
+        check(&schema["items"], counterpart(schema, old, item), item, &format!("{path}[{index}]"), found);
     }
-    let key_of = |item: &Value| match schema["x-kubernetes-list-type"].as_str() {
-        Some("set") => Some(item.clone()),
-        Some("map") => {
-            let keys = schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let entries = keys.filter_map(|key| item.get(key).map(|value| (key.to_owned(), value.clone())));
-            Some(Value::Object(entries.collect()))
-        }
-        _ => None,
-    };
     let mut seen: Vec<Value> = Vec::new();
-    for (index, key) in items.iter().enumerate().filter_map(|(index, item)| Some((index, key_of(item)?))) {
+    for (index, key) in items.iter().enumerate().filter_map(|(index, item)| Some((index, key_of(schema, item)?))) {
         if seen.contains(&key) {
             found.push(&format!("{path}[{index}]"), What::Duplicate(key));
         } else {
@@ -267,7 +317,7 @@ fn check_list(schema: &Value, items: &[Value], path: &str, found: &mut Findings)
     }
 }
 
-fn check_object(schema: &Value, entries: &Map<String, Value>, path: &str, found: &mut Findings) {
+fn check_object(schema: &Value, old: Option<&Value>, entries: &Map<String, Value>, path: &str, found: &mut Findings) {
     let count = entries.len() as u64;
     if let Some(most) = schema["maxProperties"].as_u64().filter(|most| count > *most) {
         found.push(path, What::TooMany(entries.len(), most));
@@ -292,25 +342,26 @@ fn check_object(schema: &Value, entries: &Map<String, Value>, path: &str, found:
         if path.is_empty() && matches!(name.as_str(), "apiVersion" | "kind") {
             continue;
         }
+        let old = old.and_then(|old| old.get(name));
         let property = &schema["properties"][name];
         if property.is_object() {
-            check(property, value, &join(name), found);
+            check(property, old, value, &join(name), found);
         } else if schema["additionalProperties"].is_object() {
-            check(&schema["additionalProperties"], value, &join(name), found);
+            check(&schema["additionalProperties"], old, value, &join(name), found);
         }
     }
 }
 
-/// `allOf`, `anyOf`, `oneOf`, `not`.
+/// `allOf`, `anyOf`, `oneOf`, `not`. Nothing within them is excused.
 fn check_combined(schema: &Value, value: &Value, path: &str, found: &mut Findings) {
     let fits = |schema: &Value| {
         let mut found = Findings::default();
-        check(schema, value, path, &mut found);
+        check(schema, None, value, path, &mut found);
         found.found.is_empty()
     };
     let list = |name: &str| schema[name].as_array().map(Vec::as_slice).unwrap_or_default();
     for schema in list("allOf") {
-        check(schema, value, path, found);
+        check(schema, None, value, path, found);
     }
     let place = if path.is_empty() { "<nil>" } else { path };
     let must = |words: &str| What::Invalid(Value::String(String::new()), format!("{path:?} must validate {words}"));

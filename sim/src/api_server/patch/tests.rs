@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{PatchType, apply};
-use crate::api_server::schema::{FieldValidation, admit_change, fixtures::resource};
+use crate::api_server::schema::{FieldValidation, Part, admit_change, fixtures::resource};
 
 #[test]
 fn strategic_patches_do_what_they_do_on_a_real_api_server() {
@@ -13,7 +13,7 @@ fn strategic_patches_do_what_they_do_on_a_real_api_server() {
     for line in include_str!("golden/answers.jsonl").lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let patched = apply(PatchType::StrategicMerge, &deployments, &case["old"], &case["patch"])
-            .and_then(|object| admit_change(&deployments, &case["old"], object, FieldValidation::Ignore));
+            .and_then(|object| admit_change(&deployments, &case["old"], object, Part::Main, FieldValidation::Ignore));
         let (code, answer) = match patched {
             Ok(admitted) => (200, admitted.object),
             Err(refusal) => (refusal.code, refusal.message.into()),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Admitted, FieldValidation, admit_change, admit_new, allows_unconditional_update, decode, fixtures::resource,
+    Admitted, FieldValidation, Part, admit_change, admit_new, allows_unconditional_update, decode, fixtures::resource,
     resource_version_missing,
 };
 use crate::api_server::resource_type::Scope;
@@ -83,7 +83,7 @@ fn answer(case: &Value) -> (u16, Value) {
             let name = sent["metadata"]["name"].as_str().unwrap_or_default();
             Err(resource_version_missing(&resource, name))
         }
-        Some(old) => admit_change(&resource, old, sent, FieldValidation::Strict),
+        Some(old) => admit_change(&resource, old, sent, Part::Main, FieldValidation::Strict),
         None => admit_new(&resource, sent, FieldValidation::Strict),
     };
     match answered {

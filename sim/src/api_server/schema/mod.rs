@@ -45,9 +45,18 @@ pub struct Admitted {
     pub warnings: Vec<String>,
 }
 
+/// What of an object a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All but the status, if that has its own path.
+    Main,
+    /// `/status`
+    Status,
+}
+
 /// A new object: metadata is complete (name, namespace), everything else is as the client sent it.
 pub fn admit_new(resource: &ResourceType, object: Value, validation: FieldValidation) -> Result<Admitted, Refusal> {
-    admit(resource, None, object, validation)
+    admit(resource, None, object, Part::Main, validation)
 }
 
 /// An object that takes the place of another: what may not change has not.
@@ -55,9 +64,10 @@ pub fn admit_change(
     resource: &ResourceType,
     old: &Value,
     new: Value,
+    part: Part,
     validation: FieldValidation,
 ) -> Result<Admitted, Refusal> {
-    admit(resource, Some(old), new, validation)
+    admit(resource, Some(old), new, part, validation)
 }
 
 /// Whether an update without a `resourceVersion` is taken for this kind.
@@ -85,11 +95,12 @@ fn admit(
     resource: &ResourceType,
     old: Option<&Value>,
     object: Value,
+    part: Part,
     validation: FieldValidation,
 ) -> Result<Admitted, Refusal> {
     let Admitted { mut object, warnings } = decode(resource, object, validation)?;
     if let Definition::Custom(definition) = &resource.definition {
-        object = definition.admit(resource, old, object)?;
+        object = definition.admit(resource, old, object, part)?;
         return Ok(Admitted { object, warnings });
     }
     defaults::set(resource, &mut object, old.is_none());

@@ -10,12 +10,12 @@ use super::super::{history::Key, refusal::Refusal, resource_type::ResourceType, 
 pub(in super::super) fn namespace_must_take_it(
     store: &Store,
     resource: &ResourceType,
-    (namespace, name): &Key,
+    Key(namespace, name): &Key,
 ) -> Result<(), Refusal> {
     if !resource.is_namespaced() {
         return Ok(());
     }
-    let Some(found) = store.get("namespaces", &(String::new(), namespace.clone())) else {
+    let Some(found) = store.get("namespaces", &Key(String::new(), namespace.clone())) else {
         let mut refusal = Refusal::new(404, "NotFound", format!("namespaces \"{namespace}\" not found"));
         refusal.details.insert("name".into(), namespace.as_str().into());
         refusal.details.insert("kind".into(), "namespaces".into());
@@ -89,7 +89,7 @@ fn priority(store: &Store, resource: &ResourceType, pod: &mut Value) -> Result<(
             let default =
                 store.all("priorityclasses.scheduling.k8s.io", "").find(|(_, class)| class["globalDefault"] == true);
             match default {
-                Some(((_, name), class)) => {
+                Some((Key(_, name), class)) => {
                     pod["spec"]["priorityClassName"] = name.as_str().into();
                     (class["value"].clone(), class["preemptionPolicy"].clone())
                 }
@@ -97,7 +97,8 @@ fn priority(store: &Store, resource: &ResourceType, pod: &mut Value) -> Result<(
             }
         }
         name => {
-            let Some(class) = store.get("priorityclasses.scheduling.k8s.io", &(String::new(), name.to_owned())) else {
+            let Some(class) = store.get("priorityclasses.scheduling.k8s.io", &Key(String::new(), name.to_owned()))
+            else {
                 // A real one has not made the name yet.
                 let name_of = |field: &str| pod["metadata"][field].as_str().filter(|text| !text.is_empty());
                 let pod = name_of("generateName").or(name_of("name")).unwrap_or_default();

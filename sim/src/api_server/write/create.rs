@@ -8,6 +8,7 @@ use super::{
     super::{
         builtin, definitions, event,
         history::Key,
+        plugin::Asked,
         refusal::{Cause, Refusal},
         reply::{Answer, Reply},
         resource_type::ResourceType,
@@ -49,6 +50,8 @@ pub(in super::super) fn create(store: &mut Store, write: &Write) -> Result<Answe
     if has_version(&object) {
         return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
+    let asked = Asked { user: &write.request.user, resource: write.resource, old: None };
+    store.plugins.ask(&asked, &mut object)?;
     prepare(store, write.resource, &mut object);
     admission::complete(store, write.resource, &mut object)?;
     admission::fold_string_data(write.resource, &mut object);
@@ -121,7 +124,7 @@ fn set_name(store: &mut Store, object: &mut Value, resource: &ResourceType) -> R
     // Names may be 63 long.
     let prefix: String = prefix.chars().take(58).collect();
     for _ in 0..NAMES_TRIED {
-        let key: Key = (namespace.clone(), format!("{prefix}{}", store.new_suffix()));
+        let key = Key(namespace.clone(), format!("{prefix}{}", store.new_suffix()));
         if store.get(&resource.storage(), &key).is_none() {
             object["metadata"]["name"] = key.1.into();
             return Ok(());

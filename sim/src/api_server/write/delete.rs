@@ -9,9 +9,10 @@ use super::{
     super::{
         builtin, definitions,
         history::Key,
-        list, namespaces, query,
+        list, namespaces,
+        query::{self, Query},
         refusal::{Cause, Refusal},
-        reply::Reply,
+        reply::{Answer, Reply},
         resource_type::ResourceType,
         schema::{decode, types::TYPES},
         store::{Store, seconds},
@@ -30,7 +31,7 @@ pub(in super::super) enum Propagation {
     Foreground,
 }
 
-/// `DeleteOptions`, from body and query.
+/// `DeleteOptions`, from body or query.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct DeleteOptions {
     pub(in super::super) is_dry_run: bool,
@@ -40,7 +41,21 @@ pub(in super::super) struct DeleteOptions {
     pub(in super::super) propagation: Option<Propagation>,
 }
 
+/// Of a Job, if nothing is said of its pods.
+const PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
+                         remove them or set propagationPolicy=Orphan to suppress this warning";
+
 impl DeleteOptions {
+    /// With these, objects that the server itself deletes go: what they own, the garbage collector deletes.
+    pub(in super::super) fn in_background() -> Self {
+        Self { propagation: Some(Propagation::Background), ..Self::default() }
+    }
+
+    fn warnings(&self, resource: &ResourceType) -> Vec<String> {
+        let is_said = self.propagation.is_some() || !is_job(resource);
+        if is_said { Vec::new() } else { vec![PODS_STAY.to_owned()] }
+    }
+
     /// From the object in a body.
     pub(in super::super) fn parse(options: &Value) -> Result<Self, Refusal> {
         if let Some(of) = TYPES.kind("meta.k8s.io", "v1", "DeleteOptions").filter(|_| !options.is_null()) {
@@ -70,8 +85,11 @@ impl DeleteOptions {
         })
     }
 
+    /// As a real one, from the query only if nothing was sent: they are not mixed.
     fn of(write: &Write) -> Result<Self, Refusal> {
-        let query = &write.request.query;
+        if write.request.body.is_empty() {
+            return Self::parse(&from_query(&write.request.query)?);
+        }
         let body = body::any(write.request)?.unwrap_or_default();
         match (body["kind"].as_str(), body["apiVersion"].as_str()) {
             (None | Some("DeleteOptions"), _) => {}
@@ -82,12 +100,41 @@ impl DeleteOptions {
                 )));
             }
         }
-        let mut options = Self::parse(&body)?;
-        options.is_dry_run |= query.is_dry_run("DeleteOptions")?;
-        options.grace_seconds = query.number("gracePeriodSeconds")?.or(options.grace_seconds);
-        options.propagation = propagation(query.get("propagationPolicy"))?.or(options.propagation);
-        Ok(options)
+        Self::parse(&body)
     }
+}
+
+/// The parameters of a query, as the body that says the same.
+fn from_query(query: &Query) -> Result<Value, Refusal> {
+    let mut options = json!({});
+    if let Some(seconds) = query.number("gracePeriodSeconds")? {
+        options["gracePeriodSeconds"] = seconds.into();
+    }
+    if query.has("orphanDependents") {
+        options["orphanDependents"] = query.is_true("orphanDependents").into();
+    }
+    if !query.get("propagationPolicy").is_empty() {
+        options["propagationPolicy"] = query.get("propagationPolicy").into();
+    }
+    if !query.get("uid").is_empty() {
+        options["preconditions"]["uid"] = query.get("uid").into();
+    }
+    if query.has("dryRun") {
+        options["dryRun"] = query.all("dryRun").into();
+    }
+    Ok(options)
+}
+
+fn is_job(resource: &ResourceType) -> bool {
+    !resource.is_custom() && resource.group == "batch" && resource.kind == "Job"
+}
+
+/// What becomes of what the object owns, if nothing was said: a Job's pods stay, for the sake of old clients. Finalizers
+/// that are there already say it as well.
+fn usual_propagation(resource: &ResourceType, object: &Value) -> Option<Propagation> {
+    let mut finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten();
+    let is_said = finalizers.any(|finalizer| finalizer == ORPHAN || finalizer == FOREGROUND);
+    (is_job(resource) && !is_said).then_some(Propagation::Orphan)
 }
 
 fn propagation(text: &str) -> Result<Option<Propagation>, Refusal> {
@@ -127,12 +174,12 @@ impl Deleted {
 }
 
 /// Answers a `DELETE` of an object.
-pub(in super::super) fn delete(store: &mut Store, write: &Write) -> Result<Reply, Refusal> {
+pub(in super::super) fn delete(store: &mut Store, write: &Write) -> Result<Answer, Refusal> {
     let options = DeleteOptions::of(write)?;
     let resource = write.resource;
     let deleted = delete_object(store, resource, &write.key(), &options)?;
     let object = deleted.object();
-    Ok(match &deleted {
+    let reply = match &deleted {
         Deleted::Gone(_) if !builtin::is_returned_when_deleted(resource) => {
             let mut details = json!({
                 "name": object["metadata"]["name"], "kind": resource.plural, "uid": object["metadata"]["uid"],
@@ -150,11 +197,12 @@ pub(in super::super) fn delete(store: &mut Store, write: &Write) -> Result<Reply
         Deleted::Gone(_) | Deleted::Marked(_) => {
             Reply::Object { code: 200, resource: resource.clone(), object: object.clone() }
         }
-    })
+    };
+    Ok(Answer { reply, warnings: options.warnings(resource) })
 }
 
 /// Answers a `DELETE` of a collection.
-pub(in super::super) fn delete_collection(store: &mut Store, write: &Write) -> Result<Reply, Refusal> {
+pub(in super::super) fn delete_collection(store: &mut Store, write: &Write) -> Result<Answer, Refusal> {
     let options = DeleteOptions::of(write)?;
     let filter = list::filter(write.request, write.target, write.resource)?;
     let keys: Vec<Key> = store
@@ -174,7 +222,8 @@ pub(in super::super) fn delete_collection(store: &mut Store, write: &Write) -> R
     if write.resource.is_custom() {
         metadata["continue"] = "".into();
     }
-    Ok(Reply::List { resource: write.resource.clone(), objects, metadata })
+    let reply = Reply::List { resource: write.resource.clone(), objects, metadata };
+    Ok(Answer { reply, warnings: options.warnings(write.resource) })
 }
 
 fn check_preconditions(resource: &ResourceType, object: &Value, options: &DeleteOptions) -> Result<(), Refusal> {
@@ -277,7 +326,8 @@ pub(in super::super) fn delete_object(
             _ => grace_of_pod(&object, options.grace_seconds),
         };
     }
-    set_finalizers(&mut object, options.propagation);
+    let propagation = options.propagation.or_else(|| usual_propagation(resource, &object));
+    set_finalizers(&mut object, propagation);
     let waits = grace > 0 || is_held(&object);
     if is_pod {
         if is_marked && let Some(marked) = marked_grace {

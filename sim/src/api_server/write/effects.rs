@@ -29,25 +29,33 @@ pub(in super::super) fn put(store: &mut Store, resource: &ResourceType, object: 
     object
 }
 
-/// Writes an object that was there before; one that only waited for its finalizers goes.
+/// Writes an object that was there before. One that only waited for its finalizers goes instead, in one step: its last
+/// change is in no version.
 pub(in super::super) fn put_or_let_go(
     store: &mut Store,
     resource: &ResourceType,
     old: &Value,
     new: Value,
 ) -> Arc<Value> {
-    let is_held = new["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
-    let only_waited = old["metadata"]["deletionGracePeriodSeconds"] == 0;
     let key = key_of(old);
-    let object = put(store, resource, new);
-    if resource.kind == "Namespace" && !resource.is_custom() {
-        namespaces::finish_if_empty(store, &key.1);
-    } else if only_waited && !is_held && !old["metadata"]["deletionTimestamp"].is_null() {
+    if !old["metadata"]["deletionTimestamp"].is_null() && may_go(store, resource, &new) {
         remove(store, &resource.storage(), &key);
-    } else if definitions::is_definition(resource) {
-        definitions::finish_if_empty(store, &key.1);
+        return Arc::new(new);
     }
-    object
+    put(store, resource, new)
+}
+
+/// Whether nothing holds an object that is marked.
+fn may_go(store: &Store, resource: &ResourceType, object: &Value) -> bool {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if definitions::is_definition(resource) {
+        return definitions::may_go(store, name, object);
+    }
+    let is_held = object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+    if resource.kind == "Namespace" && !resource.is_custom() {
+        return !is_held && !namespaces::has_content(store, name);
+    }
+    !is_held && object["metadata"]["deletionGracePeriodSeconds"] == 0
 }
 
 /// Removes an object.

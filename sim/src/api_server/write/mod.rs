@@ -38,6 +38,6 @@ impl Write<'_> {
     /// Where the object is kept.
     pub(super) fn key(&self) -> Key {
         let namespace = if self.resource.is_namespaced() { self.target.namespace.clone() } else { String::new() };
-        (namespace, self.target.name.clone())
+        Key(namespace, self.target.name.clone())
     }
 }

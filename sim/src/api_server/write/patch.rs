@@ -43,7 +43,7 @@ pub(in super::super) fn parsed(request: &Request, type_: PatchType) -> Result<Va
 }
 
 /// Answers a `PATCH` of an object or of its status.
-pub(in super::super) fn patch(store: &mut Store, write: &Write) -> Result<Answer, Refusal> {
+pub(in super::super) fn patch(store: &mut Store, write: &Write<'_>) -> Result<Answer, Refusal> {
     let options = Options::of(write, "PatchOptions")?;
     let type_ = patch_type(write.request, write.resource)?;
     let patch = parsed(write.request, type_)?;

@@ -7,46 +7,43 @@ use serde_json::{Value, json};
 use super::{
     super::{
         builtin, event,
+        history::Key,
+        plugin::Asked,
         refusal::{Cause, Refusal},
         reply::{Answer, Reply, in_version},
         resource_type::{ResourceType, Subresource},
-        schema::{self, FieldValidation},
+        schema::{self, FieldValidation, Part},
         store::Store,
+        user::User,
     },
     Write, admission, body, create, effects,
 };
 
-/// What of an object a change is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Part {
-    /// All but the status, if that has its own path.
-    Main,
-    /// `/status`
-    Status,
-}
-
 /// How a change is to be made.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Options {
+pub(in super::super) struct Options<'a> {
     pub(in super::super) part: Part,
     pub(in super::super) is_dry_run: bool,
     pub(in super::super) validation: FieldValidation,
+    /// Who wants it.
+    pub(in super::super) user: &'a User,
 }
 
-impl Options {
-    pub(in super::super) fn of(write: &Write, name: &str) -> Result<Self, Refusal> {
+impl<'a> Options<'a> {
+    pub(in super::super) fn of(write: &Write<'a>, name: &str) -> Result<Self, Refusal> {
         let query = &write.request.query;
         Ok(Self {
             part: if write.target.subresource == "status" { Part::Status } else { Part::Main },
             is_dry_run: query.is_dry_run(name)?,
             validation: query.field_validation(name)?,
+            user: &write.request.user,
         })
     }
 }
 
 /// The object's own name and namespace have to be those of the path.
 pub(in super::super) fn check_name(object: &Value, write: &Write) -> Result<(), Refusal> {
-    let (namespace, name) = write.key();
+    let Key(namespace, name) = write.key();
     let own = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
     if own("name").is_empty() {
         return Err(Refusal::bad_request(format!(
@@ -112,7 +109,7 @@ pub(in super::super) fn replace(
     resource: &Arc<ResourceType>,
     old: &Arc<Value>,
     new: Value,
-    options: Options,
+    options: Options<'_>,
 ) -> Result<Answer, Refusal> {
     // From here on its fields have the types that they should have.
     let decoded = schema::decode(resource, new, options.validation)?;
@@ -128,7 +125,8 @@ pub(in super::super) fn replace(
     admission::fold_string_data(resource, &mut new);
     new["apiVersion"] = seen["apiVersion"].clone();
     new["kind"] = seen["kind"].clone();
-    let mut new = schema::admit_change(resource, &seen, new, FieldValidation::Ignore)?.object;
+    store.plugins.ask(&Asked { user: options.user, resource, old: Some(&seen) }, &mut new)?;
+    let mut new = schema::admit_change(resource, &seen, new, options.part, FieldValidation::Ignore)?.object;
     bump_generation(resource, &seen, &mut new, options.part);
     if resource.group == "events.k8s.io" {
         new = event::to_core(&new);
@@ -206,13 +204,14 @@ fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Resul
         let cause = Cause { reason: "FieldValueInvalid", message, field: "metadata.uid".into() };
         return Err(Refusal::invalid(resource, name, &[cause]));
     }
-    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
-        if !metadata[field].is_null() && metadata[field] != old_metadata[field] {
-            let why = if field == "deletionGracePeriodSeconds" {
-                "field is immutable; may only be changed via deletion"
-            } else {
-                "field is immutable"
-            };
+    // Other times than the server's are dropped without a word. That it is deleted, and how soon, nobody writes.
+    let is_new = |field: &str| !metadata[field].is_null() && metadata[field] != old_metadata[field];
+    for (field, why) in [
+        ("deletionTimestamp", "field is immutable"),
+        ("deletionGracePeriodSeconds", "field is immutable; may only be changed via deletion"),
+    ] {
+        let is_kept = field == "deletionTimestamp" && !old_metadata[field].is_null();
+        if is_new(field) && !is_kept {
             let message = format!("Invalid value: {}: {why}", metadata[field]);
             let cause = Cause { reason: "FieldValueInvalid", message, field: format!("metadata.{field}") };
             return Err(Refusal::invalid(resource, name, &[cause]));

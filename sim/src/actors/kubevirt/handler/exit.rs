@@ -15,9 +15,9 @@ use crate::actors::{
     view::View,
 };
 
-/// What becomes of the launcher pods that end now. One that the kubelet has not started yet, it never starts when it is
+/// What becomes of the launcher pods that end now, on nodes that are heard of. One that the kubelet has not started yet, it never starts when it is
 /// deleted.
-pub fn ended(view: &View, now: Timestamp) -> Vec<Write> {
+pub fn ended(view: &View, hears_from: impl Fn(&str) -> bool, now: Timestamp) -> Vec<Write> {
     let vmis: BTreeMap<&str, &Value> = view.all(INSTANCE).map(|vmi| (uid_of(vmi), vmi)).collect();
     let running = view.all(POD).filter(|pod| label(pod, APP) == Some(LAUNCHER) && phase(pod) == "Running");
     let end = |pod: &Value| {
@@ -30,7 +30,7 @@ pub fn ended(view: &View, now: Timestamp) -> Vec<Write> {
         };
         change(POD, Some("status"), pod, &exited(pod, ended, now))
     };
-    running.filter_map(end).collect()
+    running.filter(|pod| hears_from(text(pod, "/spec/nodeName"))).filter_map(end).collect()
 }
 
 /// The phase that the pod comes to, if it ends.

@@ -1,5 +1,5 @@
 //! virt-handler and virt-launcher, on all nodes: guests that start, shut down and migrate, and launchers that end with
-//! their guests. A launcher is an ordinary pod, which the kubelet starts; when its guest has gone it exits, and what that
+//! their guests. On a node with the wish `unreachable` nothing of that happens. A launcher is an ordinary pod, which the kubelet starts; when its guest has gone it exits, and what that
 //! makes of the pod's status is written here.
 //!
 //! | module | holds |
@@ -41,6 +41,18 @@ impl Handler {
     }
 }
 
+impl Handler {
+    /// Whether virt-handler is heard of on that node.
+    fn hears(&self, node: &Value) -> bool {
+        !self.timing.rules.wishes(NODE, node, "unreachable")
+    }
+
+    /// The same, by its name; nothing is known against one that is not there.
+    fn hears_from(&self, view: &View, node: &str) -> bool {
+        view.get(NODE, "", node).is_none_or(|node| self.hears(node))
+    }
+}
+
 /// The machine type of every guest.
 const MACHINE: &str = "pc-q35-rhel9.6.0";
 
@@ -65,21 +77,24 @@ impl Actor for Handler {
 
     fn act(&mut self, view: &View, now: Timestamp, _random: &mut fastrand::Rng) -> Turn {
         let mut turn = Turn::default();
-        for node in view.all(NODE) {
+        for node in view.all(NODE).filter(|node| self.hears(node)) {
             turn.writes.extend(change(NODE, None, node, &labelled(node, now)));
         }
         for vmi in view.all(INSTANCE) {
             let launchers = launchers_of(view, vmi);
             let pod = current(vmi, &launchers);
             let guest = Guest { view, vmi, launchers, pod, now };
+            let is_heard = self.hears_from(view, text(vmi, "/status/nodeName"));
             let next = match phase(vmi) {
-                "Scheduled" => self.start(&guest, &mut turn),
-                "Running" => Some(self.run(&guest, &mut turn)),
+                "Scheduled" if is_heard => self.start(&guest, &mut turn),
+                "Running" if is_heard => Some(self.run(&guest, &mut turn)),
+                // The target of its migration knows nothing of that.
+                "Running" => self.prepare_target(&guest, &mut turn),
                 _ => None,
             };
             turn.writes.extend(next.and_then(|next| change(INSTANCE, None, vmi, &next)));
         }
-        turn.writes.extend(exit::ended(view, now));
+        turn.writes.extend(exit::ended(view, |node| self.hears_from(view, node), now));
         self.stopwatch.forget_the_rest();
         turn
     }

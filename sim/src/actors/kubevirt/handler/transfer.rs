@@ -19,6 +19,9 @@ use crate::actors::{
     rules::PREFIX,
 };
 
+/// Why a transfer is given up that gets nowhere.
+const STUCK: &str = "Live migration stuck for 150 seconds and has been aborted";
+
 impl Handler {
     /// One step further, in `next`.
     pub(super) fn transfer(&mut self, guest: &Guest, next: &mut Value, turn: &mut Turn) {
@@ -26,14 +29,13 @@ impl Handler {
         if text(state, "/migrationUid").is_empty() || state["completed"] == true {
             return;
         }
-        let target = guest.launchers.iter().find(|pod| name_of(pod) == text(state, "/targetPod")).copied();
-        let is_target_up = target.is_some_and(is_up);
+        let is_target_up = target_of(guest).is_some_and(is_up);
         let is_set = |field: &str| state[field].is_string();
         if is_set("endTimestamp") {
             next["status"]["migrationState"]["completed"] = true.into();
         } else if is_set("startTimestamp") {
             self.go_on(guest, is_target_up, next, turn);
-        } else if is_target_up && is_set("targetNodeAddress") {
+        } else if is_target_up && is_set("targetNodeAddress") && self.hears_from_target(guest) {
             let connect = self.timing.rules.scale(self.timing.connect);
             if guest.may_leave(&self.timing, "TargetReady") && self.is_done(guest, "connects", connect, turn) {
                 next["status"]["migrationState"]["startTimestamp"] = time(guest.now);
@@ -43,16 +45,34 @@ impl Handler {
                 let message = format!("VirtualMachineInstance is migrating. migration uid {uid}");
                 guest.record(Happening::normal(Source::Handler, "Migrating", message), turn);
             }
-        } else if is_target_up {
-            let prepare = self.timing.duration(guest.vmi, PREPARES_FOR, self.timing.prepare);
-            if guest.may_leave(&self.timing, "PreparingTarget") && self.is_done(guest, "prepares", prepare, turn) {
-                let address = guest.address_of(text(state, "/targetNode"));
-                let message = format!("Migration Target is listening at {address}, on ports: 49152");
-                next["status"]["migrationState"]["targetNodeAddress"] = address.into();
-                next["status"]["migrationState"]["targetDirectMigrationNodePorts"] = json!({"49152": 49152});
-                guest.record(Happening::normal(Source::Handler, "PreparingTarget", message), turn);
-            }
+        } else if let Some(prepared) = self.prepare_target(guest, turn) {
+            next["status"]["migrationState"] = prepared["status"]["migrationState"].clone();
         }
+    }
+
+    /// What the target node does before the source node has to do with it.
+    pub(super) fn prepare_target(&mut self, guest: &Guest, turn: &mut Turn) -> Option<Value> {
+        let state = &guest.vmi["status"]["migrationState"];
+        let is_begun = !text(state, "/migrationUid").is_empty() && state["completed"] != true;
+        let has_target = target_of(guest).is_some_and(is_up) && self.hears_from_target(guest);
+        if !is_begun || !has_target || state["targetNodeAddress"].is_string() {
+            return None;
+        }
+        let prepare = self.timing.duration(guest.vmi, PREPARES_FOR, self.timing.prepare);
+        if !guest.may_leave(&self.timing, "PreparingTarget") || !self.is_done(guest, "prepares", prepare, turn) {
+            return None;
+        }
+        let mut next = guest.vmi.clone();
+        let address = guest.address_of(text(state, "/targetNode"));
+        let message = format!("Migration Target is listening at {address}, on ports: 49152");
+        next["status"]["migrationState"]["targetNodeAddress"] = address.into();
+        next["status"]["migrationState"]["targetDirectMigrationNodePorts"] = json!({"49152": 49152});
+        guest.record(Happening::normal(Source::Handler, "PreparingTarget", message), turn);
+        Some(next)
+    }
+
+    fn hears_from_target(&self, guest: &Guest) -> bool {
+        self.hears_from(guest.view, text(guest.vmi, "/status/migrationState/targetNode"))
     }
 
     /// The memory is on its way.
@@ -69,6 +89,13 @@ impl Handler {
         if !is_target_up {
             return fail(guest, "Target pod is down", next, turn);
         }
+        if !self.hears_from_target(guest) {
+            let stuck = self.timing.rules.scale(self.timing.stuck);
+            if self.is_done(guest, "is stuck", stuck, turn) {
+                fail(guest, STUCK, next, turn);
+            }
+            return;
+        }
         let migrate = self.timing.duration(guest.vmi, MIGRATES_FOR, self.timing.migrate);
         if !guest.may_leave(&self.timing, "Running") || !self.is_done(guest, "transfers", migrate, turn) {
             return;
@@ -77,7 +104,7 @@ impl Handler {
             self.timing.setting(guest.vmi, MIGRATION_FAILS).and_then(|count| count.parse().ok()).unwrap_or(0);
         if failures > 0 {
             next["metadata"]["annotations"][format!("{PREFIX}{MIGRATION_FAILS}")] = (failures - 1).to_string().into();
-            fail(guest, "Live migration stuck for 150 seconds and has been aborted", next, turn);
+            fail(guest, STUCK, next, turn);
         } else if state["targetNodeDomainReadyTimestamp"].is_string() {
             change_hands(guest, next, turn);
         } else {
@@ -90,6 +117,12 @@ impl Handler {
         let key = format!("{} {what}", text(guest.vmi, "/status/migrationState/migrationUid"));
         self.stopwatch.has_passed(key, duration, guest.now, turn)
     }
+}
+
+/// The launcher pod on the target node.
+fn target_of<'a>(guest: &Guest<'a>) -> Option<&'a Value> {
+    let name = text(guest.vmi, "/status/migrationState/targetPod");
+    guest.launchers.iter().find(|pod| name_of(pod) == name).copied()
 }
 
 /// The guest runs on the target node. Its migration is not over before the next write says so.

@@ -10,6 +10,7 @@
 //! | `cancel` | migrations that are cancelled |
 //! | `limits` | how many migrate at once |
 //! | `subresources` | virt-api's own API |
+//! | `unreachable` | nodes of which nothing is heard |
 
 mod bed;
 mod cancel;
@@ -21,3 +22,4 @@ mod limits;
 mod run_strategies;
 mod start_and_end;
 mod subresources;
+mod unreachable;

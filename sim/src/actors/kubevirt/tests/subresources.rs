@@ -151,7 +151,7 @@ fn new_migrations_are_looked_at() {
     bed.runs(vm("stuck", None, &[("not-migratable", "DisksNotLiveMigratable")]));
     let judge = |bed: &Bed, spec: Value, more: Value| {
         let request = json!({"namespace": CASES, "object": {"metadata": {"name": "own"}, "spec": spec}});
-        review_migration(&bed.world.view, &json!({"request": merged(request, &more)}))
+        review_migration(&bed.world.view, "system:actors", &json!({"request": merged(request, &more)}))
     };
     assert_eq!(judge(&bed, json!({"vmiName": "web"}), json!({}))["allowed"], true);
     let missing = judge(&bed, json!({"vmiName": "nope"}), json!({}));
@@ -161,12 +161,15 @@ fn new_migrations_are_looked_at() {
         text(&stuck, "/status/message").starts_with("Cannot migrate VMI, Reason: DisksNotLiveMigratable, Message: ")
     );
     let urgent = json!({"vmiName": "web", "priority": "system-critical"});
-    let refused = judge(&bed, urgent.clone(), json!({"userInfo": {"username": "alice"}}));
+    let administrator = json!({"userInfo": {"username": "admin", "groups": ["system:masters"]}});
+    let refused = judge(&bed, urgent.clone(), administrator);
     assert_eq!((&refused["status"]["code"], &refused["status"]["reason"]), (&json!(422), &json!("Invalid")));
     let cause = &refused["status"]["details"]["causes"][0];
     assert_eq!((text(cause, "/reason"), text(cause, "/field")), ("FieldValueForbidden", "spec.migrationPriority"));
     let controller = json!({"userInfo": {"username": "system:serviceaccount:kubevirt:kubevirt-controller"}});
-    assert_eq!(judge(&bed, urgent, controller)["allowed"], true);
+    assert_eq!(judge(&bed, urgent.clone(), controller)["allowed"], true);
+    let played = json!({"userInfo": {"username": "system:actors"}});
+    assert_eq!(judge(&bed, urgent, played)["allowed"], true);
     let first = json!({"metadata": {"namespace": CASES, "name": "first"}, "spec": {"vmiName": "web"}});
     bed.world.create(MIGRATION, first);
     let uid = uid_of(bed.world.get(MIGRATION, CASES, "first")).to_owned();

@@ -28,6 +28,8 @@ use crate::api_server::User;
 #[derive(Clone)]
 pub struct VirtApi {
     client: Client,
+    /// The account of those who play virt-controller.
+    actors: String,
 }
 
 impl std::fmt::Debug for VirtApi {
@@ -37,10 +39,11 @@ impl std::fmt::Debug for VirtApi {
 }
 
 impl VirtApi {
-    /// That acts with this client; it may do all that virt-api may.
+    /// That acts with this client; it may do all that virt-api may. `actors` is the account of those who play
+    /// virt-controller.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client, actors: impl Into<String>) -> Self {
+        Self { client, actors: actors.into() }
     }
 
     /// Answers an `AdmissionReview`, of an eviction or a new migration, with an `AdmissionReview`.
@@ -88,7 +91,7 @@ impl VirtApi {
             self.look_up_all(&mut live, MIGRATION, namespace).await
         };
         match found.await {
-            Ok(()) => review_migration(&live, review),
+            Ok(()) => review_migration(&live, &self.actors, review),
             Err(error) => super::denied(review, json!({"message": error.to_string(), "code": 400})),
         }
     }

@@ -3,27 +3,26 @@
 
 use serde_json::{Value, json};
 
-use super::{allowed, denied};
+use super::{admission::CONTROLLER, allowed, denied};
 use crate::actors::{
     kubevirt::{
         launchers::{migrations_of, vmi_name, vmi_of},
-        object::{condition, is_final, list, namespace_of, text, uid_of},
+        object::{condition, is_final, namespace_of, text, uid_of},
     },
     view::View,
 };
 
-/// virt-controller's account: only it may set a migration's priority.
-const CONTROLLER: &str = "system:serviceaccount:kubevirt:kubevirt-controller";
-
-/// Judges the new migration in an `AdmissionReview`: the `response`. `live` holds its VMI and that one's migrations.
+/// Judges the new migration in an `AdmissionReview`: the `response`. `live` holds its VMI and that one's migrations;
+/// `actors` is the account of those who play virt-controller.
 #[must_use]
-pub fn review_migration(live: &View, review: &Value) -> Value {
+pub fn review_migration(live: &View, actors: &str, review: &Value) -> Value {
     let request = &review["request"];
     let mut migration = request["object"].clone();
     if namespace_of(&migration).is_empty() {
         migration["metadata"]["namespace"] = request["namespace"].clone();
     }
-    if !migration["spec"]["priority"].is_null() && !is_controller(&request["userInfo"]) {
+    let user = text(request, "/userInfo/username");
+    if !migration["spec"]["priority"].is_null() && user != CONTROLLER && user != actors {
         let message = "Migration priority queue, only virt-controller is allowed to set priority field";
         return invalid(review, "FieldValueForbidden", message, "spec.migrationPriority");
     }
@@ -34,11 +33,6 @@ pub fn review_migration(live: &View, review: &Value) -> Value {
         None => allowed(review),
         Some(message) => denied(review, json!({"message": message, "code": 400})),
     }
-}
-
-/// The actors here may act as administrators; the real one refuses those too.
-fn is_controller(user: &Value) -> bool {
-    user["username"] == CONTROLLER || list(user, "/groups").iter().any(|group| group == "system:masters")
 }
 
 fn invalid(review: &Value, reason: &str, message: &str, field: &str) -> Value {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`eviction`] | the webhook for evictions of launcher pods |
 //! | [`migration`] | the webhook for new migrations |
+//! | [`admission`] | what users may make and change |
 //! | [`subresources`] | `/apis/subresources.kubevirt.io`: which requests there are |
 //! | [`evacuate_cancel`] | `…/evacuate/cancel` |
 //! | [`migrate`] | `…/migrate` |
@@ -11,6 +12,7 @@
 //! | [`adapter`] | a client of the API server around all this |
 
 pub mod adapter;
+pub mod admission;
 pub mod answer;
 mod evacuate_cancel;
 pub mod eviction;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::actors::{
     kubevirt::{
-        definitions::SUBRESOURCES,
+        definitions::{OLD, SUBRESOURCES},
         names::{INSTANCE, VIRTUAL_MACHINE},
     },
     view::View,
@@ -43,7 +43,11 @@ pub struct Subject<'a> {
 /// What of the path of a request names an object.
 #[must_use]
 pub fn subject_of(path: &str) -> Option<Subject<'_>> {
-    let rest = path.strip_prefix("/apis/")?.strip_prefix(SUBRESOURCES)?.strip_prefix("/v1/namespaces/")?;
+    let rest = path.strip_prefix("/apis/")?.strip_prefix(SUBRESOURCES)?.strip_prefix('/')?;
+    let (version, rest) = rest.split_once("/namespaces/")?;
+    if !["v1", OLD].contains(&version) {
+        return None;
+    }
     let mut parts = rest.splitn(4, '/');
     let (namespace, resource, name) = (parts.next()?, parts.next()?, parts.next()?);
     let subresource = parts.next().unwrap_or_default();

@@ -22,8 +22,8 @@ use pyo3::prelude::*;
 use tokio::sync::{OnceCell, watch};
 
 use crate::{
-    drain::Running,
     error::Error,
+    resources::drain::Running,
     runtime::{awaitable, block_on, runtime},
 };
 

@@ -8,8 +8,8 @@
 //! | `pair` | one function of the engine as two of Python |
 //! | `error` | what goes wrong, as Python's exceptions |
 //! | `cluster` | a connection, and how much of the cluster it looks at |
-//! | `node`, `workload`, `plan`, `maintenance`, `migration`, `virtual_machine_instance` | one resource each, named as in every other face |
-//! | `drain`, `drain_event` | a drain in this process, and what it tells |
+//! | `resources` | the resources, one file each, named as in every other face |
+//! | `drain_event` | what a drain in this process tells |
 //! | `controller` | a controller in this process |
 //! | `simulated_cluster` | a cluster in memory (feature `testing`) |
 //! | `sample` | one of each view, to hold Python's models to the engine's |
@@ -23,33 +23,21 @@ mod pair;
 
 mod cluster;
 mod controller;
-mod drain;
 mod drain_event;
 mod error;
 mod log;
-mod maintenance;
-mod migration;
-mod node;
-mod plan;
+mod resources;
 mod runtime;
 mod sample;
 #[cfg(feature = "testing")]
 mod simulated_cluster;
-mod virtual_machine_instance;
-mod workload;
 
 #[pymodule(gil_used = false)]
 fn _careen(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     log::add_to(module)?;
     cluster::add_to(module)?;
-    node::add_to(module)?;
-    workload::add_to(module)?;
-    plan::add_to(module)?;
-    drain::add_to(module)?;
-    maintenance::add_to(module)?;
-    migration::add_to(module)?;
-    virtual_machine_instance::add_to(module)?;
+    resources::add_to(module)?;
     controller::add_to(module)?;
     sample::add_to(module)?;
     #[cfg(feature = "testing")]

@@ -31,7 +31,7 @@ use crate::{
     cluster::node_name,
     drain_event::{DrainEventView, DrainWorkloadView},
     error::Error,
-    node::NodeChangeView,
+    resources::nodes::NodeChangeView,
 };
 
 /// The words of each enumeration, by the name of Python's class.

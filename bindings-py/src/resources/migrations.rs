@@ -14,11 +14,11 @@ use careen_core::{
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
+use super::virtual_machine_instances::node_of;
 use crate::{
     cluster::Connected,
     error::Error,
     runtime::{awaitable, block_on, within},
-    virtual_machine_instance::node_of,
 };
 
 /// So long the caches may take to show a migration that was made.

@@ -37,6 +37,8 @@ enum Entry {
     Line(Line),
     /// Everything before it has been handed over.
     Flush(SyncSender<()>),
+    /// The same, and nothing more is.
+    End(SyncSender<()>),
 }
 
 /// What Python makes a `LogRecord` of.
@@ -61,17 +63,25 @@ pub(crate) fn start() {
 
 fn hand_over(entries: &Receiver<Entry>) {
     while let Ok(first) = entries.recv() {
-        let batch = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1));
+        let mut batch = std::iter::once(first).chain(entries.try_iter().take(BATCH - 1));
         // Nothing is left of an interpreter that has ended, and nobody to tell about an error in a handler.
-        let handed_over = Python::try_attach(|py| batch.for_each(|entry| deliver(py, entry)));
-        if handed_over.is_none() {
-            return;
+        let handed_over = Python::try_attach(|py| batch.find_map(|entry| deliver(py, entry)));
+        match handed_over {
+            Some(None) => {}
+            // Told only now that the GIL is released: who ends the interpreter must find nobody in it.
+            Some(Some(ended)) => {
+                ended.send(()).ok();
+                return;
+            }
+            None => return,
         }
     }
 }
 
-fn deliver(py: Python<'_>, entry: Entry) {
+/// Hands one over; `Some`: it was the last one, and that is whom to tell.
+fn deliver(py: Python<'_>, entry: Entry) -> Option<SyncSender<()>> {
     match entry {
+        Entry::End(done) => return Some(done),
         Entry::Flush(done) => {
             done.send(()).ok();
         }
@@ -87,11 +97,23 @@ fn deliver(py: Python<'_>, entry: Entry) {
             }
         }
     }
+    None
 }
 
 /// Waits until Python has what was logged until now.
 #[pyfunction]
 fn flush_log(py: Python<'_>) {
+    send_and_wait(py, Entry::Flush);
+}
+
+/// The same at the end of the process; what is logged later is lost. A thread that comes back from a handler of Python's
+/// while the interpreter ends would end the process with an error.
+#[pyfunction]
+fn end_log(py: Python<'_>) {
+    send_and_wait(py, Entry::End);
+}
+
+fn send_and_wait(py: Python<'_>, entry: fn(SyncSender<()>) -> Entry) {
     let Some(queue) = QUEUED.get() else { return };
     // Nobody is there to hand anything over.
     if is_forked() {
@@ -99,7 +121,7 @@ fn flush_log(py: Python<'_>) {
     }
     py.detach(|| {
         let (done, is_done) = sync_channel(1);
-        if queue.try_send(Entry::Flush(done)).is_ok() {
+        if queue.try_send(entry(done)).is_ok() {
             is_done.recv_timeout(FAREWELL).ok();
         }
     });
@@ -166,6 +188,6 @@ impl Visit for Text {
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    add_pairs!(module: flush_log);
+    add_pairs!(module: flush_log, end_log);
     Ok(())
 }

@@ -43,6 +43,22 @@ def test_who_sets_up_no_logging_sees_none_and_who_does_sees_the_last_line(simula
     assert "INFO:careen.controller.draining:cordoned and recorded node=node01" in heard.stderr
 
 
+def test_nobody_is_in_the_interpreter_when_it_ends(simulated_cluster: SimulatedCluster) -> None:
+    kubeconfig = simulated_cluster.settle().kubeconfig
+    # A handler that lets others run while it works, and a drain that goes on logging.
+    script = """
+import logging, sys, time, careen
+class Slow(logging.Handler):
+    def emit(self, record): time.sleep(0.01)
+logging.basicConfig(level=logging.DEBUG, handlers=[Slow()])
+drain = careen.Cluster(sys.argv[1]).drain(sys.argv[2])
+"""
+    for number in range(6):
+        command = [sys.executable, "-c", script, kubeconfig, f"node0{1 + number % 3}"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_what_the_bindings_do_is_logged_as_well(simulated_cluster: SimulatedCluster, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="careen"), simulated_cluster.settle().connect() as cluster:
         handle = cluster.start_maintenance("node02")
@@ -50,7 +66,7 @@ def test_what_the_bindings_do_is_logged_as_well(simulated_cluster: SimulatedClus
         with pytest.raises(careen.TimeoutError):
             handle.wait(0.3)
         _careen.flush_log()
-    assert "careen.maintenance" in [record.name for record in caplog.records]
+    assert "careen.resources.maintenances" in [record.name for record in caplog.records]
 
 
 def test_a_logger_has_the_name_of_its_module() -> None:

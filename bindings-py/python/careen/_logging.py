@@ -31,4 +31,4 @@ def name_of(target: str) -> str:
 
 # As is usual for libraries: who sets up no logging sees none.
 logging.getLogger("careen").addHandler(logging.NullHandler())
-atexit.register(_careen.flush_log)
+atexit.register(_careen.end_log)

@@ -69,7 +69,14 @@ impl Worker {
         let mut retry_at: Option<Timestamp> = None;
         loop {
             let (snapshot, object) = self.look();
-            let Some(object) = object.filter(|object| has_finalizer(object)) else { return Ended::Gone };
+            let Some(object) = object.filter(|object| has_finalizer(object)) else {
+                // Its finalizer was removed by force. A node that is restored already is let go; one that is not is restored
+                // by whoever looks after records.
+                if matches!(ending.stage, Stage::Releasing) && self.acting.release_node().await.is_err() {
+                    tracing::warn!(node = %self.accepted.node, "the node Lease was not released; it lapses by itself");
+                }
+                return Ended::Gone;
+            };
             // What is tried again has its time; news of the cluster is no reason to try it sooner.
             let waits_until = match retry_at.filter(|at| *at > self.acting.now()) {
                 Some(at) => at,
@@ -86,7 +93,7 @@ impl Worker {
                         at
                     }
                     Ok(Step::Gone) => {
-                        self.see_it_go(wake).await;
+                        self.see_it_go(wake, stopping).await;
                         return Ended::Gone;
                     }
                     Err(trouble) => *retry_at.insert(self.acting.failed(trouble)),
@@ -113,11 +120,15 @@ impl Worker {
         is_accepted || is_recorded || node.is_some_and(|node| to_restore(&object, node).is_some())
     }
 
-    /// Waits until the cache shows that the object has gone, so that nobody begins to end it a second time.
-    async fn see_it_go(&mut self, wake: &Notify) {
+    /// Waits until the cache shows that the object has gone, so that this replica does not begin to end it a second time.
+    async fn see_it_go(&mut self, wake: &Notify, stopping: &mut watch::Receiver<bool>) {
         let gone = async {
-            while self.look().1.is_some_and(|object| has_finalizer(&object)) {
-                wake.notified().await;
+            while self.look().1.is_some_and(|object| has_finalizer(&object)) && !*stopping.borrow() {
+                tokio::select! {
+                    biased;
+                    _ = stopping.changed() => {}
+                    () = wake.notified() => {}
+                }
             }
         };
         if tokio::time::timeout(SHOWS_WITHIN, gone).await.is_err() {

@@ -263,6 +263,20 @@ async fn a_node_whose_maintenance_was_removed_by_force_is_restored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_is_restored_already_is_let_go_when_its_maintenance_is_removed_by_force() {
+    let world = World::new(1).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    world.link().refuse(&format!("DELETE {LEASE}"), 503);
+    world.server.delete(MAINTENANCE);
+    world.until("it is restored", |world| !is_out(&world.node())).await;
+    assert!(world.server.get(LEASE).is_some());
+    world.server.remove(MAINTENANCE);
+    world.link().refuse_nothing();
+    world.until("nobody holds it", |world| world.server.get(LEASE).is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_undone_by_hand_is_done_again_and_the_record_keeps_what_was_before() {
     let world = World::new(1).start();
     world.begin("m", "node02");

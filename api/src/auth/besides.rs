@@ -8,7 +8,7 @@ use careen_core::{
 
 use super::{
     Right,
-    permission::{CANCEL_EVACUATION, migrations, vmis},
+    permission::{CANCEL_EVACUATION, migrations, pods, vmis},
 };
 
 /// What a drain with these options needs, wherever VMs are.
@@ -21,6 +21,11 @@ pub(crate) fn rights_of_options(options: &DrainSpec) -> Vec<Right> {
         rights.push(migrations("create").everywhere());
     }
     rights
+}
+
+/// What the dry run of a start needs: it tells of the pods of the node.
+pub(crate) fn rights_of_dry_run(dry_run: bool) -> Vec<Right> {
+    if dry_run { vec![pods("list").everywhere()] } else { Vec::new() }
 }
 
 /// The cancel of the drain that is there now, and what it needs besides. It is of no other: one that is ordered while

@@ -48,15 +48,11 @@ impl Tokens {
     }
 
     async fn review(&self, token: &str) -> Result<(Result<Arc<Caller>, &'static str>, Duration), Problem> {
-        let review = timeout(REVIEW_WITHIN, async {
-            let _permit = self.permits.acquire().await;
-            self.known_user(token).await
-        });
-        let user = match review.await {
-            Ok(Ok(Some(user))) => user,
-            Ok(Ok(None)) => return Ok((Err("Kubernetes does not know the token, or it has run out"), BAD_FOR)),
-            Ok(Err(error)) => return Err(not_reviewed(&error.to_string())),
-            Err(_) => return Err(not_reviewed("it does not answer")),
+        let permit = self.permits.acquire().await;
+        let user = self.known_user(token).await.map_err(|error| not_reviewed(&error.to_string()))?;
+        drop(permit);
+        let Some(user) = user else {
+            return Ok((Err("Kubernetes does not know the token, or it has run out"), BAD_FOR));
         };
         let good_for = match expiry(token) {
             Some(expiry) => Duration::try_from(expiry.duration_since(self.clock.wall())).unwrap_or_default(),

@@ -1,7 +1,5 @@
 //! A request, checked before anything of it runs.
 
-use std::fmt;
-
 use async_graphql::{
     Pos, Positioned, Request, ServerError, Value as ConstValue, Variables,
     parser::{
@@ -9,10 +7,7 @@ use async_graphql::{
         types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, VariableDefinition},
     },
 };
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{
@@ -27,7 +22,7 @@ use crate::rest::{Problem, Reason};
 
 /// A request as clients send it. A list of several is none.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", remote = "Self")]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Asked {
     /// The document.
     pub(super) query: String,
@@ -40,27 +35,6 @@ pub(super) struct Asked {
     /// `{"cost": true}`: the answer says what it cost.
     #[serde(default)]
     pub(super) extensions: Option<Map<String, Value>>,
-}
-
-/// Only an object is one: what is derived would take the members from a list as well, in their order.
-impl<'de> Deserialize<'de> for Asked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Asked;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Asked, A::Error> {
-                Asked::deserialize(MapAccessDeserializer::new(members))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
 }
 
 /// A request that may run.

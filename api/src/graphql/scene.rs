@@ -8,7 +8,7 @@ use std::{
 use careen_core::{cluster::Snapshot, view::Views};
 
 use crate::{
-    auth::{Caller, Operation, Right, permission::pods},
+    auth::{Caller, Operation, Right},
     rest::{Account, Api, Problem},
 };
 
@@ -85,12 +85,6 @@ impl Scene {
         let operation = Operation::named(operation);
         let operation = operation.ok_or_else(|| Problem::internal("a change is not in the table of operations"))?;
         self.demand_besides(&operation.rights(&names)).await
-    }
-
-    /// Demands what the dry run of a start needs, as in REST: it tells of the pods of the node.
-    pub(super) async fn demand_dry_run(&self, dry_run: bool) -> Result<(), Problem> {
-        let rights = if dry_run { vec![pods("list").everywhere()] } else { Vec::new() };
-        self.demand_besides(&rights).await
     }
 
     /// Demands what a change needs besides, because of what it is about.

@@ -3,9 +3,10 @@
 use careen_core::{
     clock::Clock,
     cluster::{Cluster, Snapshot},
-    model::ObjectKey,
+    model::{DrainOptions, NodeName, ObjectKey},
     operation::Operations,
-    view::Views,
+    plan,
+    view::{PlanView, Views},
 };
 use jiff::Timestamp;
 
@@ -65,13 +66,20 @@ impl Api {
         Ok(Views::of(self.snapshot()?, self.now()))
     }
 
+    /// What would happen to that node at a moment.
+    pub(crate) fn plan_of(
+        &self,
+        snapshot: &Snapshot,
+        node: &NodeName,
+        options: &DrainOptions,
+    ) -> Result<PlanView, Problem> {
+        let plan = plan::plan(node, self.own_pod.as_ref(), snapshot, options).map_err(|_| Problem::no_node(node))?;
+        Ok(PlanView::from(&plan))
+    }
+
     /// The operations, which decide from the same caches.
     pub(crate) fn operations(&self) -> Result<&Operations, Problem> {
         self.snapshot().map(|_| &self.operations)
-    }
-
-    pub(crate) fn own_pod(&self) -> Option<&ObjectKey> {
-        self.own_pod.as_ref()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

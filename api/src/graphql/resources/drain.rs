@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
-    auth::besides::{cancel_of, rights_of_options},
+    auth::besides::{cancel_of, rights_of_dry_run, rights_of_options},
     graphql::{arguments::Nothing, scene::Scene, stream::Streams},
 };
 
@@ -104,7 +104,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let options = options.unwrap_or_default();
                 scene.demand_change("startDrain", &[("node", node.as_str())]).await?;
                 scene.demand_besides(&rights_of_options(&options)).await?;
-                scene.demand_dry_run(dry_run).await?;
+                scene.demand_besides(&rights_of_dry_run(dry_run)).await?;
                 let requested_by = scene.asker.account.user();
                 let request = OrderDrain { id: new_drain_id(), node, options, requested_by, dry_run };
                 let ordered = scene.api.operations()?.order_drain(&request).await?;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
+    auth::besides::rights_of_dry_run,
     graphql::{arguments::Nothing, connection::Paging, scene::Scene, stream::Streams},
     rest::{Note, Problem, Reason},
 };
@@ -214,7 +215,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
              that the node has, whatever its name. One that belongs to another ticket is not touched.",
             async |scene, StartMaintenanceInput { node, name, reason, ticket, drain, dry_run }| {
                 scene.demand_change("putNodeMaintenance", &[("node", node.as_str())]).await?;
-                scene.demand_dry_run(dry_run).await?;
+                scene.demand_besides(&rights_of_dry_run(dry_run)).await?;
                 let (requested_by, if_exists) = (scene.asker.account.user(), IfExists::Update);
                 let request = StartMaintenance { node, name, reason, ticket, drain, requested_by, if_exists, dry_run };
                 let started = scene.api.operations()?.start_maintenance(&request).await?;

@@ -3,7 +3,6 @@
 use careen_core::{
     model::{DrainSpec, NodeName},
     operation::OperationError,
-    plan,
     view::{NodeView, PlanView},
 };
 use schemars::JsonSchema;
@@ -53,6 +52,5 @@ pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
 /// The plan of a node.
 pub(super) fn plan_of(scene: &Scene, node: &NodeName, options: Option<DrainSpec>) -> Result<PlanView, Problem> {
     let options = options.unwrap_or_default().for_maintenance().map_err(OperationError::from)?;
-    let plan = plan::plan(node, scene.api.own_pod(), scene.views.snapshot(), &options);
-    plan.map(|plan| PlanView::from(&plan)).map_err(|_| Problem::no_node(node))
+    scene.api.plan_of(scene.views.snapshot(), node, &options)
 }

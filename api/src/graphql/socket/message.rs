@@ -3,10 +3,10 @@
 
 use async_graphql::{Response as Answer, ServerError};
 use axum::extract::ws::Message;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
 
-use crate::graphql::document::Asked;
+use crate::{graphql::document::Asked, rest::Strict};
 
 /// What a client says.
 #[derive(Debug, Deserialize)]
@@ -22,9 +22,18 @@ pub(super) enum Heard {
     /// That it is there.
     Pong {},
     /// What it wants to follow.
-    Subscribe { id: String, payload: Asked },
+    Subscribe {
+        id: String,
+        #[serde(deserialize_with = "strictly")]
+        payload: Asked,
+    },
     /// What it does not follow any more.
     Complete { id: String },
+}
+
+/// A request as over HTTP: only an object is one.
+fn strictly<'de, D: Deserializer<'de>>(payload: D) -> Result<Asked, D::Error> {
+    Strict::deserialize(payload)?.read().map_err(|(_, error)| D::Error::custom(error))
 }
 
 /// What the server says.

@@ -1,11 +1,6 @@
 //! Who reads streams: so many at once for each, and whether they still may.
 
-use std::time::Duration;
-
-use crate::{
-    per_caller::OfCaller,
-    rest::{frame::Admission, problem::Problem, reason::Reason},
-};
+use crate::rest::{frame::Admission, problem::Problem};
 
 /// So many streams one caller has at once: a console that follows ten nodes, in two windows. Fifty callers fill the
 /// server.
@@ -27,12 +22,4 @@ impl Reader for Admission {
     async fn still_may(&self) -> Result<(), Problem> {
         self.still_holds().await
     }
-}
-
-/// That place, if the reader has one left.
-pub(super) fn placed(name: &str, place: Option<OfCaller>) -> Result<OfCaller, Problem> {
-    place.ok_or_else(|| {
-        let sentence = format!("{name:?} has {MAX_FOR_EACH} streams of events open, and one caller may have no more");
-        Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(Duration::from_secs(30))
-    })
 }

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     log::{EventLog, Next, Position},
-    reader::{MAX_FOR_EACH, Reader, placed},
+    reader::{MAX_FOR_EACH, Reader},
 };
 use crate::{
     per_caller::{OfCaller, PerCaller},
@@ -94,7 +94,7 @@ impl Streams {
         headers: &HeaderMap,
     ) -> Result<Response, Problem> {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| too_many())?;
-        let place = placed(reader.name(), self.readers.take(reader.name()))?;
+        let place = self.readers.take(reader.name()).ok_or_else(|| too_many_of(reader.name()))?;
         let (last, resumed) = (last_event_id(headers), resumed(log, headers));
         let first = match (&resumed, last) {
             (Some(_), _) => None,
@@ -137,6 +137,11 @@ pub(super) fn resumed<T>(log: &EventLog<T>, headers: &HeaderMap) -> Option<Posit
 
 fn too_many() -> Problem {
     let sentence = format!("{MAX_STREAMS} streams of events are open, and there may be no more");
+    Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(Duration::from_secs(30))
+}
+
+fn too_many_of(reader: &str) -> Problem {
+    let sentence = format!("{reader:?} has {MAX_FOR_EACH} streams of events open, and one caller may have no more");
     Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(Duration::from_secs(30))
 }
 

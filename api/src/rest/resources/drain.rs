@@ -20,11 +20,11 @@ use super::{
     bodies::{DrainBody, PlanBody},
     drain_options,
     paths::{HowToStart, NodePath},
-    plan::{demand_plan, plan_of_start},
+    plan::plan_of_start,
     seen::seen_drain,
 };
 use crate::{
-    auth::besides::{cancel_of, rights_of_options},
+    auth::besides::{cancel_of, rights_of_dry_run, rights_of_options},
     rest::{
         Api,
         extract::{Body, Path, Query},
@@ -81,9 +81,7 @@ async fn start_drain(
     Body(drain_options::DrainBody(options)): Body<drain_options::DrainBody>,
 ) -> Reply<Response> {
     api.demand(&account, &rights_of_options(&options)).await?;
-    if dry_run {
-        demand_plan(&api, &account).await?;
-    }
+    api.demand(&account, &rights_of_dry_run(dry_run)).await?;
     let requested_by = account.user();
     let request = OrderDrain { id: new_drain_id(), node: node.clone(), options, requested_by, dry_run };
     let ordered = api.operations()?.order_drain(&request).await?;

@@ -16,13 +16,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::plan::{demand_plan, plan_of_start};
-use crate::rest::{
-    Api,
-    frame::{Account, Note},
-    problem::Problem,
-    reply::{Json, Reply, put},
-    wait::Wait,
+use super::plan::plan_of_start;
+use crate::{
+    auth::besides::rights_of_dry_run,
+    rest::{
+        Api,
+        frame::{Account, Note},
+        problem::Problem,
+        reply::{Json, Reply, put},
+        wait::Wait,
+    },
 };
 
 /// A ticket in your ticketing system.
@@ -67,7 +70,7 @@ pub(super) struct Stop {
 
 /// The answer to a dry run of a start.
 pub(super) async fn plan_of_maintenance(api: &Api, account: &Account, request: &StartMaintenance) -> Reply<Response> {
-    demand_plan(api, account).await?;
+    api.demand(account, &rights_of_dry_run(true)).await?;
     let started = api.operations()?.start_maintenance(request).await?;
     let drain = request.drain.clone().or_else(|| started.object.spec.drain.clone()).unwrap_or_default();
     let options = drain.for_maintenance().map_err(OperationError::from)?;

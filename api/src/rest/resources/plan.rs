@@ -7,21 +7,16 @@ use axum::{
 use careen_core::{
     model::{DrainOptions, NodeName},
     operation::OperationError,
-    plan,
     view::PlanView,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bodies::PlanBody, drain_options::DrainQuery, paths::NodePath};
-use crate::{
-    auth::permission::pods,
-    rest::{
-        Api,
-        extract::{Path, Query},
-        frame::Account,
-        problem::Problem,
-        reply::{Json, Reply},
-    },
+use crate::rest::{
+    Api,
+    extract::{Path, Query},
+    problem::Problem,
+    reply::{Json, Reply},
 };
 
 /// The routes.
@@ -48,23 +43,12 @@ async fn get_plan(
     Query(DrainQuery(options)): Query<DrainQuery>,
 ) -> Reply<Json<PlanView>> {
     let options = options.for_maintenance().map_err(OperationError::from)?;
-    plan_of(&api, &node, &options).map(Json)
-}
-
-fn plan_of(api: &Api, node: &NodeName, options: &DrainOptions) -> Result<PlanView, Problem> {
-    let snapshot = api.snapshot()?;
-    let plan = plan::plan(node, api.own_pod(), &snapshot, options).map_err(|_| Problem::no_node(node))?;
-    Ok(PlanView::from(&plan))
-}
-
-/// Whoever is shown a plan may see pods.
-pub(super) async fn demand_plan(api: &Api, account: &Account) -> Result<(), Problem> {
-    api.demand(account, &[pods("list").everywhere()]).await
+    api.plan_of(&api.snapshot()?, &node, &options).map(Json)
 }
 
 /// The answer to a dry run of something that may be started.
 pub(super) fn plan_of_start(api: &Api, node: &NodeName, options: &DrainOptions) -> Result<Response, Problem> {
     // That the node is held is no refusal: it is by what would be changed.
-    let plan = PlanView { refusal: None, ..plan_of(api, node, options)? };
+    let plan = PlanView { refusal: None, ..api.plan_of(&api.snapshot()?, node, options)? };
     Ok(Json(plan).into_response())
 }

@@ -113,11 +113,14 @@ pub struct NodeLook {
 }
 
 impl NodeLook {
+    /// Of any node, also of one that has only just come and has no labels or annotations yet.
     fn of(node: &Value) -> Self {
         let mut spec = node["spec"].clone();
         // When a taint was added is no part of how a node looks; in which order they are is.
         for taint in spec.get_mut("taints").and_then(Value::as_array_mut).into_iter().flatten() {
-            taint.as_object_mut().unwrap().remove("timeAdded");
+            if let Value::Object(taint) = taint {
+                taint.remove("timeAdded");
+            }
         }
         let conditions = conditions(node)
             .into_iter()
@@ -125,11 +128,15 @@ impl NodeLook {
             .collect();
         let metadata = &node["metadata"];
         let mut annotations = metadata["annotations"].clone();
-        // KubeVirt renews it every minute.
-        annotations.as_object_mut().unwrap().remove("kubevirt.io/heartbeat");
+        if let Value::Object(annotations) = &mut annotations {
+            // KubeVirt renews it every minute.
+            annotations.remove("kubevirt.io/heartbeat");
+        }
         let mut labels = metadata["labels"].clone();
-        // The node lifecycle controller adds them, some time after the node has come.
-        labels.as_object_mut().unwrap().retain(|label, _| !label.starts_with("beta.kubernetes.io/"));
+        if let Value::Object(labels) = &mut labels {
+            // The node lifecycle controller adds them, some time after the node has come.
+            labels.retain(|label, _| !label.starts_with("beta.kubernetes.io/"));
+        }
         Self { spec, labels, annotations, conditions }
     }
 }
@@ -151,4 +158,30 @@ pub fn has_taint(node: &Value, key: &str) -> bool {
 pub fn record_of(node: &Value) -> Value {
     let record = annotation(node, RECORD).unwrap_or_else(|| panic!("{} has no record", name_of(node)));
     serde_json::from_str(record).unwrap_or_else(|error| panic!("{error}: {record}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_has_only_just_come_has_a_look_too() {
+        let bare = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node01"}});
+        let annotated = json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": "node01", "annotations": {"node.alpha.kubernetes.io/ttl": "0"}},
+        });
+        assert_ne!(NodeLook::of(&bare), NodeLook::of(&annotated));
+    }
+
+    #[test]
+    fn what_others_renew_is_no_part_of_the_look() {
+        let node = |heartbeat: &str, added: &str| {
+            json!({
+                "metadata": {"annotations": {"kubevirt.io/heartbeat": heartbeat}, "labels": {"beta.kubernetes.io/os": added}},
+                "spec": {"taints": [{"key": "a", "effect": "NoSchedule", "timeAdded": added}]},
+            })
+        };
+        assert_eq!(NodeLook::of(&node("1", "2")), NodeLook::of(&node("3", "4")));
+    }
 }

@@ -81,7 +81,7 @@ async fn start(
         dry_run,
     };
     let started = operations.start_maintenance(&request).await?;
-    let (created, changed) = (started.created, started.changed);
+    let (created, changed) = (started.change.is_creation(), started.change.is_any());
     let maintenance = said(&started.object);
     Ok(serde_json::to_string(&StartedView { maintenance, created, changed })?)
 }

@@ -29,10 +29,10 @@ pub use drain::{CancelDrain, Cancelled, OrderDrain, Ordered, drain_to_cancel};
 pub use error::{OperationError, OperationErrorKind};
 pub use holder::{Holder, holder};
 pub(crate) use holder::{holder_with, is_accepted};
-pub use maintenance::{IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped};
+pub use maintenance::{IfExists, MaintenanceChange, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped};
 pub use migration::{CancelMigration, MigrateInstance, MigrationCancelled, MigrationRequested};
 pub use node::{NodeChanged, Taint, TakeBack, Untaint};
-pub use once::{OnceError, OnceKey, StartedOnce};
+pub use once::{OnceError, OnceKey, OnceOutcome, StartedOnce};
 pub use settle::{
     drain_is_over, drain_is_settled, drain_is_shown, maintenance_has_ended, maintenance_is_settled, maintenance_shown,
     stop_is_shown,

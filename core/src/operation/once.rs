@@ -41,10 +41,19 @@ pub struct OnceKey {
 pub struct StartedOnce {
     /// It; as it was last seen, if it has ended.
     pub object: Arc<NodeMaintenance>,
-    /// Whether it was started by an earlier request.
-    pub replayed: bool,
-    /// Whether it has ended since.
-    pub ended: bool,
+    /// What the request came to.
+    pub outcome: OnceOutcome,
+}
+
+/// What a request under a key came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnceOutcome {
+    /// It started the maintenance.
+    Started,
+    /// An earlier one had started it.
+    Replayed,
+    /// An earlier one had started it, and it has ended since.
+    Ended,
 }
 
 /// Why a request under a key was not carried out.
@@ -103,8 +112,8 @@ impl Operations {
             Reply::Known(started) => return Ok(started),
             Reply::Unseen(started) => {
                 let now = self.made_for(&taken.receipt).await?;
-                let ended = now.is_none();
-                return Ok(StartedOnce { object: now.unwrap_or(started), replayed: true, ended });
+                let outcome = if now.is_some() { OnceOutcome::Replayed } else { OnceOutcome::Ended };
+                return Ok(StartedOnce { object: now.unwrap_or(started), outcome });
             }
             Reply::Open => {}
         }
@@ -112,7 +121,7 @@ impl Operations {
             && let Some(object) = self.made_for(&taken.receipt).await?
         {
             note(&receipts, &taken.receipt, &object).await;
-            return Ok(StartedOnce { object, replayed: true, ended: false });
+            return Ok(StartedOnce { object, outcome: OnceOutcome::Replayed });
         }
         self.start_for(request, &receipts, &taken).await
     }
@@ -164,14 +173,14 @@ impl Operations {
         let error = match self.start_in_name_of(request, Some(&receipt.name)).await {
             Ok(started) => {
                 note(receipts, receipt, &started.object).await;
-                return Ok(StartedOnce { object: started.object, replayed: false, ended: false });
+                return Ok(StartedOnce { object: started.object, outcome: OnceOutcome::Started });
             }
             Err(error) => error,
         };
         // Another replica was asked the same at the same time, or the answer to our own write was lost.
         if let Some(object) = self.made_for(receipt).await? {
             note(receipts, receipt, &object).await;
-            return Ok(StartedOnce { object, replayed: true, ended: false });
+            return Ok(StartedOnce { object, outcome: OnceOutcome::Replayed });
         }
         let may_have_been_written = error.kind() == OperationErrorKind::Unavailable;
         // Whoever made it may be about to start what is refused here: caches are not of one moment.
@@ -221,10 +230,10 @@ fn reply(receipt: &Receipt, key: &OnceKey, snapshot: &Snapshot) -> Result<Reply,
     }
     let Some(result) = &receipt.result else { return Ok(Reply::Open) };
     let is_it = |found: &&Arc<NodeMaintenance>| found.metadata.uid == result.maintenance.metadata.uid;
-    let known = |object, ended| Ok(Reply::Known(StartedOnce { object, replayed: true, ended }));
+    let known = |object, outcome| Ok(Reply::Known(StartedOnce { object, outcome }));
     match snapshot.maintenance(result.maintenance.name()).filter(is_it) {
-        Some(object) => known(object.clone(), false),
-        None if result.ended_at.is_some() => known(Arc::new(result.maintenance.clone()), true),
+        Some(object) => known(object.clone(), OnceOutcome::Replayed),
+        None if result.ended_at.is_some() => known(Arc::new(result.maintenance.clone()), OnceOutcome::Ended),
         None => Ok(Reply::Unseen(Arc::new(result.maintenance.clone()))),
     }
 }
@@ -257,15 +266,15 @@ mod tests {
         let noted = receipt(Some(ReceiptResult::of(&made)));
         let running = made.clone().decided(true);
         let told = |receipt: &Receipt, snapshot: &Snapshot| match reply(receipt, &key(), snapshot).unwrap() {
-            Reply::Known(started) => Some((NodeMaintenance::clone(&started.object), started.ended)),
+            Reply::Known(started) => Some((NodeMaintenance::clone(&started.object), started.outcome)),
             Reply::Unseen(_) | Reply::Open => None,
         };
         let now = Snapshot::default().with(running.clone());
-        assert_eq!(told(&noted, &now), Some((running, false)), "as it is now");
+        assert_eq!(told(&noted, &now), Some((running, OnceOutcome::Replayed)), "as it is now");
         let unseen = reply(&noted, &key(), &Snapshot::default());
         assert_eq!(unseen, Ok(Reply::Unseen(Arc::new(made.clone()))), "the cache is behind, or it has just ended");
         let ended = ReceiptResult { ended_at: Some(at(5)), ..ReceiptResult::of(&made) };
-        assert_eq!(told(&receipt(Some(ended)), &Snapshot::default()), Some((made, true)));
+        assert_eq!(told(&receipt(Some(ended)), &Snapshot::default()), Some((made, OnceOutcome::Ended)));
         assert_eq!(told(&receipt(None), &now), None, "it is not known yet");
     }
 

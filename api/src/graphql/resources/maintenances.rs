@@ -6,7 +6,8 @@ use std::sync::Arc;
 use careen_core::{
     model::{BlockClass, DrainSpec, NodeMaintenance, NodeName, Ticket},
     operation::{
-        IfExists, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped, maintenance_shown, stop_is_shown,
+        IfExists, MaintenanceChange, StartMaintenance, Started, StopMaintenance, StopTarget, Stopped,
+        maintenance_shown, stop_is_shown,
     },
     view::{MaintenancePhaseView, MaintenanceView, NodeView},
 };
@@ -127,7 +128,7 @@ impl Changed {
     /// The maintenance that was started or changed, as the caches show it or else as it was written just now; for a dry
     /// run as it was or would be, and its node as it is.
     async fn started(scene: &Scene, started: &Started, dry_run: bool) -> Arc<Shown<Self>> {
-        let Started { object, created, changed } = started;
+        let Started { object, change } = started;
         if !dry_run {
             scene.api.until_shown(|snapshot| maintenance_shown(object, snapshot).is_some()).await;
         }
@@ -136,7 +137,7 @@ impl Changed {
                 drop(snapshot.put(NodeMaintenance::clone(object)));
             }
         });
-        Self::seen(after, object, *created, *changed)
+        Self::seen(after, object, *change)
     }
 
     /// The maintenance that is to go, as the caches show it or else as it was last known.
@@ -145,13 +146,19 @@ impl Changed {
         if !dry_run {
             scene.api.until_shown(|snapshot| stop_is_shown(object, snapshot)).await;
         }
-        Self::seen(scene.after(|_| ()), object, false, !already)
+        let change = if *already { MaintenanceChange::None } else { MaintenanceChange::Updated };
+        Self::seen(scene.after(|_| ()), object, change)
     }
 
-    fn seen(after: Arc<Scene>, object: &NodeMaintenance, created: bool, changed: bool) -> Arc<Shown<Self>> {
+    fn seen(after: Arc<Scene>, object: &NodeMaintenance, change: MaintenanceChange) -> Arc<Shown<Self>> {
         let found = maintenance_shown(object, after.views.snapshot());
         let view = MaintenanceView::from(found.map_or(object, |found| &**found));
-        let changed = Self { name: object.name().to_owned(), created, changed, object: Some(view) };
+        let changed = Self {
+            name: object.name().to_owned(),
+            created: change.is_creation(),
+            changed: change.is_any(),
+            object: Some(view),
+        };
         Shown::new(after, changed)
     }
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use careen_core::{
     model::NodeName,
-    operation::{IfExists, OnceError, StartMaintenance, StopTarget},
+    operation::{IfExists, OnceError, OnceOutcome, StartMaintenance, StartedOnce, StopTarget},
     view::MaintenanceView,
 };
 use schemars::JsonSchema;
@@ -150,20 +150,24 @@ async fn create_maintenance(
     if dry_run {
         return plan_of_maintenance(&api, &account, &request).await;
     }
-    let (object, replayed, ended) = match &key {
-        None => (api.operations()?.start_maintenance(&request).await?.object, false, false),
-        Some(key) => {
-            let started = api.operations()?.start_maintenance_once(&request, key).await?;
-            (started.object, started.replayed, started.ended)
+    let StartedOnce { object, outcome } = match &key {
+        None => {
+            let started = api.operations()?.start_maintenance(&request).await?;
+            StartedOnce { object: started.object, outcome: OnceOutcome::Started }
         }
+        Some(key) => api.operations()?.start_maintenance_once(&request, key).await?,
     };
     account.set_object(object.name());
-    if replayed {
+    let is_replayed = outcome != OnceOutcome::Started;
+    if is_replayed {
         account.note(Note::Replayed);
     }
-    let view = if ended { MaintenanceView::ended(&object) } else { when_started(&api, &account, &object, wait).await };
+    let view = match outcome {
+        OnceOutcome::Ended => MaintenanceView::ended(&object),
+        OnceOutcome::Started | OnceOutcome::Replayed => when_started(&api, &account, &object, wait).await,
+    };
     let mut response = started_response(true, &view);
-    if replayed {
+    if is_replayed {
         response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
     Ok(response)

@@ -109,7 +109,7 @@ async fn put_node_maintenance(
     let started = api.operations()?.start_maintenance(&request).await?;
     account.set_object(started.object.name());
     let view = when_started(&api, &account, &started.object, wait).await;
-    Ok(started_response(started.created, &view))
+    Ok(started_response(started.change.is_creation(), &view))
 }
 
 /// Stop the maintenance of a node

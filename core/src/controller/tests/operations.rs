@@ -11,8 +11,8 @@ use crate::{
     model::{DrainSpec, NodeName, Ticket, testing::node_name},
     names::{DRAIN_TAINT_KEY, RECORD_ANNOTATION, REQUESTED_BY_ANNOTATION},
     operation::{
-        CancelDrain, IfExists, OperationError, Operations, OrderDrain, StartMaintenance, StopMaintenance, StopTarget,
-        Taint, TakeBack, Untaint,
+        CancelDrain, IfExists, MaintenanceChange, OperationError, Operations, OrderDrain, StartMaintenance,
+        StopMaintenance, StopTarget, Taint, TakeBack, Untaint,
     },
 };
 
@@ -78,16 +78,16 @@ async fn a_maintenance_is_started_once_however_often_it_is_asked_for() {
     let operations = world.operations().await;
     let before = content(world.node());
     let first = operations.start_maintenance(&start(Some("CHG1"))).await.unwrap();
-    assert!(first.created);
+    assert_eq!(first.change, MaintenanceChange::Created);
     // At once, before the cache shows it; later; and from another replica.
     let again = operations.start_maintenance(&start(Some("CHG1"))).await.unwrap();
     assert_eq!(
-        (again.created, again.changed, again.object.metadata.uid.clone()),
-        (false, false, first.object.metadata.uid.clone())
+        (again.change, again.object.metadata.uid.clone()),
+        (MaintenanceChange::None, first.object.metadata.uid.clone())
     );
     world.until("it is drained", |world| phase(world) == "Succeeded").await;
     let other = world.operations().await;
-    assert!(!other.start_maintenance(&start(Some("CHG1"))).await.unwrap().changed);
+    assert_eq!(other.start_maintenance(&start(Some("CHG1"))).await.unwrap().change, MaintenanceChange::None);
     assert_eq!(world.server.get(OWN).unwrap()["metadata"]["annotations"][REQUESTED_BY_ANNOTATION], "alice");
     assert_eq!(reason(other.start_maintenance(&start(Some("CHG2"))).await), "AlreadyUnderMaintenance");
 

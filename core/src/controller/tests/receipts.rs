@@ -10,7 +10,7 @@ use super::world::{World, put_budget};
 use crate::{
     model::testing::node_name,
     names::RECEIPT_ANNOTATION,
-    operation::{IfExists, OnceError, OnceKey, StartMaintenance, StopMaintenance, StopTarget},
+    operation::{IfExists, OnceError, OnceKey, OnceOutcome, StartMaintenance, StopMaintenance, StopTarget},
     testing::Mood,
 };
 
@@ -71,15 +71,15 @@ async fn a_repeat_is_told_what_became_of_it_on_any_replica_and_after_the_end() {
     let world = World::new(2).start();
     let one = world.operations().await;
     let first = one.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((first.replayed, first.ended), (false, false));
+    assert_eq!(first.outcome, OnceOutcome::Started);
     // At once, before any cache shows it; later; and elsewhere.
     let again = one.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((again.replayed, &again.object.metadata.uid), (true, &first.object.metadata.uid));
+    assert_eq!((again.outcome, &again.object.metadata.uid), (OnceOutcome::Replayed, &first.object.metadata.uid));
     world.until("it is drained", |world| world.server.get(OWN).unwrap()["status"]["phase"] == "Succeeded").await;
     settle().await;
     let other = world.operations().await;
     let again = other.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((again.replayed, again.ended, &again.object.metadata.uid), (true, false, &first.object.metadata.uid));
+    assert_eq!((again.outcome, &again.object.metadata.uid), (OnceOutcome::Replayed, &first.object.metadata.uid));
     assert!(again.object.status.as_ref().unwrap().drained_at.is_some(), "as it is now");
     for (what, key) in [
         ("another request", OnceKey { request: "x".to_owned(), ..key() }),
@@ -93,7 +93,7 @@ async fn a_repeat_is_told_what_became_of_it_on_any_replica_and_after_the_end() {
     assert!(world.server.get(OWN).is_none());
     settle().await;
     let after = one.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((after.replayed, after.ended, &after.object.metadata.uid), (true, true, &first.object.metadata.uid));
+    assert_eq!((after.outcome, &after.object.metadata.uid), (OnceOutcome::Ended, &first.object.metadata.uid));
     assert!(after.object.status.as_ref().unwrap().drained_at.is_some(), "as it was last seen");
 
     ended_ago(&world, DAY.saturating_sub(Duration::from_secs(60)));
@@ -101,7 +101,7 @@ async fn a_repeat_is_told_what_became_of_it_on_any_replica_and_after_the_end() {
     assert!(world.server.get(RECEIPT).is_some());
     sleep(Duration::from_secs(20)).await;
     assert!(world.server.get(RECEIPT).is_none(), "forgotten after a day");
-    assert!(!one.start_maintenance_once(&start(), &key()).await.unwrap().replayed);
+    assert_eq!(one.start_maintenance_once(&start(), &key()).await.unwrap().outcome, OnceOutcome::Started);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn two_replicas_that_are_asked_at_the_same_time_start_one() {
     let (one, other) = Box::pin(both).await;
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!(one.object.metadata.uid, other.object.metadata.uid);
-    assert!(one.replayed || other.replayed);
+    assert!([one.outcome, other.outcome].contains(&OnceOutcome::Replayed));
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,11 +126,11 @@ async fn who_dies_in_between_leaves_it_to_the_repeat_and_to_the_leader() {
     settle().await;
     let operations = world.operations().await;
     let started = operations.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((started.replayed, started.object.name()), (false, "node02-maintenance"));
+    assert_eq!((started.outcome, started.object.name()), (OnceOutcome::Started, "node02-maintenance"));
     // Or afterwards: the leader notes it, and who repeats it meanwhile finds it.
     put_receipt(&world);
     let again = operations.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((again.replayed, &again.object.metadata.uid), (true, &started.object.metadata.uid));
+    assert_eq!((again.outcome, &again.object.metadata.uid), (OnceOutcome::Replayed, &started.object.metadata.uid));
     put_receipt(&world);
     world.until("the leader has noted it", |world| result(world)["maintenance"].is_object()).await;
 }
@@ -149,7 +149,7 @@ async fn what_is_refused_leaves_nothing_and_may_be_asked_again() {
     world.until("it goes", |world| world.server.get(super::world::MAINTENANCE).is_none()).await;
     settle().await;
     let started = operations.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert!(!started.replayed);
+    assert_eq!(started.outcome, OnceOutcome::Started);
     let annotations = world.server.get(OWN).unwrap()["metadata"]["annotations"].clone();
     assert_eq!(annotations[RECEIPT_ANNOTATION], "receipt-k1");
 }
@@ -186,7 +186,7 @@ async fn what_became_of_it_is_asked_for_where_the_cache_does_not_know_before_any
     let result = json!({ "maintenance": maintenance, "endedAt": world.clock.now().to_string() });
     world.server.edit(RECEIPT, |receipt| receipt["data"]["result"] = json!(result.to_string()));
     let again = operations.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((again.replayed, again.ended), (true, true));
+    assert_eq!(again.outcome, OnceOutcome::Ended);
     assert!(world.server.get(OWN).is_none(), "nobody has asked for another");
 }
 
@@ -218,7 +218,7 @@ async fn a_receipt_that_another_has_taken_away_meanwhile_is_made_again() {
     let (request, key) = (start(), key());
     let (started, ()) = join(operations.start_maintenance_once(&request, &key), taken_away).await;
     let started = started.unwrap();
-    assert!(!started.replayed);
+    assert_eq!(started.outcome, OnceOutcome::Started);
     assert_eq!(result(&world)["maintenance"]["metadata"]["uid"], json!(started.object.metadata.uid));
 }
 
@@ -232,6 +232,6 @@ async fn one_that_has_just_ended_is_known_to_have_before_the_leader_has_noted_it
     settle().await;
     assert!(result(&world)["endedAt"].is_null(), "nobody leads");
     let again = operations.start_maintenance_once(&start(), &key()).await.unwrap();
-    assert_eq!((again.replayed, again.ended, &again.object.metadata.uid), (true, true, &first.object.metadata.uid));
+    assert_eq!((again.outcome, &again.object.metadata.uid), (OnceOutcome::Ended, &first.object.metadata.uid));
     assert!(world.server.get(OWN).is_none(), "nobody has asked for another");
 }

@@ -1,20 +1,21 @@
-//! Start (or change) and stop a maintenance.
+//! Start (or change) a maintenance.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use kube::{
     Api,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, OperationError, Operations};
+use super::resource::{contended, failure, maintenance_of};
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
-    model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket, Uid},
+    model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket},
     names::{FIELD_MANAGER, RECEIPT_ANNOTATION, REQUESTED_BY_ANNOTATION, usual_maintenance},
-    plan::{may_go, precedence},
+    operation::{ATTEMPTS, OperationError, Operations},
+    plan::may_go,
 };
 
 /// A node is to go out of service. What is left out stays as it is where the node is under maintenance already.
@@ -40,7 +41,7 @@ pub struct StartMaintenance {
 
 impl StartMaintenance {
     /// The name of the `NodeMaintenance` if one has to be made.
-    pub(super) fn name_of_new(&self) -> String {
+    pub(in crate::operation) fn name_of_new(&self) -> String {
         self.name.clone().unwrap_or_else(|| usual_maintenance(self.node.as_str()))
     }
 }
@@ -59,50 +60,33 @@ pub enum IfExists {
 pub struct Started {
     /// It; for a dry run as it was or would be.
     pub object: Arc<NodeMaintenance>,
-    /// Whether it was (would be) made by this request.
-    pub created: bool,
-    /// Whether something was (would be) written.
-    pub changed: bool,
+    /// What the request did (would do).
+    pub change: MaintenanceChange,
 }
 
-/// A maintenance is to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StopMaintenance {
-    /// Which.
-    pub target: StopTarget,
-    /// Only if it belongs to that ticket.
-    pub ticket: Option<String>,
-    /// Only if it is still at that version.
-    pub resource_version: Option<String>,
-    /// Whatever ticket it belongs to, and whatever its version.
-    pub force: bool,
-    /// Whether nothing is to be written.
-    pub dry_run: bool,
+/// What a request did to a maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaintenanceChange {
+    /// It made it.
+    Created,
+    /// It changed what there was.
+    Updated,
+    /// Nothing: it is as wanted.
+    None,
 }
 
-/// Which maintenance is to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StopTarget {
-    /// That of a node, whatever its name.
-    OfNode(NodeName),
-    /// The one of that name.
-    Named(String),
-    /// That one, and none that has its name or its node now.
-    Exactly {
-        /// Its name.
-        name: String,
-        /// Its UID.
-        uid: Uid,
-    },
-}
+impl MaintenanceChange {
+    /// Whether the maintenance was made.
+    #[must_use]
+    pub fn is_creation(self) -> bool {
+        self == Self::Created
+    }
 
-/// A maintenance that ends.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stopped {
-    /// It, as it was last known.
-    pub object: Arc<NodeMaintenance>,
-    /// Whether it was being stopped already.
-    pub already: bool,
+    /// Whether something was written.
+    #[must_use]
+    pub fn is_any(self) -> bool {
+        self != Self::None
+    }
 }
 
 /// What to do about a start.
@@ -121,7 +105,7 @@ impl Operations {
     }
 
     /// The same; one that is made says for which receipt.
-    pub(super) async fn start_in_name_of(
+    pub(in crate::operation) async fn start_in_name_of(
         &self,
         request: &StartMaintenance,
         receipt: Option<&str>,
@@ -129,19 +113,23 @@ impl Operations {
         let mut snapshot = self.cluster.snapshot();
         for _ in 0..ATTEMPTS {
             let (name, version) = match decide_start(request, receipt, &snapshot)? {
-                Start::Unchanged(object) => return Ok(Started { object, created: false, changed: false }),
+                Start::Unchanged(object) => return Ok(Started { object, change: MaintenanceChange::None }),
                 Start::Create(object) if request.dry_run => {
-                    return Ok(Started { object: Arc::from(object), created: true, changed: true });
+                    return Ok(Started { object: Arc::from(object), change: MaintenanceChange::Created });
                 }
                 Start::Update(object, _) if request.dry_run => {
-                    return Ok(Started { object, created: false, changed: true });
+                    return Ok(Started { object, change: MaintenanceChange::Updated });
                 }
                 Start::Create(object) => match self.create(&object).await? {
-                    Some(object) => return Ok(Started { object: Arc::new(object), created: true, changed: true }),
+                    Some(object) => {
+                        return Ok(Started { object: Arc::new(object), change: MaintenanceChange::Created });
+                    }
                     None => (object.name().to_owned(), None),
                 },
                 Start::Update(object, spec) => match self.update(&object, spec).await? {
-                    Some(object) => return Ok(Started { object: Arc::new(object), created: false, changed: true }),
+                    Some(object) => {
+                        return Ok(Started { object: Arc::new(object), change: MaintenanceChange::Updated });
+                    }
                     None => (object.name().to_owned(), object.metadata.resource_version.clone()),
                 },
             };
@@ -149,37 +137,6 @@ impl Operations {
             self.refresh(&mut snapshot, &name).await?;
         }
         Err(contended(&request.node.to_string()))
-    }
-
-    /// Stops a maintenance: its object is deleted, and goes when the node is restored.
-    pub async fn stop_maintenance(&self, request: &StopMaintenance) -> Result<Stopped, OperationError> {
-        let mut snapshot = self.cluster.snapshot();
-        // Who has a UID has just made it, perhaps: the caches may be behind.
-        if let StopTarget::Exactly { name, .. } = &request.target
-            && decide_stop(request, &snapshot).is_err()
-        {
-            self.refresh(&mut snapshot, name).await?;
-        }
-        for _ in 0..ATTEMPTS {
-            let object = decide_stop(request, &snapshot)?;
-            let already = object.metadata.deletion_timestamp.is_some();
-            if already || request.dry_run {
-                return Ok(Stopped { object, already });
-            }
-            // What was looked at is what goes: a ticket that is changed in between is looked at again.
-            let params = DeleteParams::default().preconditions(Preconditions {
-                uid: object.metadata.uid.clone(),
-                resource_version: object.metadata.resource_version.clone(),
-            });
-            let api = Api::<NodeMaintenance>::all(self.cluster.client().clone());
-            match Answer::within(REQUEST_TIMEOUT, api.delete(object.name(), &params)).await {
-                Answer::Done(_) => return Ok(Stopped { object, already: false }),
-                Answer::Refused(status) if status.is_conflict() || status.is_not_found() => {}
-                failed => return Err(failure("delete", object.name(), failed)),
-            }
-            self.refresh(&mut snapshot, object.name()).await?;
-        }
-        Err(contended("the maintenance"))
     }
 
     async fn create(&self, object: &NodeMaintenance) -> Result<Option<NodeMaintenance>, OperationError> {
@@ -203,31 +160,13 @@ impl Operations {
             failed => Err(failure("patch", object.name(), failed)),
         }
     }
-
-    /// Reads one as it is now, in place of what the caches show.
-    pub(super) async fn refresh(&self, snapshot: &mut Snapshot, name: &str) -> Result<(), OperationError> {
-        let api = Api::<NodeMaintenance>::all(self.cluster.client().clone());
-        match Answer::within(REQUEST_TIMEOUT, api.get(name)).await {
-            Answer::Done(object) => drop(snapshot.put(object)),
-            Answer::Refused(status) if status.is_not_found() => {
-                snapshot.take::<NodeMaintenance>(&name.to_owned());
-            }
-            failed => return Err(failure("get", name, failed)),
-        }
-        Ok(())
-    }
-}
-
-/// The maintenance that a node has: the accepted one; else the oldest on which nobody has decided, which will win.
-#[must_use]
-pub(super) fn maintenance_of<'a>(node: &NodeName, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
-    let of_node = snapshot.maintenances().filter(|object| object.spec.node_name == node.as_str());
-    let ranked = of_node.filter_map(|object| precedence(object).map(|rank| (rank, object)));
-    ranked.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, object)| object)
 }
 
 /// Why a start would be refused, as far as the caches show.
-pub(super) fn refusal_of_start(request: &StartMaintenance, snapshot: &Snapshot) -> Option<OperationError> {
+pub(in crate::operation) fn refusal_of_start(
+    request: &StartMaintenance,
+    snapshot: &Snapshot,
+) -> Option<OperationError> {
     decide_start(request, None, snapshot).err()
 }
 
@@ -338,65 +277,6 @@ fn check(request: &StartMaintenance) -> Result<(), OperationError> {
         drain.for_maintenance()?;
     }
     Ok(())
-}
-
-fn decide_stop(request: &StopMaintenance, snapshot: &Snapshot) -> Result<Arc<NodeMaintenance>, OperationError> {
-    let object = match &request.target {
-        StopTarget::Named(name) => snapshot.maintenance(name).ok_or_else(|| format!("NodeMaintenance {name}")),
-        StopTarget::Exactly { name, uid } => {
-            let found = snapshot.maintenance(name).filter(|object| object.uid() == *uid);
-            found.ok_or_else(|| format!("NodeMaintenance {name} with UID {uid}"))
-        }
-        StopTarget::OfNode(node) => {
-            let usual = snapshot.maintenance(&usual_maintenance(node.as_str()));
-            let usual = usual.filter(|object| object.spec.node_name == node.as_str());
-            maintenance_of(node, snapshot).or(usual).ok_or_else(|| format!("a maintenance of node {node}"))
-        }
-    };
-    let object = object.map_err(|what| OperationError::MaintenanceNotFound { what })?;
-    let ticket = object.spec.ticket.as_ref().map(|ticket| ticket.id.clone());
-    if let Some(named) = &request.ticket
-        && ticket.as_ref() != Some(named)
-        && !request.force
-    {
-        let name = object.name().to_owned();
-        return Err(OperationError::TicketMismatch { name, ticket, named: named.clone() });
-    }
-    let found = object.metadata.resource_version.clone().unwrap_or_default();
-    match &request.resource_version {
-        Some(expected) if *expected != found && !request.force => {
-            let what = format!("NodeMaintenance {}", object.name());
-            Err(OperationError::PreconditionFailed { what, expected: expected.clone(), found })
-        }
-        _ => Ok(object.clone()),
-    }
-}
-
-fn contended(what: &str) -> OperationError {
-    OperationError::Contended { message: format!("{what} changed each time it was looked at: try again") }
-}
-
-fn failure<T>(verb: &str, name: &str, answer: Answer<T>) -> OperationError {
-    match answer {
-        Answer::Refused(status) if status.is_forbidden() => OperationError::Forbidden {
-            message: format!(
-                "Careen may not {verb} NodeMaintenance {name}: grant it {verb} on nodemaintenances ({})",
-                status.message
-            ),
-        },
-        // Of a kind that nobody serves it often is bare text, which `is_not_found` does not see.
-        Answer::Refused(status) if status.code == 404 => OperationError::NotServed {
-            message: "the API server does not serve NodeMaintenances: install the definition (careen crd)".to_owned(),
-        },
-        Answer::Refused(status) => OperationError::Rejected { message: status.message },
-        Answer::Unavailable(error) => OperationError::ApiServerUnavailable { message: error.to_string() },
-        Answer::TimedOut | Answer::Done(_) => OperationError::ApiServerUnavailable {
-            message: format!(
-                "no answer in {} s when asked to {verb} NodeMaintenance {name}",
-                REQUEST_TIMEOUT.as_secs()
-            ),
-        },
-    }
 }
 
 #[cfg(test)]
@@ -530,37 +410,5 @@ mod tests {
             })
             .collect();
         assert_eq!(fields, ["name", "reason", "ticket.id", "timeout"]);
-    }
-
-    #[test]
-    fn a_stop_names_what_it_means() {
-        let mut running = with_ticket(maintenance("m", "node02").decided(true), "CHG1");
-        running.metadata.resource_version = Some("7".to_owned());
-        let snapshot = cluster().with(running);
-        let stop = || StopMaintenance {
-            target: StopTarget::OfNode(node_name("node02")),
-            ticket: None,
-            resource_version: None,
-            force: false,
-            dry_run: false,
-        };
-        let reason = |request: StopMaintenance| {
-            decide_stop(&request, &snapshot).map_err(|error| error.reason()).err().unwrap_or("goes")
-        };
-        assert_eq!(reason(stop()), "goes");
-        assert_eq!(reason(StopMaintenance { ticket: Some("CHG1".into()), ..stop() }), "goes");
-        assert_eq!(reason(StopMaintenance { ticket: Some("CHG2".into()), ..stop() }), "TicketMismatch");
-        assert_eq!(reason(StopMaintenance { ticket: Some("CHG2".into()), force: true, ..stop() }), "goes");
-        let old = || StopMaintenance { resource_version: Some("6".into()), ..stop() };
-        assert_eq!(reason(old()), "PreconditionFailed");
-        assert_eq!(reason(StopMaintenance { force: true, ..old() }), "goes");
-        assert_eq!(reason(StopMaintenance { target: StopTarget::Named("x".into()), ..stop() }), "MaintenanceNotFound");
-        let elsewhere = StopTarget::OfNode(node_name("node03"));
-        assert_eq!(reason(StopMaintenance { target: elsewhere, ..stop() }), "MaintenanceNotFound");
-        let exactly = |uid| StopTarget::Exactly { name: "m".into(), uid };
-        let its_own = maintenance("m", "node02").uid();
-        assert_eq!(reason(StopMaintenance { target: exactly(its_own), ..stop() }), "goes");
-        let earlier = exactly(Uid::from("an earlier one"));
-        assert_eq!(reason(StopMaintenance { target: earlier, force: true, ..stop() }), "MaintenanceNotFound");
     }
 }

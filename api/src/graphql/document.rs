@@ -60,9 +60,10 @@ impl Asked {
             let expected = error.message.rsplit_once("= ").map_or("", |(_, expected)| expected);
             refused_at(&Problem::bad_request(format!("the document cannot be read: {expected}")), place)
         })?;
-        let variables = Variables::from_json(Value::Object(variables.unwrap_or_default()));
+        let mut variables = Variables::from_json(Value::Object(variables.unwrap_or_default()));
         let operation = operation(&document, operation_name.as_deref())?;
         demand_values(operation, &variables)?;
+        add_defaults(operation, &mut variables);
         let weight = cost::weigh(&document, operation, &variables, &built.prices, limits);
         let weight = weight.map_err(|too_much| too_expensive(&too_much))?;
         let requests = roots::requests(&document, operation).map_err(|too_much| too_expensive(&too_much))?;
@@ -102,6 +103,16 @@ fn demand_values(operation: &OperationDefinition, variables: &Variables) -> Resu
     let (name, type_) = (&definition.name.node, &definition.var_type.node);
     let problem = Problem::new(Reason::INVALID, format!("variables.{name} is null, and {type_} is never null"));
     Err(refused_at(&problem.field(format!("variables.{name}")), Some(*pos)))
+}
+
+/// Gives each variable that was not sent the value that it has when the document runs: its default, or null. The library
+/// does not look at arguments with a variable whose value it does not know; what is no field of theirs would be ignored.
+fn add_defaults(operation: &OperationDefinition, variables: &mut Variables) {
+    for Positioned { node: definition, .. } in &operation.variable_definitions {
+        if let Some(default) = definition.default_value() {
+            variables.entry(definition.name.node.clone()).or_insert_with(|| default.clone());
+        }
+    }
 }
 
 fn too_expensive(too_much: &TooMuch) -> ServerError {

@@ -148,14 +148,28 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Waits for the next change, and takes all that have come since.
+    /// Waits for the next change, and takes all that have come since. A snapshot that is taken afterwards may have more.
     pub async fn next(&mut self) -> Concerned {
-        let mut concerned = match self.receiver.recv().await {
+        let first = self.first().await;
+        self.with_all_since(first)
+    }
+
+    /// As [`Self::next`], with the snapshot that has exactly these changes: for whoever compares snapshots.
+    pub async fn next_in(&mut self, cluster: &Cluster) -> (Concerned, Snapshot) {
+        let first = self.first().await;
+        cluster.shared.taken(|| self.with_all_since(first))
+    }
+
+    async fn first(&mut self) -> Concerned {
+        match self.receiver.recv().await {
             Ok(concerned) => concerned,
             Err(broadcast::error::RecvError::Lagged(_)) => Concerned::everything(),
             // The cluster has gone; nothing will change any more.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        };
+        }
+    }
+
+    fn with_all_since(&mut self, mut concerned: Concerned) -> Concerned {
         loop {
             match self.receiver.try_recv() {
                 Ok(more) => concerned.merge(more),

@@ -86,11 +86,19 @@ impl Shared {
 
     /// Changes the snapshot and tells everybody.
     pub(super) fn change(&self, change: impl FnOnce(&mut Snapshot) -> Concerned) {
-        let concerned = change(&mut self.snapshot.write().unwrap_or_else(PoisonError::into_inner));
+        let mut snapshot = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        let concerned = change(&mut snapshot);
         if !concerned.is_empty() {
-            // An error says only that nobody listens.
+            // Before anybody sees the snapshot: what is in it has been told. An error says only that nobody listens.
             self.changes.send(concerned).ok();
         }
+    }
+
+    /// What all news so far has come to, and the snapshot that has these changes and no others.
+    pub(super) fn taken<T>(&self, take: impl FnOnce() -> T) -> (T, Snapshot) {
+        // Nothing changes, and nothing is told, as long as it is borrowed.
+        let snapshot = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
+        (take(), snapshot.clone())
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Concerned> {

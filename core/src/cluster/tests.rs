@@ -1,16 +1,19 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1;
 use kube::Api;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::broadcast::error::TryRecvError,
+    time::{Instant, timeout},
+};
 
 use super::{caches::not_ready, shared::Shared, *};
 use crate::{
     metrics::{ApiRequestLabels, KindLabels, Metrics},
     model::{
-        ObjectKey,
-        testing::{node, node_name},
+        Node, ObjectKey,
+        testing::{at, node, node_name},
     },
     testing::{FakeServer, Mood},
 };
@@ -271,6 +274,36 @@ async fn who_falls_behind_is_told_that_everything_may_have_changed() {
     shared.change(|snapshot| snapshot.put(node("node01")));
     let concerned = changes.next().await;
     assert!(concerned.concerns(&node_name("node01")) && !concerned.everything);
+}
+
+#[tokio::test]
+async fn a_snapshot_has_no_change_that_is_told_only_later() {
+    const CHANGES: i64 = 20_000;
+    let shared = Arc::new(Shared::new(Snapshot::default(), Metrics::default()));
+    let mut receiver = shared.subscribe();
+    let writer = std::thread::spawn({
+        let shared = shared.clone();
+        move || {
+            for number in 0..CHANGES {
+                shared.change(|snapshot| snapshot.put(Node { created: Some(at(number)), ..node("node01") }));
+            }
+        }
+    });
+    let created = |snapshot: &Snapshot| snapshot.node(&node_name("node01")).map(|node| node.created);
+    let (mut seen, mut looks) = (None, 0_u32);
+    while seen != Some(Some(at(CHANGES - 1))) {
+        let (told, snapshot) = shared.taken(|| {
+            std::iter::from_fn(|| match receiver.try_recv() {
+                Err(TryRecvError::Empty | TryRecvError::Closed) => None,
+                Ok(_) | Err(TryRecvError::Lagged(_)) => Some(()),
+            })
+            .count()
+        });
+        let now = created(&snapshot);
+        assert_eq!(told > 0, now != seen, "look {looks}: {told} told, {seen:?} has become {now:?}");
+        (seen, looks) = (now, looks + 1);
+    }
+    writer.join().unwrap();
 }
 
 #[tokio::test]

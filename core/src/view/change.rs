@@ -59,6 +59,12 @@ impl ChangeView {
             Self::DrainForgotten(_) => "DrainForgotten",
         }
     }
+
+    /// Whether nothing more can happen to what it is about.
+    #[must_use]
+    pub fn is_the_end(&self) -> bool {
+        matches!(self, Self::MaintenanceEnded(_) | Self::DrainForgotten(_))
+    }
 }
 
 impl Views {

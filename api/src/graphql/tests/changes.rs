@@ -44,6 +44,27 @@ async fn what_is_no_value_of_its_type_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_no_field_of_an_input_is_refused_beside_a_variable_that_was_not_sent() {
+    let app = Simulated::start().await;
+    app.data("mutation { startMaintenance(input: { node: \"node01\", ticket: { id: \"CHG1\" } }) { name } }").await;
+    for unknown in [
+        "mutation ($n: String = \"node02\") { cordonNode(input: { node: $n, dryrun: true }) { changed } }",
+        "mutation ($n: String! = \"node02\") { cordonNode(input: { node: $n, dryrun: true }) { changed } }",
+        "mutation ($d: Boolean) { cordonNode(input: { node: \"node02\", dryrun: true, dryRun: $d }) { changed } }",
+        "mutation ($t: String) { stopMaintenance(input: { node: \"node01\", tickt: \"CHG9\", ticket: $t }) { name } }",
+        "mutation ($t: String) { drainNode(input: { node: \"node02\", options: { timeout: $t, deleteafter: \"5m\" } }) { changed } }",
+    ] {
+        assert_eq!(one(&app.ask(unknown).await).0, "Invalid", "{unknown}");
+    }
+    assert!(app.node("node02")["spec"]["unschedulable"].is_null());
+    let found = app.data("{ maintenance(name: \"node01-maintenance\") { stoppingSince } }").await;
+    assert_eq!(found["maintenance"], json!({ "stoppingSince": null }));
+    // What is left out is as if it were not named.
+    let stop = "mutation ($t: String) { stopMaintenance(input: { node: \"node01\", ticket: $t }) { name } }";
+    assert_eq!(app.data(stop).await["stopMaintenance"]["name"], "node01-maintenance");
+}
+
+#[tokio::test]
 async fn a_maintenance_is_started_once_and_stopped_by_its_ticket_only() {
     let app = Simulated::start().await;
     let start = |ticket: &str| {

@@ -6,7 +6,7 @@ use axum::response::sse::Event;
 use careen_core::{
     clock::Clock,
     cluster::Cluster,
-    model::NodeName,
+    model::{NodeName, Uid},
     view::{ChangeView, Views},
 };
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Happening {
     pub(super) about: About,
+    /// Whether nothing more can happen to that.
+    pub(super) is_the_end: bool,
     name: &'static str,
     json: String,
 }
@@ -31,8 +33,8 @@ pub(crate) struct Happening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum About {
     Node,
-    Maintenance(String),
-    Drain(NodeName),
+    Maintenance { name: String, uid: Uid },
+    Drain { node: NodeName, id: Uid },
 }
 
 impl Happening {
@@ -40,18 +42,13 @@ impl Happening {
         let (about, json) = match change {
             ChangeView::NodeChanged(node) | ChangeView::NodeGone(node) => (About::Node, json(node)),
             ChangeView::MaintenanceChanged(view) | ChangeView::MaintenanceEnded(view) => {
-                (About::Maintenance(view.name.clone()), json(view))
+                (About::Maintenance { name: view.name.clone(), uid: view.uid.clone() }, json(view))
             }
             ChangeView::DrainChanged(view) | ChangeView::DrainForgotten(view) => {
-                (About::Drain(view.node.clone()), json(view))
+                (About::Drain { node: view.node.clone(), id: view.id.clone() }, json(view))
             }
         };
-        Self { about, name: change.name(), json }
-    }
-
-    /// Whether nothing more can happen to what it is about.
-    pub(super) fn is_the_end(&self) -> bool {
-        ["MaintenanceEnded", "DrainForgotten"].contains(&self.name)
+        Self { about, is_the_end: change.is_the_end(), name: change.name(), json }
     }
 
     /// The event.
@@ -72,8 +69,8 @@ pub(super) async fn follow(cluster: Cluster, clock: Clock, log: EventLog<Happeni
     cluster.ready().await;
     let mut before = Views::of(cluster.snapshot(), clock.now());
     loop {
-        let concerned = changes.next().await;
-        let after = Views::of(cluster.snapshot(), clock.now());
+        let (concerned, snapshot) = changes.next_in(&cluster).await;
+        let after = Views::of(snapshot, clock.now());
         for change in after.changes_since(&before, &concerned) {
             let happening = Happening::of(&change);
             let size = happening.json.len();

@@ -58,6 +58,11 @@ impl Events {
         self.streams.open(&self.log, source, admission, headers)
     }
 
+    /// Whether a client with these headers goes on where it was.
+    pub(super) fn resumes(&self, headers: &HeaderMap) -> bool {
+        resumed(&self.log, headers).is_some()
+    }
+
     /// Whether something has happened since the client with these headers was here that its stream is about.
     ///
     /// Caches are ahead of the log: that something is gone is seen a moment before its end can be told.

@@ -2,7 +2,7 @@
 
 use axum::response::sse::Event;
 use careen_core::{
-    model::NodeName,
+    model::{NodeName, Uid},
     view::{DrainView, MaintenanceView, NodeStateView, Views},
 };
 use serde::Serialize;
@@ -20,12 +20,17 @@ pub(in crate::rest) struct Everything(pub(in crate::rest) Api);
 pub(in crate::rest) struct OfMaintenance {
     pub(in crate::rest) api: Api,
     pub(in crate::rest) name: String,
+    /// Not an earlier one of that name, whose end may be told only now. `None`: where its client went on, it was
+    /// whichever had the name.
+    pub(in crate::rest) uid: Option<Uid>,
 }
 
 /// The drain of one node, until it is forgotten.
 pub(in crate::rest) struct OfDrain {
     pub(in crate::rest) api: Api,
     pub(in crate::rest) node: NodeName,
+    /// As the UID of a maintenance.
+    pub(in crate::rest) id: Option<Uid>,
 }
 
 /// All that the stream of everything is about.
@@ -59,7 +64,7 @@ impl Source for OfMaintenance {
 
     fn show(&self, happening: &Happening) -> Shown {
         match &happening.about {
-            About::Maintenance(name) if *name == self.name => one(happening),
+            About::Maintenance { name, uid } if *name == self.name && is_it(self.uid.as_ref(), uid) => one(happening),
             _ => Shown::Nothing,
         }
     }
@@ -74,7 +79,7 @@ impl Source for OfDrain {
 
     fn show(&self, happening: &Happening) -> Shown {
         match &happening.about {
-            About::Drain(node) if *node == self.node => one(happening),
+            About::Drain { node, id } if *node == self.node && is_it(self.id.as_ref(), id) => one(happening),
             _ => Shown::Nothing,
         }
     }
@@ -84,8 +89,12 @@ impl Source for OfDrain {
     }
 }
 
+fn is_it(wanted: Option<&Uid>, found: &Uid) -> bool {
+    wanted.is_none_or(|wanted| wanted == found)
+}
+
 fn one(happening: &Happening) -> Shown {
-    if happening.is_the_end() { Shown::Last(happening.event()) } else { Shown::Event(happening.event()) }
+    if happening.is_the_end { Shown::Last(happening.event()) } else { Shown::Event(happening.event()) }
 }
 
 /// `null`, and nothing more, if it is gone.

@@ -59,8 +59,9 @@ async fn follow_maintenance(
     Path(MaintenancePath { name: ObjectName(name) }): Path<MaintenancePath>,
     headers: HeaderMap,
 ) -> Reply<Response> {
-    let is_there = api.snapshot()?.maintenance(&name).is_some();
-    let source = OfMaintenance { api: api.clone(), name };
+    let found = api.snapshot()?.maintenance(&name).map(|object| object.uid());
+    let is_there = found.is_some();
+    let source = OfMaintenance { api: api.clone(), name, uid: found.filter(|_| !api.events.resumes(&headers)) };
     // One that has ended is followed to its end by who has seen its beginning.
     if !is_there && !api.events.has_news(&source, &headers).await {
         return Err(Problem::no_maintenance(&source.name));
@@ -85,8 +86,9 @@ async fn follow_drain(
     Path(NodePath { node }): Path<NodePath>,
     headers: HeaderMap,
 ) -> Reply<Response> {
-    let is_there = api.views()?.drain(&node).is_some();
-    let source = OfDrain { api: api.clone(), node };
+    let found = api.views()?.drain(&node).map(|drain| drain.id);
+    let is_there = found.is_some();
+    let source = OfDrain { api: api.clone(), node, id: found.filter(|_| !api.events.resumes(&headers)) };
     if !is_there && !api.events.has_news(&source, &headers).await {
         return Err(Problem::no_drain(&source.node));
     }

@@ -70,6 +70,24 @@ async fn who_comes_again_just_after_the_end_is_told_of_it() {
 }
 
 #[tokio::test]
+async fn the_end_of_an_earlier_one_is_not_that_of_its_successor() {
+    let app = Simulated::start().await;
+    put_reason(&app, "first").await;
+    app.admin("DELETE /nodes/node02/maintenance", None).await;
+    app.until(|snapshot| snapshot.maintenance("node02-maintenance").is_none()).await;
+    put_reason(&app, "second").await;
+    // What happens is written down up to 100 ms later than it is known.
+    let mut events = app.stream(MAINTENANCE, None).await;
+    let second = events.expect("snapshot").await.data["uid"].clone();
+    put_reason(&app, "third").await;
+    let third = until(&mut events, |event| {
+        assert_eq!((event.name.as_str(), &event.data["uid"]), ("MaintenanceChanged", &second));
+        event.data["reason"] == "third"
+    });
+    third.await;
+}
+
+#[tokio::test]
 async fn a_drain_is_followed() {
     let app = Simulated::start().await;
     app.admin("GET /nodes/node02/drain/events", None).await.problem(404, "DrainNotFound");

@@ -102,7 +102,7 @@ pub(crate) struct FakeServer {
 struct Link {
     mood: Mood,
     log: Vec<Logged>,
-    refusals: Vec<(String, u16)>,
+    moods: Vec<(String, Mood)>,
 }
 
 /// A request as it came.
@@ -172,12 +172,17 @@ impl FakeServer {
     /// From now on answers requests of that kind with that code, and does nothing: [`Logged::what`] begins so, or, with
     /// a `$` at its end, is this.
     pub(crate) fn refuse(&self, what: &str, code: u16) {
-        self.link().refusals.push((what.to_owned(), code));
+        self.set_mood_for(what, Mood::Refuse(code));
+    }
+
+    /// From now on is in that mood about requests of that kind, named as for [`FakeServer::refuse`].
+    pub(crate) fn set_mood_for(&self, what: &str, mood: Mood) {
+        self.link().moods.push((what.to_owned(), mood));
     }
 
     /// Answers as it should again.
     pub(crate) fn refuse_nothing(&self) {
-        self.link().refusals.clear();
+        self.link().moods.clear();
     }
 
     /// The pods that were evicted, by path.
@@ -305,30 +310,28 @@ impl FakeServer {
             .headers
             .get("content-type")
             .is_some_and(|type_| type_.to_str().unwrap().starts_with("application/strategic-merge-patch"));
-        let (mood, refusal) = {
+        let mood = {
             let mut link = self.link();
             let logged = Logged::of(&head);
-            let refused = |(what, _): &&(String, u16)| match what.strip_suffix('$') {
+            let is_meant = |(what, _): &&(String, Mood)| match what.strip_suffix('$') {
                 Some(exactly) => logged.what == exactly,
                 None => logged.what.starts_with(what.as_str()),
             };
-            let refusal = link.refusals.iter().find(refused).map(|(_, code)| *code);
+            let mood = link.moods.iter().find(is_meant).map_or(link.mood, |(_, mood)| *mood);
             link.log.push(logged);
-            (link.mood, refusal)
+            mood
         };
         let handle = |body| self.store().handle(&head.method, &head.uri, body, strategic);
-        match (mood, refusal) {
-            (_, Some(code)) | (Mood::Refuse(code), _) => refused(code).into_response(),
-            (Mood::Hang, _) => std::future::pending().await,
-            (Mood::LoseAnswers, _) => {
+        match mood {
+            Mood::Refuse(code) => refused(code).into_response(),
+            Mood::Hang => std::future::pending().await,
+            Mood::LoseAnswers => {
                 handle(body);
                 std::future::pending().await
             }
-            (Mood::ConflictOnWrite, _) if head.method != Method::GET => {
-                failure(409, "Conflict", "conflict").into_response()
-            }
-            (Mood::Serve | Mood::ConflictOnWrite, _) => handle(body).into_response(),
-            (Mood::Slow(time), _) => {
+            Mood::ConflictOnWrite if head.method != Method::GET => failure(409, "Conflict", "conflict").into_response(),
+            Mood::Serve | Mood::ConflictOnWrite => handle(body).into_response(),
+            Mood::Slow(time) => {
                 tokio::time::sleep(time).await;
                 handle(body).into_response()
             }

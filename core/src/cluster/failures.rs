@@ -12,8 +12,9 @@ use tokio::time::{Instant, sleep};
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The same failure is logged again after this time.
 const AGAIN: Duration = Duration::from_secs(60);
-/// A watch that works need not bring anything; one that has not failed again for so long works.
-const OVER_AFTER: Duration = Duration::from_secs(30);
+/// A watch that works need not bring anything; one that has not failed again for so long works. Longer than the longest
+/// pause and the time after which a request without an answer has failed: silence may be that.
+const OVER_AFTER: Duration = Duration::from_secs(75);
 /// What is known is called old when its watch has failed for so long.
 const OLD_AFTER: Duration = Duration::from_secs(60);
 

@@ -6,7 +6,7 @@ use super::acting::{Acting, trouble_with_node};
 use crate::{
     drain::{Drain, DrainPhase, Machine, Step},
     migration::take_back,
-    model::{DrainEnd, DrainOptions, Node, Record, RecordReading, Trouble, TroubleReason},
+    model::{Blocking, DrainEnd, DrainOptions, Node, Record, RecordReading, Trouble, TroubleReason},
     node::{self, DrainStage, NodeError},
 };
 
@@ -22,10 +22,11 @@ impl Acting {
         self.cordon_and_record(node).await
     }
 
-    /// Drains on; `Some`: it is over. `began` says when it began.
+    /// Drains on; `Some`: it is over. `blocking` is what was said before to be in the way, `began` says when it began.
     pub(super) async fn drain_on(
         &mut self,
         options: &DrainOptions,
+        blocking: &[Blocking],
         began: impl FnOnce(&Record, Timestamp) -> Timestamp,
     ) -> Result<Option<Over>, Trouble> {
         self.say(DrainStage::InProgress).await?;
@@ -33,7 +34,7 @@ impl Acting {
         self.begin_anew();
         self.trouble = self.caches_are_old();
         self.wake_at = None;
-        let Some(step) = self.drain_step(options, began) else { return Ok(None) };
+        let Some(step) = self.drain_step(options, blocking, began) else { return Ok(None) };
         let over = match &step.phase {
             DrainPhase::Drained => Some((DrainEnd::Drained, "nothing is left on the node that had to leave")),
             DrainPhase::TimedOut => Some((DrainEnd::TimedOut, "its time is over: the node stays cordoned")),
@@ -97,10 +98,11 @@ impl Acting {
     }
 
     /// One step of the drain, which is begun if it has not been; `None` while the node does not carry our record.
-    /// `began` says when it began.
+    /// `blocking` is what was said before to be in the way, `began` says when it began.
     pub(super) fn drain_step(
         &mut self,
         options: &DrainOptions,
+        blocking: &[Blocking],
         began: impl FnOnce(&Record, Timestamp) -> Timestamp,
     ) -> Option<Step> {
         let now = self.now();
@@ -112,7 +114,8 @@ impl Acting {
         if self.drain.is_none() {
             let started = began(&record, now);
             let own_pod = self.context.settings.own_pod.clone();
-            let machine = Machine::new(self.node.clone(), options.clone(), own_pod, started, record.evacuations);
+            let mut machine = Machine::new(self.node.clone(), options.clone(), own_pod, started, record.evacuations);
+            machine.resume(blocking);
             let (cluster, hand_over) = (self.context.cluster.clone(), self.context.hand_over.clone());
             self.drain = Some(Drain::new(machine, cluster, self.node.clone(), self.actor.clone(), hand_over));
         }

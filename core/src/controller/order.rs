@@ -151,7 +151,7 @@ impl OrderWorker {
         self.say_begun().await?;
         let started = order.status.started_at;
         let began = |record: &Record, _| started.map_or(record.since, |at| at.max(record.since));
-        Ok(match self.acting.drain_on(&options, began).await? {
+        Ok(match self.acting.drain_on(&options, &order.status.blocking, began).await? {
             Some((end, message)) => Round::Over(end, message),
             None => Round::Waits(self.acting.wake_at),
         })

@@ -221,7 +221,7 @@ async fn round(acting: &mut Acting, node_uid: &Uid, options: &DrainOptions) -> R
         return Ok(None);
     }
     acting.begin_drain(&node).await?;
-    acting.drain_on(options, |record, _| record.since).await
+    acting.drain_on(options, &[], |record, _| record.since).await
 }
 
 /// A process has no time to try for ever: what cannot be undone in a few tries is said.

@@ -29,6 +29,10 @@ impl Worker {
             self.pace.is_up_to_date();
             return None;
         };
+        if self.not_kept.as_ref().is_some_and(|not_kept| status::ask_the_same(not_kept, &patch)) {
+            self.pace.is_up_to_date();
+            return None;
+        }
         let shown = object.status.as_ref();
         let mere_progress = shown.is_some_and(|shown| status::differs_in_progress_only(shown, &wanted));
         if let Some(due) = self.pace.begin(mere_progress, now) {
@@ -39,6 +43,7 @@ impl Worker {
             Ok(written) => {
                 self.pace.wrote();
                 self.tell(&object, &wanted);
+                self.look_at_what_was_kept(&written, &wanted, now);
                 self.wrote_object(&from, written);
                 None
             }
@@ -48,6 +53,21 @@ impl Worker {
                 self.pace.failed(now)
             }
         }
+    }
+
+    /// What a definition that is older than this program does not keep is not written again and again.
+    fn look_at_what_was_kept(&mut self, written: &NodeMaintenance, wanted: &NodeMaintenanceStatus, now: Timestamp) {
+        let not_kept = status::patch(written.status.as_ref(), wanted, now);
+        if self.not_kept.is_none()
+            && let Some(not_kept) = &not_kept
+        {
+            tracing::warn!(
+                maintenance = written.name(),
+                %not_kept,
+                "the definition in the cluster is not Careen's: parts of the status are not kept; apply deploy/crd.yaml"
+            );
+        }
+        self.not_kept = not_kept;
     }
 
     /// What its status should say now, with what that is news of.

@@ -64,6 +64,15 @@ struct Member {
     task: task::Id,
 }
 
+impl Member {
+    fn is_concerned(&self, concerned: &Concerned) -> bool {
+        // A reader that has fallen behind is told of everything, and of nothing by its name.
+        concerned.everything
+            || self.node.as_ref().is_some_and(|node| concerned.concerns(node))
+            || concerned.maintenances.contains(&self.name)
+    }
+}
+
 /// A task that has ended.
 enum Done {
     Worker(Uid),
@@ -121,9 +130,7 @@ impl Supervisor {
     fn take_up(&mut self, concerned: &Concerned, stopping: &watch::Receiver<bool>) {
         let snapshot = self.context.cluster.snapshot();
         for member in self.workers.values().chain(self.couriers.values()).chain(self.orders.values()) {
-            if member.node.as_ref().is_some_and(|node| concerned.concerns(node))
-                || concerned.maintenances.contains(&member.name)
-            {
+            if member.is_concerned(concerned) {
                 member.wake.notify_one();
             }
         }
@@ -177,7 +184,7 @@ impl Supervisor {
                 },
             }
         }
-        self.assign_orders(&snapshot, stopping);
+        self.assign_orders(snapshot, stopping);
     }
 
     fn employ(&mut self, object: &NodeMaintenance, accepted: Accepted, stopping: &watch::Receiver<bool>) {

@@ -14,7 +14,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::names::{FINALIZER, RECORD_ANNOTATION};
+use crate::{
+    names::{FINALIZER, RECORD_ANNOTATION},
+    testing::Mood,
+};
 use world::{
     LEADER_LEASE, LEASE, MAINTENANCE, NODE, World, content, is_out, put_budget, put_node, put_pod, take_lease,
 };
@@ -362,4 +365,32 @@ async fn a_kind_that_cannot_be_followed_any_more_is_named_and_nothing_else_stops
     assert_eq!(world.maintenance()["status"]["phase"], "Succeeded");
     world.link().refuse_nothing();
     world.until("it is over", |world| world.condition("Degraded")["status"] == "False").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_older_definition_does_not_keep_of_a_status_is_not_written_for_ever() {
+    let world = World::new(2);
+    world.server.prune("evictionPods");
+    let world = world.start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    sleep(Duration::from_secs(10)).await;
+    let written = world.status_writes().len();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.status_writes().len(), written);
+    // What it keeps is written as ever.
+    put_budget(&world.server, 0);
+    put_pod(&world.server, "late", "node02");
+    world.until("it is said", |world| world.condition("Drained")["status"] == "False").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_whose_requests_are_not_answered_any_more_is_named_as_well() {
+    let world = World::new(1).start();
+    world.begin("m", "node02");
+    world.until_phase("Succeeded").await;
+    world.link().set_mood_for("WATCH /api/v1/pods", Mood::Hang);
+    world.link().set_mood_for("LIST /api/v1/pods", Mood::Hang);
+    world.server.close_watches("pods");
+    world.until("it is said", |world| world.condition("Degraded")["reason"] == "CachesOld").await;
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use super::{
@@ -19,8 +20,8 @@ use super::{
 use crate::{
     cluster::Snapshot,
     drain::{DrainPhase, Progress},
-    maintenance::departures::Departures,
-    model::{Record, Trouble, TroubleReason, condition},
+    maintenance::{began::drain_began, departures::Departures},
+    model::{Trouble, TroubleReason},
 };
 
 /// One accepted maintenance.
@@ -36,6 +37,8 @@ pub(super) struct Worker {
     /// What is wrong with the spec: it goes on as it was before, so that is said only where nothing else is wrong.
     spec_trouble: Option<Trouble>,
     own_object: Overlay<NodeMaintenance>,
+    /// What the API server has not kept of the last status that was written.
+    pub(super) not_kept: Option<Value>,
 }
 
 /// Why a worker ended.
@@ -61,6 +64,7 @@ impl Worker {
             has_recalled: false,
             spec_trouble: None,
             own_object: Overlay::default(),
+            not_kept: None,
         }
     }
 
@@ -116,8 +120,9 @@ impl Worker {
                 if self.accepted.options != accepted.options {
                     self.accepted.options = accepted.options.clone();
                     self.acting.begin_anew();
+                    let now = self.acting.now();
                     if let Some(drain) = &mut self.acting.drain {
-                        drain.machine().set_options(accepted.options);
+                        drain.machine().set_options(accepted.options, now);
                     }
                 }
                 self.spec_trouble = None;
@@ -183,7 +188,10 @@ impl Worker {
     fn drain_on(&mut self, object: &NodeMaintenance) -> Option<Timestamp> {
         let snapshot = self.acting.snapshot();
         self.recall(object, &snapshot);
-        let step = self.acting.drain_step(&self.accepted.options, |record, now| drain_began(object, record, now))?;
+        let options = &self.accepted.options;
+        let blocking = object.status.as_ref().map_or(&[][..], |status| &status.blocking);
+        let step =
+            self.acting.drain_step(options, blocking, |record, now| drain_began(object, options, record, now))?;
         let (now, snapshot) = (self.acting.now(), self.acting.snapshot());
         self.departures.see(&step.progress, &self.accepted.node, &snapshot);
         self.departures.resolve(&self.accepted.node, &snapshot);
@@ -215,64 +223,10 @@ impl Worker {
     }
 }
 
-/// When the drain began, for what its options count from then: not before the node was taken out of service, and on a
-/// node that had been drained when something arrived.
-fn drain_began(object: &NodeMaintenance, record: &Record, now: Timestamp) -> Timestamp {
-    let status = object.status.as_ref();
-    let began = if status.is_none_or(|status| status.drained_at.is_none()) {
-        status.and_then(|status| status.started_at).unwrap_or(record.since)
-    } else {
-        let drained = object.condition(condition::DRAINED).filter(|condition| condition.status == "False");
-        drained.map_or(now, |condition| condition.last_transition_time.0)
-    };
-    began.max(record.since)
-}
-
 #[derive(Clone, Copy)]
 enum Step {
     HoldObject,
     HoldNode,
     TakeOut,
     SayInProgress,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        drain::{WorkloadProgress, WorkloadState},
-        maintenance::{NodeMaintenanceStatus, status},
-        model::{
-            ObjectKey,
-            testing::{at, maintenance, node},
-        },
-        plan::{Workload, WorkloadKind},
-    };
-
-    #[test]
-    fn options_count_their_time_from_when_there_was_something_to_drain() {
-        let mut object = maintenance("m", "node02");
-        let record = Record { since: at(5), ..Record::begin(&actor(&object), &node("node02"), None, at(5)) };
-        assert_eq!(drain_began(&object, &record, at(100)), at(5), "nothing is said yet");
-        object.status = Some(NodeMaintenanceStatus { started_at: Some(at(0)), ..Default::default() });
-        assert_eq!(drain_began(&object, &record, at(100)), at(5), "the node Lease was held by another at first");
-
-        let known = status::Known {
-            drain: Some((&DrainPhase::Drained, &Progress::default())),
-            drained_at: Some(at(30)),
-            ..Default::default()
-        };
-        object.status = Some(status::of_accepted(&object, &known, at(30)));
-        assert_eq!(
-            drain_began(&object, &record, at(100)),
-            at(100),
-            "it was drained, and nothing has arrived that is known of"
-        );
-        let workload = Workload { kind: WorkloadKind::Pod, pod: ObjectKey::new("shop", "late"), uid: "late".into() };
-        let arrived = WorkloadProgress { workload, state: WorkloadState::Next };
-        let progress = Progress { workloads: vec![arrived], had_to_leave: 1 };
-        let known = status::Known { drain: Some((&DrainPhase::Draining, &progress)), ..Default::default() };
-        object.status = Some(status::of_accepted(&object, &known, at(70)));
-        assert_eq!(drain_began(&object, &record, at(100)), at(70), "something arrived then");
-    }
 }

@@ -191,6 +191,11 @@ impl Ask {
         }
     }
 
+    /// Takes up that somebody took the mark back before a restart.
+    pub(super) fn mark_withdrawn(&mut self) {
+        self.mark = Mark::TakenBack;
+    }
+
     /// Takes up that the caches show the VM on its way.
     pub(super) fn migration_shown(&mut self) {
         if let AskState::Migrating { shown, .. } = &mut self.state {

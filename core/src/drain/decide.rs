@@ -98,6 +98,9 @@ impl Machine {
         let motion = motion(pod, verdict, &self.node, snapshot, now);
         let moves = !matches!(motion, Motion::Still);
         let vmi = vmi_of(pod, snapshot);
+        if vmi.is_some_and(|vmi| self.withdrawn.remove(&vmi.key)) {
+            self.ask(&pod.uid).mark_withdrawn();
+        }
         let is_marked = |vmi: &VirtualMachineInstance| vmi.evacuation_node.as_ref() == Some(&self.node);
         if vmi.is_some_and(|vmi| is_marked(vmi) && self.recorded.contains(&vmi.uid)) {
             self.ask(&pod.uid).mark_shown(moves);
@@ -210,7 +213,7 @@ fn how(pod: &Pod, verdict: &Verdict, snapshot: &Snapshot, ask: Option<&Ask>) -> 
         Verdict::Migrate(MigrateBy::Evacuation) => Some(How::Evict { record: recorded() }),
         Verdict::Migrate(MigrateBy::OwnMigration) => vmi.map(|vmi| How::Migrate {
             instance: vmi.key.clone(),
-            attempt: failed_of_ours(vmi, snapshot).max(ask.map_or(0, |ask| ask.attempt)),
+            attempt: next_attempt(vmi, snapshot).max(ask.map_or(0, |ask| ask.attempt)),
         }),
         // With a strategy, KubeVirt may find at the last moment that it can migrate, and mark it.
         Verdict::ShutDown { by: ShutDownBy::Eviction, .. } => {
@@ -229,9 +232,13 @@ fn how(pod: &Pod, verdict: &Verdict, snapshot: &Snapshot, ask: Option<&Ask>) -> 
     how.map_or(Decided::State(WorkloadState::Asked), Decided::Ready)
 }
 
-/// How many migrations of ours of that VM have failed, as far as KubeVirt has kept them.
-fn failed_of_ours(vmi: &VirtualMachineInstance, snapshot: &Snapshot) -> u32 {
-    u32::try_from(ours(&vmi.key, snapshot).count()).unwrap_or(u32::MAX)
+/// The number of the next migration of ours of that VM: beyond all that KubeVirt has kept, which are the last few only.
+fn next_attempt(vmi: &VirtualMachineInstance, snapshot: &Snapshot) -> u32 {
+    let failed = || ours(&vmi.key, snapshot);
+    let count = u32::try_from(failed().count()).unwrap_or(u32::MAX);
+    let number = |migration: &Migration| migration.key.name.rsplit_once('-')?.1.parse::<u32>().ok();
+    let last = failed().filter_map(number).max().map_or(0, |last| last.saturating_add(1));
+    count.max(last)
 }
 
 /// The last migration of ours that has failed.

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::later,
     cluster::Snapshot,
-    model::{NodeName, ObjectKey, Pod, Uid},
+    model::{Blocking, NodeName, ObjectKey, Pod, Uid},
     plan::{Block, BlockReason, Classified, Verdict, classify, is_work_left, tier},
 };
 
@@ -43,6 +43,8 @@ pub struct Machine {
     pub(super) turns: Turns,
     /// VMIs that the node's record names.
     pub(super) recorded: BTreeSet<Uid>,
+    /// VMIs whose evacuation somebody had taken back before a restart; until their pods are seen.
+    pub(super) withdrawn: BTreeSet<ObjectKey>,
     pub(super) recording: Recording,
     pub(super) look: LastLook,
     /// The API server asked for quiet until then.
@@ -142,6 +144,7 @@ impl Machine {
             asks: BTreeMap::new(),
             turns: Turns::default(),
             recorded: recorded.into_iter().collect(),
+            withdrawn: BTreeSet::new(),
             recording: Recording::Idle,
             look: LastLook::default(),
             quiet_until: None,
@@ -156,14 +159,30 @@ impl Machine {
         self.stopped = true;
     }
 
-    /// Takes other options: what had failed is tried again.
-    pub fn set_options(&mut self, options: DrainOptions) {
+    /// Takes up what was in the way of this drain before a restart: an evacuation that somebody took back is not asked
+    /// for again.
+    pub fn resume(&mut self, blocking: &[Blocking]) {
+        let withdrawn = blocking.iter().filter(|blocking| blocking.reason == BlockReason::EvacuationWithdrawn);
+        self.withdrawn.extend(withdrawn.map(|blocking| ObjectKey::new(&blocking.namespace, &blocking.name)));
+    }
+
+    /// Takes other options: what had failed is tried again, and if its time was over it begins anew.
+    pub fn set_options(&mut self, options: DrainOptions, now: Timestamp) {
         if self.options != options {
+            if self.deadline().is_some_and(|deadline| deadline <= now) {
+                self.started = now;
+            }
             self.options = options;
+            self.withdrawn.clear();
             self.asks.values_mut().for_each(Ask::options_changed);
             // A pod that they left out may be there without being in the caches yet.
             self.look.begin_again();
         }
+    }
+
+    /// When its time is over.
+    fn deadline(&self) -> Option<Timestamp> {
+        self.options.timeout.map(|timeout| later(self.started, timeout.get()))
     }
 
     /// Whether a request of this drain is on its way.
@@ -244,8 +263,7 @@ impl Machine {
                 self.started = now;
             }
             self.look.begin_again();
-            let deadline = self.options.timeout.map(|timeout| later(self.started, timeout.get()));
-            if draft.is_over(deadline) {
+            if draft.is_over(self.deadline()) {
                 DrainPhase::TimedOut
             } else if let Some(block) = unreachable {
                 DrainPhase::Waiting(block)

@@ -6,11 +6,13 @@
 //! | `accept` | whether a maintenance is accepted |
 //! | `intent` | which record its node should carry |
 //! | `existence` | whether the maintenance of a record is gone: the one question to the API server here |
+//! | `began` | when its drain began, for what its options count from then |
 //! | `status` | what its status says |
 //! | `transition` | what has happened from one status to the next, and what is told of it |
 //! | `departures` | what has become of the VMs that had to leave |
 
 pub(crate) mod accept;
+pub(crate) mod began;
 pub(crate) mod departures;
 mod existence;
 pub(crate) mod intent;

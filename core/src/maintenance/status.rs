@@ -276,6 +276,16 @@ pub fn patch(old: Option<&NodeMaintenanceStatus>, new: &NodeMaintenanceStatus, n
     Some(Value::Object(patch))
 }
 
+/// Whether two patches ask for the same, whenever that was.
+pub(crate) fn ask_the_same(one: &Value, other: &Value) -> bool {
+    let without_time = |patch: &Value| {
+        let mut fields = patch.as_object().cloned().unwrap_or_default();
+        fields.remove("lastUpdate");
+        fields
+    };
+    without_time(one) == without_time(other)
+}
+
 /// What a merge patch (RFC 7396) has to say: it merges objects, so what went away must be named, at any depth.
 fn difference(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String, Value> {
     let gone = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));

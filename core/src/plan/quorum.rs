@@ -5,7 +5,7 @@
 
 use crate::{
     cluster::{Snapshot, View},
-    model::{Node, NodeMaintenance, NodeName, Pod, Record, condition},
+    model::{DrainEnd, DrainOrder, Node, NodeMaintenance, NodeName, Pod, Record, condition},
 };
 
 const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
@@ -139,12 +139,22 @@ fn is_etcd(pod: &Pod) -> bool {
     }
 }
 
-/// Whether somebody takes that node out of service, or is about to: its record says so, or an accepted maintenance.
+/// Whether somebody takes that node out of service, or is about to: its record says so, an accepted maintenance, or a
+/// drain that was ordered. A node that was drained by order is about to be switched off as long as it is cordoned.
 fn is_going(node: &Node, snapshot: &Snapshot) -> bool {
     let names_it = |maintenance: &NodeMaintenance| {
         maintenance.spec.node_name == node.name.as_str() && maintenance.says(condition::ACCEPTED)
     };
-    Record::of(node).is_some() || snapshot.maintenances().any(|maintenance| names_it(maintenance))
+    let takes_it = |order: &DrainOrder| {
+        order.request.node_uid == node.uid
+            && match &order.status.outcome {
+                None => order.has_begun(),
+                Some(outcome) => outcome.end == DrainEnd::Drained && node.unschedulable,
+            }
+    };
+    Record::of(node).is_some()
+        || snapshot.maintenances().any(|maintenance| names_it(maintenance))
+        || snapshot.drain_order(&node.name).is_some_and(|order| takes_it(order))
 }
 
 fn lost(node: &NodeName, members: &Members, left: usize, needed: usize) -> String {
@@ -169,7 +179,10 @@ fn lost(node: &NodeName, members: &Members, left: usize, needed: usize) -> Strin
 mod tests {
     use super::*;
     use crate::{
-        model::testing::{at, maintenance, node, node_name, pod},
+        model::{
+            DrainOutcome,
+            testing::{at, drain_order, maintenance, node, node_name, pod},
+        },
         node::{Actor, ActorKind},
     };
 
@@ -221,6 +234,26 @@ mod tests {
             }
         }
         assert!(!keeps("cp1", &control_plane(5).with(drained("cp2")).with(etcd(3).unready())));
+    }
+
+    #[test]
+    fn a_member_whose_drain_was_ordered_is_going_until_it_is_uncordoned() {
+        let ordered = drain_order("d2", "cp2");
+        let ended = |end| {
+            let mut order = ordered.clone().begun(at(1));
+            let message = String::new();
+            order.status.outcome =
+                Some(DrainOutcome { end, reason: None, message, at: at(9), left: 0, left_behind: vec![] });
+            order
+        };
+        let cordoned = || control_plane(3).with(node("cp2").control_plane().cordoned());
+        assert!(keeps("cp1", &control_plane(3).with(ordered.clone())), "nobody has decided on it");
+        assert!(!keeps("cp1", &control_plane(3).with(ordered.clone().begun(at(1)))), "it may wait for the node Lease");
+        assert!(!keeps("cp1", &cordoned().with(ended(DrainEnd::Drained))), "it is about to be switched off");
+        assert!(keeps("cp1", &control_plane(3).with(ended(DrainEnd::Drained))), "it is back");
+        assert!(keeps("cp1", &cordoned().with(ended(DrainEnd::Cancelled))));
+        let rebuilt = Node { uid: "a new one".into(), ..node("cp2").control_plane().cordoned() };
+        assert!(keeps("cp1", &control_plane(3).with(rebuilt).with(ended(DrainEnd::Drained))));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub struct Elsewhere {
     view: View,
     /// The node's CPU vendor, which a live migration's target must have as well.
     cpu_vendor: BTreeMap<String, String>,
+    /// Whether this KubeVirt labels nodes with their machine types: older ones do not
+    /// (<https://github.com/kubevirt/kubevirt/pull/13690>).
+    has_machine_types: bool,
     others: Vec<Candidate>,
 }
 
@@ -52,7 +55,7 @@ impl Elsewhere {
     /// What there is besides that node.
     #[must_use]
     pub fn than(node: &NodeName, snapshot: &Snapshot) -> Self {
-        let source_labels = snapshot.node(node).into_iter().flat_map(|node| &node.labels);
+        let source_labels = || snapshot.node(node).into_iter().flat_map(|node| &node.labels);
         let others: Vec<Candidate> = match snapshot.view() {
             View::Nodes => Vec::new(),
             View::Whole => snapshot
@@ -63,12 +66,19 @@ impl Elsewhere {
         };
         Self {
             view: snapshot.view(),
-            cpu_vendor: source_labels
+            has_machine_types: source_labels().any(|(key, _)| key.starts_with(MACHINE_TYPE_LABEL_PREFIX)),
+            cpu_vendor: source_labels()
                 .filter(|(key, _)| key.starts_with(CPU_VENDOR_LABEL_PREFIX))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect(),
             others,
         }
+    }
+
+    /// The label that a node must have to run that VM, if this KubeVirt asks for one.
+    fn machine_type_label(&self, vmi: &VirtualMachineInstance) -> Option<String> {
+        let type_ = vmi.machine_type.as_ref().filter(|_| self.has_machine_types)?;
+        Some(format!("{MACHINE_TYPE_LABEL_PREFIX}{type_}"))
     }
 
     /// Whether one of the other nodes takes that pod. `migrating` is the VM that leaves it by live migration.
@@ -77,10 +87,8 @@ impl Elsewhere {
         if self.view == View::Nodes {
             return Room::Unknown;
         }
-        let wanted = migrating.map(|vmi| Wanted {
-            cpu_vendor: &self.cpu_vendor,
-            machine_type: vmi.machine_type.as_ref().map(|type_| format!("{MACHINE_TYPE_LABEL_PREFIX}{type_}")),
-        });
+        let wanted =
+            migrating.map(|vmi| Wanted { cpu_vendor: &self.cpu_vendor, machine_type: self.machine_type_label(vmi) });
         let mut refusals: BTreeMap<&'static str, usize> = BTreeMap::new();
         for candidate in &self.others {
             match candidate.refusal(pod, wanted.as_ref()) {
@@ -155,6 +163,15 @@ mod tests {
     /// Why the pod finds no room besides node02; empty when it does.
     fn reason(pod: &Pod, migrating: Option<&VirtualMachineInstance>, others: impl IntoIterator<Item = Node>) -> String {
         let source = node("node02").label("cpu-vendor.node.kubevirt.io/Intel", "true");
+        reason_of(source.label("machine-type.node.kubevirt.io/pc-q35-9.6", "true"), pod, migrating, others)
+    }
+
+    fn reason_of(
+        source: Node,
+        pod: &Pod,
+        migrating: Option<&VirtualMachineInstance>,
+        others: impl IntoIterator<Item = Node>,
+    ) -> String {
         let snapshot = Snapshot::default().with(source).with_all(others);
         match Elsewhere::than(&node_name("node02"), &snapshot).has_room_for(pod, migrating) {
             Room::Fits => String::new(),
@@ -216,6 +233,7 @@ mod tests {
         assert_eq!(reason(&db, Some(&vm), [intel()]), "other nodes: 1 that cannot run its machine type");
         let newer = intel().label("machine-type.node.kubevirt.io/pc-q35-9.6", "true");
         assert_eq!(reason(&db, Some(&vm), [newer]), "");
+        assert_eq!(reason_of(node("node02"), &db, Some(&vm), [node("a")]), "", "an older KubeVirt has no such labels");
     }
 
     #[test]

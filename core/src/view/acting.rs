@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::Views;
 use crate::{
     drain::{DrainPhase, Machine, Progress},
-    maintenance::understand,
+    maintenance::{began::drain_began, understand},
     model::{BlockReason, Blocking, DrainOptions, Node, NodeMaintenance, ObjectKey, Record, RecordReading, Workload},
     operation::{Holder, holder_with, is_accepted},
 };
@@ -59,7 +59,8 @@ impl Views {
                 let object = self.snapshot.maintenance(&name).filter(|object| !is_going(object))?;
                 let status = object.status.clone().unwrap_or_default();
                 let options = understand(object).ok()?.options;
-                Some(self.observe(node, options, status.started_at, &status.blocking))
+                let began = Record::of(node).map(|record| drain_began(object, &options, &record, self.now));
+                Some(self.observe(node, options, began, &status.blocking))
             }
             Holder::Drain(_) => {
                 let order = self.snapshot.drain_order(&node.name).filter(|order| order.request.cancel.is_none())?;
@@ -82,6 +83,7 @@ impl Views {
             RecordReading::Absent | RecordReading::Unreadable(_) => Vec::new(),
         };
         let mut machine = Machine::new(node.name.clone(), options.clone(), None, started.unwrap_or(self.now), recorded);
+        machine.resume(blocking);
         let step = machine.step(&self.snapshot, self.now);
         let since = blocking.iter().map(|blocking| {
             let key = ObjectKey::new(&blocking.namespace, &blocking.name);

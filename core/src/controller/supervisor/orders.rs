@@ -23,10 +23,12 @@ impl Supervisor {
         }
     }
 
-    /// Does its duty about every drain order; `snapshot` holds what was decided about maintenances just now.
-    pub(super) fn assign_orders(&mut self, snapshot: &Snapshot, stopping: &watch::Receiver<bool>) {
+    /// Does its duty about every drain order, oldest first; `snapshot` holds what was decided about maintenances just
+    /// now.
+    pub(super) fn assign_orders(&mut self, mut snapshot: Snapshot, stopping: &watch::Receiver<bool>) {
         let now = self.context.clock.now();
-        let orders: Vec<_> = snapshot.drain_orders().cloned().collect();
+        let mut orders: Vec<_> = snapshot.drain_orders().cloned().collect();
+        orders.sort_by_key(|order| (order.request.created_at, order.id().clone()));
         self.settled_orders.retain(|(id, _)| orders.iter().any(|order| order.id() == id));
         // The caches of orders and of nodes are not of one moment.
         let is_recorded = |id: &Uid| snapshot.nodes().any(|node| recorded_by(node).as_ref() == Some(id));
@@ -35,9 +37,13 @@ impl Supervisor {
             if self.orders.contains_key(order.id()) {
                 continue;
             }
-            match duty(&order, snapshot, now) {
+            match duty(&order, &snapshot, now) {
                 Duty::CarryOut(_) if self.ended_orders.contains(order.id()) => {}
-                Duty::CarryOut(options) => self.carry_out(&order, options, stopping),
+                Duty::CarryOut(options) => {
+                    self.carry_out(&order, options, stopping);
+                    // The next ones are decided on with it: together they may cost the control plane its quorum.
+                    snapshot.put(as_begun(&order, now));
+                }
                 Duty::Keep(at) => self.look_again_at(at),
                 Duty::Refuse(refused) => {
                     let (reason, message) = (refused.reason, &refused.message);

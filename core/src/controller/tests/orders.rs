@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::world::{
-    LEADER_LEASE, LEASE, MAINTENANCE, NODE, ORDER, World, cancel_order, has_record, hold_leadership, order_status,
-    put_budget, put_node, put_order, put_pod, take_lease,
+    LEADER_LEASE, LEASE, MAINTENANCE, NODE, ORDER, World, cancel_order, has_record, hold_leadership, order_path,
+    order_status, put_budget, put_node, put_order, put_order_of, put_pod, status_of_order, take_lease,
 };
 use crate::names::RECORD_ANNOTATION;
 
@@ -53,6 +53,31 @@ async fn a_node_is_cordoned_and_drained_and_stays_cordoned() {
     assert_eq!(end(&world), "Drained");
     world.server.edit(NODE, |node| node["spec"] = json!({}));
     world.until("it is forgotten", |world| world.server.get(ORDER).is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_drains_that_are_ordered_at_once_no_more_are_carried_out_than_the_control_plane_can_do_without() {
+    let world = World::new(0);
+    for name in ["node02", "node03", "node04"] {
+        put_node(&world.server, name);
+        world.server.edit(&format!("/api/v1/nodes/{name}"), |node| {
+            node["metadata"]["labels"] = json!({ "node-role.kubernetes.io/control-plane": "" });
+        });
+    }
+    for (id, name) in [("d2", "node02"), ("d3", "node03"), ("d4", "node04")] {
+        put_order_of(&world, name, id, &json!({}));
+    }
+    let world = world.start();
+    let status = |world: &World, name: &str| status_of_order(world, name)["outcome"].clone();
+    world.until("the first one is drained", |world| status(world, "node02")["end"] == "Drained").await;
+    for name in ["node03", "node04"] {
+        world.until("the others are refused", |world| status(world, name)["end"] == "Refused").await;
+        assert_eq!(status(&world, name)["reason"], "QuorumLost");
+    }
+    // And as long as the first one is cordoned it is about to be switched off.
+    world.server.remove(&order_path("node03"));
+    put_order_of(&world, "node03", "d5", &json!({}));
+    world.until("it is refused as well", |world| status(world, "node03")["end"] == "Refused").await;
 }
 
 #[tokio::test(start_paused = true)]

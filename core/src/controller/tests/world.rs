@@ -242,14 +242,23 @@ pub(super) fn content(mut node: Value) -> Value {
 
 pub(super) const ORDER: &str = "/api/v1/namespaces/careen/configmaps/drain-node02";
 
+pub(super) fn order_path(node: &str) -> String {
+    format!("/api/v1/namespaces/careen/configmaps/drain-{node}")
+}
+
 /// Somebody orders a drain of node02.
 pub(super) fn put_order(world: &World, id: &str, options: &Value) {
+    put_order_of(world, "node02", id, options);
+}
+
+/// Somebody orders a drain of that node.
+pub(super) fn put_order_of(world: &World, node: &str, id: &str, options: &Value) {
     let request = json!({
-        "id": id, "node": "node02", "nodeUid": "uid-node02", "requestedBy": "alice", "options": options,
+        "id": id, "node": node, "nodeUid": format!("uid-{node}"), "requestedBy": "alice", "options": options,
         "createdAt": world.clock.now().to_string(),
     });
-    let metadata = json!({ "name": "drain-node02", "namespace": "careen", "uid": "uid-order" });
-    world.server.put(ORDER, json!({ "metadata": metadata, "data": { "request": request.to_string() } }));
+    let metadata = json!({ "name": format!("drain-{node}"), "namespace": "careen", "uid": format!("uid-order-{id}") });
+    world.server.put(&order_path(node), json!({ "metadata": metadata, "data": { "request": request.to_string() } }));
 }
 
 /// Somebody wants it to end.
@@ -267,7 +276,12 @@ fn entry(order: &Value, name: &str) -> Value {
 
 /// What has become of the order.
 pub(super) fn order_status(world: &World) -> Value {
-    world.server.get(ORDER).map(|order| entry(&order, "status")).unwrap_or_default()
+    status_of_order(world, "node02")
+}
+
+/// What has become of the order for that node.
+pub(super) fn status_of_order(world: &World, node: &str) -> Value {
+    world.server.get(&order_path(node)).map(|order| entry(&order, "status")).unwrap_or_default()
 }
 
 pub(super) fn has_record(world: &World) -> bool {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     model::{
-        Node,
+        BlockClass, BlockReason, Blocking, Node,
         testing::{budget, launcher, migration, pod, vmi},
         virtual_machine::{EvictionStrategy, MigrationPhase},
     },
@@ -118,8 +118,27 @@ fn when_its_time_is_over_nothing_new_starts() {
     drill.shows(61.1, "web-2", Seen::Unchanged);
     drill.rests(61.1);
     let longer = DrainSpec { timeout: Some("1h".into()), ..spec };
-    drill.machine.set_options(longer.for_maintenance().unwrap());
+    drill.takes(62.0, longer);
     assert_eq!(drill.does(62.0), ["evict web-1", "evict web-2", "evict web-3"]);
+}
+
+#[test]
+fn other_options_give_what_has_timed_out_the_whole_time_again() {
+    let spec = DrainSpec { timeout: Some("1m".into()), ..spec() };
+    let stuck = budget(NAMESPACE, "web").selecting_all().needing(2, 2, 3);
+    let mut drill = Drill::of(&spec).with(stuck).with(web("web-1"));
+    drill.rests(0.0);
+    drill.rests(60.0);
+    assert_eq!(drill.phase(), "TimedOut");
+    drill.takes(100.0, DrainSpec { delete_after: Some("30s".into()), ..spec.clone() });
+    drill.rests(100.0);
+    assert_eq!((drill.phase().as_str(), drill.wakes()), ("Draining", Some(130.0)));
+    // While its time is not over, it goes on counting.
+    drill.takes(110.0, spec);
+    drill.rests(110.0);
+    assert_eq!(drill.wakes(), Some(160.0));
+    drill.rests(160.0);
+    assert_eq!(drill.phase(), "TimedOut");
 }
 
 #[test]
@@ -179,8 +198,30 @@ fn stopped_it_starts_nothing_more() {
         drill.rests(time);
         assert_eq!(drill.phase(), "Stopped");
     }
-    drill.machine.set_options(DrainSpec { timeout: Some("1h".into()), ..spec() }.for_maintenance().unwrap());
+    drill.takes(501.0, DrainSpec { timeout: Some("1h".into()), ..spec() });
     drill.rests(501.0);
+}
+
+#[test]
+fn after_a_restart_a_withdrawn_evacuation_is_not_asked_for_again() {
+    let live_migrate = |name: &str| vmi(NAMESPACE, name).on(NODE).strategy(EvictionStrategy::LiveMigrate);
+    let mut drill = Drill::resumed(&spec(), &["a", "b"])
+        .with_all(["a", "b"].map(|name| launcher(NAMESPACE, name).on(NODE)))
+        .with_all(["a", "b"].map(live_migrate));
+    let said = |name: &str, reason| Blocking {
+        kind: "VirtualMachineInstance".into(),
+        namespace: NAMESPACE.into(),
+        name: name.into(),
+        class: BlockClass::Stuck,
+        reason,
+        message: String::new(),
+        since: second(0.0),
+    };
+    drill.machine.resume(&[said("a", BlockReason::EvacuationWithdrawn), said("b", BlockReason::ApiServerUnavailable)]);
+    assert_eq!(drill.does(1.0), ["evict virt-launcher-b-abcde at 1"]);
+    assert_eq!(drill.state("virt-launcher-a-abcde"), "Stuck EvacuationWithdrawn");
+    drill.takes(2.0, DrainSpec { delete_after: Some("1h".into()), ..spec() });
+    assert_eq!(drill.does(2.0), ["evict virt-launcher-a-abcde at 1"]);
 }
 
 #[test]

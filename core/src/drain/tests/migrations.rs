@@ -57,6 +57,13 @@ fn a_migration_of_our_own_is_made_once_and_followed() {
 }
 
 #[test]
+fn after_a_restart_no_name_of_a_migration_is_taken_that_is_in_use() {
+    // KubeVirt keeps the last five that have failed.
+    let mut drill = with_db().with_all((4..=8).map(|attempt| ours(attempt, MigrationPhase::Failed)));
+    assert_eq!(drill.does(100.0), ["migrate db #9"]);
+}
+
+#[test]
 fn after_a_failure_the_next_attempt_waits_20_seconds_then_40() {
     let mut drill = with_db();
     let mut time = 0.0;

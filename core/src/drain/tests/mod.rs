@@ -105,6 +105,11 @@ impl Drill {
         assert!(did.is_empty(), "at second {time} it does {did:?}");
     }
 
+    /// The options become those.
+    fn takes(&mut self, time: f64, options: DrainSpec) {
+        self.machine.set_options(options.for_maintenance().unwrap(), second(time));
+    }
+
     /// An eviction or deletion is answered.
     fn answers(&mut self, time: f64, pod: &str, answer: Answer) {
         self.handle(time, Outcome::Answered(uid(NAMESPACE, pod), answer));

@@ -115,7 +115,7 @@ impl Run {
                     }
                     Disturbance::SetOptions(options) => {
                         self.world.history.options = options;
-                        self.machine.set_options(options.spec().for_maintenance().unwrap());
+                        self.machine.set_options(options.spec().for_maintenance().unwrap(), now);
                         self.forgive();
                     }
                     Disturbance::Restart => {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::acting::{Acting, trouble_with_node};
 use crate::{
+    clock::later,
     drain::{Drain, DrainPhase, Machine, Step},
     migration::take_back,
     model::{Blocking, DrainEnd, DrainOptions, Node, Record, RecordReading, Trouble, TroubleReason},
@@ -13,7 +14,23 @@ use crate::{
 /// How a drain has ended, and a sentence about it.
 pub(super) type Over = (DrainEnd, &'static str);
 
+const TIMED_OUT: Over = (DrainEnd::TimedOut, "its time is over: the node stays cordoned");
+
 impl Acting {
+    /// What becomes of a drain whose steps fail before its workloads are looked at: its time passes all the same.
+    /// `Err` says when to try again. While another holds the node nothing is final.
+    pub(super) fn over_or_again(&mut self, trouble: Trouble, options: &DrainOptions) -> Result<Over, Timestamp> {
+        let is_of_lease = [TroubleReason::NodeLeaseHeld, TroubleReason::NodeLeaseUnconfirmed].contains(&trouble.reason);
+        let again = self.failed(trouble);
+        let began = self.record.as_ref().filter(|_| !is_of_lease).map(|record| record.since);
+        let deadline = began.zip(options.timeout).map(|(began, timeout)| later(began, timeout.get()));
+        match deadline {
+            Some(deadline) if deadline <= self.now() => Ok(TIMED_OUT),
+            Some(deadline) => Err(again.min(deadline)),
+            None => Err(again),
+        }
+    }
+
     /// Takes the node for a drain: nothing new is scheduled there, and everybody sees who drains it.
     pub(super) async fn begin_drain(&mut self, node: &Node) -> Result<(), Trouble> {
         // Before the node Lease is taken: whoever undoes what another has left behind needs it.
@@ -37,7 +54,7 @@ impl Acting {
         let Some(step) = self.drain_step(options, blocking, began) else { return Ok(None) };
         let over = match &step.phase {
             DrainPhase::Drained => Some((DrainEnd::Drained, "nothing is left on the node that had to leave")),
-            DrainPhase::TimedOut => Some((DrainEnd::TimedOut, "its time is over: the node stays cordoned")),
+            DrainPhase::TimedOut => Some(TIMED_OUT),
             DrainPhase::NodeGone => Some((DrainEnd::NodeGone, "the node has left the cluster")),
             DrainPhase::Draining | DrainPhase::Waiting(_) | DrainPhase::Stopped => None,
         };

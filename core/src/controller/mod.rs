@@ -12,6 +12,7 @@
 //! | `call_back`, `courier` | what is told to other programs, and how it is delivered |
 //! | `order` | one drain order, from its start to its outcome |
 //! | `process` | one drain in somebody's own process |
+//! | `refusal` | what is not carried out is told so, once the node was looked at |
 //! | `standing` | where a maintenance stands when the leader looks at it |
 //! | `records`, `orphans` | records on nodes whose maintenance or order is gone |
 //! | `receipts` | receipts of requests that are sent once only |
@@ -36,6 +37,7 @@ mod pace;
 mod process;
 mod receipts;
 mod records;
+mod refusal;
 mod report;
 mod requests;
 mod standing;

@@ -13,7 +13,6 @@ use crate::{
     maintenance::status::{blocking, to_the_second},
     model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Record, Trouble, TroubleReason, Uid},
     order::Orders,
-    plan::Refused,
 };
 
 /// One drain order that is being carried out.
@@ -85,7 +84,13 @@ impl OrderWorker {
             let wake_at = match self.round(&order).await {
                 Ok(Round::Waits(at)) => at,
                 Ok(Round::Over(end, message)) => return self.end(end, message, &wake, &mut stopping).await,
-                Err(trouble) => Some(self.acting.failed(trouble)),
+                Err(trouble) => {
+                    match self.options.clone().map(|options| self.acting.over_or_again(trouble, &options)) {
+                        Ok(Ok((end, message))) => return self.end(end, message, &wake, &mut stopping).await,
+                        Ok(Err(again)) => Some(again),
+                        Err(trouble) => Some(self.acting.failed(trouble)),
+                    }
+                }
             };
             let status_at = self.write_status().await;
             self.acting.wait([wake_at, status_at], &wake, &mut stopping).await;
@@ -306,21 +311,6 @@ impl OrderWorker {
         status.blocking.clear();
         self.write(&order, &status).await.map_err(|error| trouble_with_order(&error))
     }
-}
-
-/// Says that an order is not carried out.
-pub(super) async fn refuse(context: &Context, order: &DrainOrder, refused: Refused) -> Result<(), ConfigMapError> {
-    let outcome = DrainOutcome {
-        end: DrainEnd::Refused,
-        reason: Some(refused.reason.to_owned()),
-        message: refused.message,
-        at: to_the_second(context.clock.now()),
-        left: 0,
-        left_behind: Vec::new(),
-    };
-    let status = DrainStatus { id: order.id().clone(), outcome: Some(outcome), ..DrainStatus::default() };
-    let orders = Orders::new(context.cluster.client(), &context.settings.namespace);
-    orders.write_status(order, &status).await.map(drop)
 }
 
 /// Forgets an order whose outcome says nothing any more.

@@ -123,7 +123,10 @@ async fn run(
             match round(&mut acting, &node.uid, &options).await {
                 Ok(Some(end)) => break end,
                 Ok(None) => acting.retry.at,
-                Err(trouble) => Some(acting.failed(trouble)),
+                Err(trouble) => match acting.over_or_again(trouble, &options) {
+                    Ok(over) => break over,
+                    Err(again) => Some(again),
+                },
             }
         };
         report(&reporter, &acting);

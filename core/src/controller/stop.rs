@@ -173,7 +173,11 @@ impl Worker {
             return Ok(());
         }
         let Some(node) = snapshot.node(&self.accepted.node).cloned() else { return Ok(()) };
-        let Some(record) = to_restore(object, &node) else { return Ok(()) };
+        // The watch of nodes may not show yet what the leader before has done, and said.
+        let is_said = object.status.as_ref().and_then(|status| status.record.as_ref());
+        if to_restore(object, &node).is_none() && is_said.is_none_or(|record| record.node_uid != node.uid) {
+            return Ok(());
+        }
         self.recall(object, snapshot);
         // Others may act on the node by now: they would not expect it to change.
         self.acting.hold_node(&node).await?;
@@ -183,11 +187,11 @@ impl Worker {
             Err(node::NodeError::Gone { .. } | node::NodeError::Replaced { .. }) => Node::clone(&node),
             Err(error) => return Err(trouble_with_node(&error)),
         };
-        let record = to_restore(object, &node).unwrap_or(record);
+        let Some(record) = to_restore(object, &node) else { return Ok(()) };
         if left_behind.is_none() {
             *left_behind = Some(self.cancel_evacuations(object, &record).await);
         }
-        self.restore(object, &record).await
+        self.restore(object, &node, &record).await
     }
 
     /// Waits until others were told of the end, but for a time that counts from when this leader noted it or saw it: no
@@ -248,13 +252,14 @@ impl Worker {
         Ok(is_kept)
     }
 
-    async fn restore(&mut self, object: &NodeMaintenance, record: &Record) -> Result<(), Trouble> {
-        let (snapshot, _) = self.look();
-        let Some(node) = snapshot.node(&self.accepted.node).cloned() else { return Ok(()) };
+    async fn restore(&mut self, object: &NodeMaintenance, node: &Node, record: &Record) -> Result<(), Trouble> {
+        if self.look().0.node(&self.accepted.node).is_none() {
+            return Ok(());
+        }
         let client = self.acting.context.cluster.client().clone();
-        let key = drain_taint_key(object, &node, &self.acting.context.settings.drain_taint_key);
-        let restored = node::set_conditions(&client, &node, None, self.acting.now()).await;
-        let node = restored.map_err(|error| trouble_with_node(&error))?.unwrap_or_else(|| (*node).clone());
+        let key = drain_taint_key(object, node, &self.acting.context.settings.drain_taint_key);
+        let restored = node::set_conditions(&client, node, None, self.acting.now()).await;
+        let node = restored.map_err(|error| trouble_with_node(&error))?.unwrap_or_else(|| node.clone());
         // The record goes last: what is not done before it goes would never be done.
         let restored = node::change(&client, &node, |node| {
             to_restore(object, node).map_or(Ok(None), |record| node::restore(node, &record, &key))

@@ -19,9 +19,9 @@ use super::{
     census,
     context::{Context, RETRY},
     courier::Courier,
-    news::News,
     orphans::{self, Reply},
     records::Records,
+    refusal::{self, RefusalError},
     requests::{self, WriteError},
     standing::{Standing, accepted_before, standing},
     status,
@@ -29,7 +29,6 @@ use super::{
 };
 use crate::{
     cluster::{Concerned, Snapshot},
-    config_map::ConfigMapError,
     model::{Node, NodeName, Record, RecordReading, Uid},
     plan::Refused,
 };
@@ -78,8 +77,8 @@ enum Done {
     Worker(Uid),
     Courier(Uid),
     Order(Uid, Ended),
-    SettledOrder((Uid, bool), Result<(), ConfigMapError>),
-    Refusal(Uid, Result<(), WriteError>),
+    SettledOrder((Uid, bool), Result<(), RefusalError>),
+    Refusal(Uid, Result<(), RefusalError>),
     LetGo(Uid, Result<(), WriteError>),
     Record(Arc<Node>, Result<Reply, String>),
 }
@@ -178,8 +177,9 @@ impl Supervisor {
                     Decision::Refused(refused) => {
                         let now = self.context.clock.now();
                         let status = Some(status::of_refused(&object, &refused, now));
+                        let known = snapshot.clone();
                         snapshot.put(NodeMaintenance { status, ..NodeMaintenance::clone(&object) });
-                        self.refuse(object, refused);
+                        self.refuse(object, known);
                     }
                 },
             }
@@ -223,24 +223,13 @@ impl Supervisor {
         }
     }
 
-    fn refuse(&mut self, object: Arc<NodeMaintenance>, refused: Refused) {
-        tracing::info!(maintenance = object.name(), reason = refused.reason, message = refused.message, "not accepted");
+    /// Refuses one that is to be refused by what is known.
+    fn refuse(&mut self, object: Arc<NodeMaintenance>, known: Snapshot) {
         let uid = object.uid();
         self.refused.insert(uid.clone(), object.metadata.generation);
         let context = self.context.clone();
-        self.tasks.spawn(async move {
-            let now = context.clock.now();
-            let mut wanted = status::of_refused(&object, &refused, now);
-            context.note(object.status.as_ref(), &mut wanted);
-            let written = match status::patch(object.status.as_ref(), &wanted, now) {
-                Some(patch) => requests::write_status(context.cluster.client(), &object, patch).await.map(drop),
-                None => Ok(()),
-            };
-            if written.is_ok() {
-                context.publisher.of_maintenance(&object, News::FailedMaintenance(refused.message));
-            }
-            Done::Refusal(uid, written)
-        });
+        self.tasks
+            .spawn(async move { Done::Refusal(uid, refusal::refuse_maintenance(&context, &object, known).await) });
     }
 
     /// One that counts as accepted by its finalizer or its status, which came from a copy: no node has such a name, so
@@ -305,7 +294,7 @@ impl Supervisor {
                 self.retry_later();
             }
             Ok(Done::Refusal(uid, Err(error))) => {
-                tracing::warn!(%error, "a refusal could not be written");
+                tracing::warn!(%error, "not refused");
                 self.refused.remove(&uid);
                 self.retry_later();
             }

@@ -368,6 +368,55 @@ async fn a_kind_that_cannot_be_followed_any_more_is_named_and_nothing_else_stops
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_refused_because_the_watch_of_nodes_is_behind() {
+    let world = World::new(0).start();
+    world.until("it is watched", |world| world.cluster().snapshot().nodes().count() == 2).await;
+    world.server.hold_watches("nodes");
+    put_node(&world.server, "node04");
+    world.begin("m", "node04");
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!(world.condition("Accepted"), json!(null));
+    world.server.release_watches();
+    world.until_phase("Succeeded").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vm_leaves_although_the_watch_of_nodes_is_behind() {
+    let world = World::new(0);
+    for plural in ["virtualmachines", "virtualmachineinstances", "virtualmachineinstancemigrations", "kubevirts"] {
+        world.server.install(&format!("{plural}.kubevirt.io"));
+    }
+    let vmi = json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance",
+        "metadata": { "namespace": "shop", "name": "db", "uid": "uid-db" },
+        "spec": { "evictionStrategy": "LiveMigrate" },
+        "status": {
+            "phase": "Running", "nodeName": "node02", "conditions": [{ "type": "LiveMigratable", "status": "True" }],
+        },
+    });
+    world.server.put("/apis/kubevirt.io/v1/namespaces/shop/virtualmachineinstances/db", vmi);
+    let labels =
+        json!({ "kubevirt.io": "virt-launcher", "vm.kubevirt.io/name": "db", "kubevirt.io/created-by": "uid-db" });
+    let owner = json!([{
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "db", "uid": "uid-db", "controller": true,
+    }]);
+    put_pod(&world.server, "virt-launcher-db", "node02");
+    world.server.edit("/api/v1/namespaces/shop/pods/virt-launcher-db", |pod| {
+        pod["metadata"]["labels"] = labels;
+        pod["metadata"]["annotations"] = json!({ "kubevirt.io/domain": "db" });
+        pod["metadata"]["ownerReferences"] = owner;
+    });
+    let world = world.start();
+    world.until("it is watched", |world| world.cluster().snapshot().nodes().count() == 2).await;
+    world.server.hold_watches("nodes");
+    world.begin("m", "node02");
+    let begun = Instant::now();
+    world.until("it is asked to leave", |world| !world.server.evicted().is_empty()).await;
+    // Held back, it shows nothing until it is renewed.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_older_definition_does_not_keep_of_a_status_is_not_written_for_ever() {
     let world = World::new(2);
     world.server.prune("evictionPods");

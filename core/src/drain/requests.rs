@@ -162,6 +162,11 @@ impl Requests {
             }
             _ => None,
         };
+        // The watch may not show yet that we have taken the node.
+        let node = &match with_vmis(node) {
+            Some(_) => crate::model::Node::clone(node),
+            None => node::read(self.client(), node).await.map_err(|error| error.to_string())?,
+        };
         let changed = node::change(self.client(), node, |node| {
             Ok(with_vmis(node).and_then(|record| node::write_record(node, &record)))
         });

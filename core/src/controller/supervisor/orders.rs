@@ -8,11 +8,21 @@ use tokio::sync::{Notify, watch};
 use super::{Done, Member, Supervisor, recorded_by};
 use crate::{
     cluster::Snapshot,
-    controller::order::{OrderWorker, forget, refuse},
+    controller::{
+        order::{OrderWorker, forget},
+        refusal::{self, RefusalError},
+    },
     model::{DrainOptions, DrainOrder, Trouble, Uid},
     order::{Duty, duty},
-    plan::Refused,
 };
+
+/// What is done about an order that nobody carries out.
+enum Settlement {
+    /// It is refused, by what is known.
+    Refuse(Snapshot),
+    /// It is forgotten.
+    Forget,
+}
 
 impl Supervisor {
     /// What was begun here but is not in the cache yet counts for the others.
@@ -47,10 +57,10 @@ impl Supervisor {
                 Duty::Keep(at) => self.look_again_at(at),
                 Duty::Refuse(refused) => {
                     let (reason, message) = (refused.reason, &refused.message);
-                    tracing::info!(drain = %order.id(), node = %order.node(), reason, message, "not carried out");
-                    self.settle_order(order, Some(refused));
+                    tracing::info!(drain = %order.id(), node = %order.node(), reason, message, "not to be carried out");
+                    self.settle_order(order, Settlement::Refuse(snapshot.clone()));
                 }
-                Duty::Forget => self.settle_order(order, None),
+                Duty::Forget => self.settle_order(order, Settlement::Forget),
             }
         }
     }
@@ -75,16 +85,16 @@ impl Supervisor {
     }
 
     /// Refuses an order, or forgets it.
-    fn settle_order(&mut self, order: Arc<DrainOrder>, refused: Option<Refused>) {
-        let what = (order.id().clone(), refused.is_some());
+    fn settle_order(&mut self, order: Arc<DrainOrder>, settlement: Settlement) {
+        let what = (order.id().clone(), matches!(settlement, Settlement::Refuse(_)));
         if !self.settled_orders.insert(what.clone()) {
             return;
         }
         let context = self.context.clone();
         self.tasks.spawn(async move {
-            let settled = match refused {
-                Some(refused) => refuse(&context, &order, refused).await,
-                None => forget(&context, &order).await,
+            let settled = match settlement {
+                Settlement::Refuse(known) => refusal::refuse_order(&context, &order, known).await,
+                Settlement::Forget => forget(&context, &order).await.map_err(RefusalError::from),
             };
             Done::SettledOrder(what, settled)
         });

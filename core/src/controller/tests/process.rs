@@ -18,11 +18,14 @@ pub(super) fn start(world: &World) -> ProcessDrain {
 }
 
 fn start_on(world: &World, link: &FakeServer) -> ProcessDrain {
+    start_with(world, link, DrainSpec::default())
+}
+
+fn start_with(world: &World, link: &FakeServer, options: DrainSpec) -> ProcessDrain {
     let metrics = Metrics::default();
     let client = client_on(link.service(), &metrics);
     let cluster = Cluster::nodes(client, [node_name("node02")], metrics);
-    let request =
-        DrainHere { id: "p1".into(), node: node_name("node02"), options: DrainSpec::default(), own_pod: None };
+    let request = DrainHere { id: "p1".into(), node: node_name("node02"), options, own_pod: None };
     ProcessDrain::start(cluster, world.clock, request)
 }
 
@@ -59,6 +62,19 @@ async fn cancelled_or_dropped_it_starts_nothing_more() {
     put_budget(&world.server, 100);
     sleep(Duration::from_secs(600)).await;
     assert!(world.server.evicted().is_empty() && has_record(&world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_time_passes_also_while_the_api_server_refuses_what_comes_first() {
+    let world = World::new(2);
+    put_budget(&world.server, 0);
+    let link = world.server.another_link();
+    let mut drain = start_with(&world, &link, DrainSpec { timeout: Some("10m".into()), ..DrainSpec::default() });
+    drain.reports().wait_for(|report| report.progress.blocked().len() == 2).await.unwrap();
+    world.server.edit(super::world::NODE, |node| node["spec"] = serde_json::json!({}));
+    link.refuse("PATCH /api/v1/nodes/node02$", 500);
+    let ended = tokio::time::timeout(Duration::from_secs(11 * 60), drain.wait()).await;
+    assert_eq!(ended.expect("its time is over").unwrap().end, DrainEnd::TimedOut);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,12 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A second or less, where the machine does nothing else; what tries again for ever takes longer than this.
+const SOON: Duration = Duration::from_secs(30);
+
 /// Runs `careen` with nothing in its environment that it would take up.
 fn careen(arguments: &[&str]) -> Output {
     let nowhere = env!("CARGO_TARGET_TMPDIR");
     let started = Instant::now();
     let output = Command::new(env!("CARGO_BIN_EXE_careen")).args(arguments).env_clear().env("HOME", nowhere).output();
-    assert!(started.elapsed() < Duration::from_secs(5), "it took {:?}", started.elapsed());
+    assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
     output.unwrap()
 }
 

@@ -11,7 +11,12 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// It answers as soon as it says where, and is ready when it has seen its cluster: in a moment, if it has a core.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A demo that ends with the test.
 struct Demo {
@@ -78,6 +83,18 @@ fn answer(address: &str, request: &str, headers: &[&str]) -> String {
     answer
 }
 
+fn until_ready(address: &str) {
+    let started = Instant::now();
+    loop {
+        let answer = ask(address, "GET /readyz", &[&format!("Host: {address}")]);
+        if answer == "HTTP/1.0 200 OK" {
+            return;
+        }
+        assert!(started.elapsed() < READY_WITHIN, "{address} is not ready: {answer}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -89,6 +106,7 @@ fn it_obeys_no_foreign_page_and_leaves_nothing_behind() {
     assert_eq!(mode(&demo.kubeconfig), 0o600);
 
     for address in [&demo.service, &demo.kubernetes] {
+        until_ready(address);
         let host = format!("Host: {address}");
         for refused in [
             ask(address, "GET /livez", &["Host: evil.example"]),

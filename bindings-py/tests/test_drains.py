@@ -5,6 +5,7 @@ import pytest
 import careen
 from careen.models import BlockReason, DrainEnd, DrainEvent, DrainPhase, VerdictKind
 from careen.testing import SimulatedCluster
+from waiting import ended
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_drain_in_a_with_is_cancelled_by_what_goes_wrong_there(shop: Simulated
         with pytest.raises(ZeroDivisionError), cluster.drain("node02") as drain:
             for _ in drain:
                 raise ZeroDivisionError
-        assert drain.result is not None and drain.result.end is DrainEnd.CANCELLED
+        assert ended(drain).end is DrainEnd.CANCELLED
         with cluster.drain("node02") as drain:
             assert drain.node == "node02"
         assert drain.result is None, "it goes on"
@@ -90,7 +91,7 @@ async def test_a_drain_of_asyncio_in_a_with_is_cancelled_by_what_goes_wrong_ther
 
 def test_a_drain_that_runs_out_of_its_own_time_has_failed(simulated_cluster: SimulatedCluster) -> None:
     simulated_cluster.settle()
-    simulated_cluster.add_deployment("shop", "web", 1, on="node02", settings={"ends-after": "1h"})
+    simulated_cluster.add_deployment("shop", "web", 1, on="node02", settings={"never-ends": "true"})
     simulated_cluster.settle()
     with simulated_cluster.connect() as cluster:
         drain = cluster.drain("node02", careen.DrainOptions(timeout=0.5))

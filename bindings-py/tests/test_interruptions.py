@@ -20,8 +20,12 @@ import careen
 from careen import _careen
 from careen.models import DrainEnd
 from careen.testing import SimulatedCluster
+from waiting import ended
 
 T = TypeVar("T")
+
+AT_ONCE = 5
+"""It takes a tenth of a second, and another half for the drain at most: on a machine that does nothing else."""
 
 
 @pytest.fixture
@@ -62,10 +66,10 @@ def test_ctrl_c_ends_a_drain_in_the_middle_and_nothing_new_is_evicted(simulated_
         interrupt = Interrupt(lambda: len(simulated_cluster.evicted()) >= 2)
         with pytest.raises(KeyboardInterrupt):
             drain.wait()
-        assert time.monotonic() - interrupt.sent_at < 1
+        assert time.monotonic() - interrupt.sent_at < AT_ONCE
+        assert ended(drain).end is DrainEnd.CANCELLED
         evicted = simulated_cluster.evicted()
         assert 2 <= len(evicted) < 20
-        assert drain.result is not None and drain.result.end is DrainEnd.CANCELLED
         # Now all could go at once.
         simulated_cluster.edit("poddisruptionbudgets.policy", "shop", "web", {"spec": {"maxUnavailable": 100}})
         simulated_cluster.settle()
@@ -81,7 +85,7 @@ def test_ctrl_c_while_a_drain_begins_leaves_nothing_behind(simulated_cluster: Si
         interrupt = Interrupt(lambda: simulated_cluster.get("leases.coordination.k8s.io", "medik8s-leases", "node-node02"))
         with pytest.raises(KeyboardInterrupt):
             cluster.drain("node02")
-        assert time.monotonic() - interrupt.sent_at < 1
+        assert time.monotonic() - interrupt.sent_at < AT_ONCE
     # Its request is never answered, so that its Lease has to lapse; but it does nothing.
     node = simulated_cluster.get("nodes", "", "node02")
     assert node is not None and "careen.dev/record" not in node["metadata"].get("annotations", {})
@@ -229,7 +233,8 @@ def test_an_api_server_that_does_not_answer_is_unreachable(tmp_path: pathlib.Pat
     for call in (cluster.nodes, lambda: cluster.node("node01"), lambda: cluster.drain("node01")):
         with pytest.raises((careen.UnreachableError, careen.TimeoutError)):
             call()
-    assert time.monotonic() - began < 12
+    # Each has 3 s.
+    assert time.monotonic() - began < 30
 
 
 class Unreliable(http.server.BaseHTTPRequestHandler):
@@ -265,7 +270,7 @@ def test_an_api_server_that_goes_away_in_mid_call_is_unreachable() -> None:
                 began = time.monotonic()
                 with pytest.raises((careen.UnreachableError, careen.TimeoutError)):
                     call()
-                assert time.monotonic() - began < 4
+                assert time.monotonic() - began < 10
         server.shutdown()
 
 

@@ -64,7 +64,7 @@ def test_what_the_bindings_do_is_logged_as_well(simulated_cluster: SimulatedClus
         handle = cluster.start_maintenance("node02")
         simulated_cluster.fail("list", "nodemaintenances", "Unavailable", 1)
         with pytest.raises(careen.TimeoutError):
-            handle.wait(0.3)
+            handle.wait(2)
         _careen.flush_log()
     assert "careen.resources.maintenances" in [record.name for record in caplog.records]
 

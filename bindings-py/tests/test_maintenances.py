@@ -68,7 +68,8 @@ async def test_the_same_in_asyncio(shop: SimulatedCluster) -> None:
 
 
 def test_without_a_controller_it_says_so(shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.2)
+    # Long enough for the maintenance to be seen.
+    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 2.0)
     with shop.connect() as cluster:
         handle = cluster.start_maintenance("node02")
         with pytest.raises(careen.NoControllerError, match="careen.Controller"):
@@ -146,7 +147,7 @@ def test_a_wait_after_a_change_does_not_believe_what_was_said_before_it(
         status = changed.status()
         assert (status.phase, status.accepted, status.blocking) == (MaintenancePhase.UNDECIDED, None, ())
         with monkeypatch.context() as hasty, pytest.raises(careen.NoControllerError):
-            hasty.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
+            hasty.setattr("careen._following.TAKEN_UP_WITHIN", 2.0)
             changed.wait()
         with careen.Controller(cluster):
             assert changed.wait(30).reason == "another fan"

@@ -6,7 +6,7 @@ use careen_tests::{
     case::{Case, RECORD, has_taint, is_taken_out, record_of, summary},
     nodes::{PLAYED, UNREACHABLE},
     objects::{CLUSTER, annotation, condition, kinds, list, text},
-    wait::{check, soon, stays},
+    wait::{DRAIN, check, soon, stays, until},
 };
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ pub async fn a_node_that_is_not_ready_is_never_called_drained(case: Case) {
     case.node("b").await;
     let unreachable = |value: Value| json!({"metadata": {"annotations": {UNREACHABLE: value}}});
     case.cluster().merge(kinds::NODE, CLUSTER, &a, unreachable(json!("true"))).await;
-    soon("the node is not ready", async || {
+    until(DRAIN, "the node is not ready", async || {
         let node = case.get_node(&a).await;
         check(condition(&node, "Ready") != "True", || "it is ready".to_owned())
     })

@@ -9,10 +9,10 @@ use careen_tests::{
 use serde_json::{Value, json};
 
 /// What is answered, if nothing is refused.
-async fn ask(caller: &Caller<'_>, query: &str) -> Value {
-    let mut answer = caller.post("/graphql", json!({"query": query})).await.expect(200);
-    assert_eq!(answer.get("errors"), None, "{answer:#}");
-    answer["data"].take()
+async fn ask(caller: &Caller<'_>, query: &str) -> Result<Value, String> {
+    let mut answer = caller.post("/graphql", json!({"query": query})).await.check(200)?;
+    check(answer.get("errors").is_none(), || format!("{answer:#}"))?;
+    Ok(answer["data"].take())
 }
 
 pub async fn what_is_stuck_and_why(case: Case) {
@@ -31,7 +31,7 @@ pub async fn what_is_stuck_and_why(case: Case) {
     );
     // The caches of Careen may be a moment behind what this test sees.
     let found = soon("the maintenance is found", async || {
-        let found = ask(&viewer, &query).await["maintenances"]["nodes"][0].take();
+        let found = ask(&viewer, &query).await?["maintenances"]["nodes"][0].take();
         check(!found.is_null(), || "it is not".to_owned())?;
         Ok(found)
     })
@@ -58,7 +58,7 @@ pub async fn what_would_happen_if_a_node_were_drained(case: Case) {
          block {{ class reason message }} }} }} }}"
     );
     let plan = soon("the plan has them all", async || {
-        let plan = ask(&viewer, &query).await["plan"].take();
+        let plan = ask(&viewer, &query).await?["plan"].take();
         let is_whole = plan["counts"] == json!({"skip": 1, "evict": 0, "stuck": 2});
         check(is_whole, || plan.to_string())?;
         Ok(plan)

@@ -97,8 +97,12 @@ pub async fn an_evicted_vm_migrates(case: Case) {
     assert_eq!(text(&moved, "/status/evacuationNodeName"), "");
     let migration = case.migration_is("db", "Succeeded").await;
     assert!(name_of(&migration).starts_with("kubevirt-evacuation-"), "{migration}");
-    let source = case.cluster().get(kinds::POD, &case.namespace, &pod).await;
-    assert_eq!(text(&source, "/status/phase"), "Succeeded");
+    // Its node says so a moment after KubeVirt has called the migration over.
+    soon("the source has ended", async || {
+        let source = case.cluster().get(kinds::POD, &case.namespace, &pod).await;
+        check(text(&source, "/status/phase") == "Succeeded", || source["status"].to_string())
+    })
+    .await;
 }
 
 pub async fn an_evacuation_can_be_cancelled(case: Case) {

@@ -1,8 +1,11 @@
 //! What Careen costs the API server. These run alone: every request of Careen's is counted.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use careen_tests::case::Case;
+use careen_tests::{audit::Request, case::Case};
 use serde_json::json;
 
 pub async fn thirty_pods_cost_few_requests(case: Case) {
@@ -18,7 +21,10 @@ pub async fn thirty_pods_cost_few_requests(case: Case) {
     case.drained(&name).await;
     let requests = audit.since(mark).of_careen().counted();
     let seconds = history.seconds_with_changes(started);
-    let allowed = PODS + 15 + seconds.div_ceil(2);
+    // Where somebody else has written at the same moment (a kubelet does so every 2 s), Careen looks and writes again:
+    // two requests more for each. There are one or two at most; a storm of them is not let pass.
+    let conflicts = requests.clone().that(|request| request.code() == 409).len().min(5);
+    let allowed = PODS + 15 + seconds.div_ceil(2) + 2 * conflicts;
     let summary = requests.summary();
     print!("[{} requests, {allowed} allowed] ", requests.len());
     assert!(requests.len() <= allowed, "{} requests, {allowed} allowed:\n{summary}", requests.len());
@@ -51,7 +57,10 @@ pub async fn an_idle_careen_asks_for_nothing(case: Case) {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let mark = audit.mark();
     tokio::time::sleep(Duration::from_secs(8)).await;
-    let requests = audit.since(mark).of_careen().counted();
+    // A watch that was ended begins with a list, once: lists that repeat themselves count.
+    let mut listed = BTreeSet::new();
+    let mut begins = |request: &Request| request.verb == "list" && listed.insert(request.resource());
+    let requests = audit.since(mark).of_careen().counted().that(|request| !begins(request));
     // One node Lease may be renewed, and counts once.
     assert!(requests.len() <= 1, "{requests}");
     assert_eq!(history.statuses().len(), 1, "its status changes: {:?}", history.statuses());

@@ -4,7 +4,7 @@ use careen_tests::{
     case::Case,
     objects::{CLUSTER, kinds, name_of, text},
     rest::Answer,
-    wait::{check, soon},
+    wait::{DRAIN, check, soon, until},
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -62,6 +62,12 @@ pub async fn who_may_cordon_may_not_drain(case: Case) {
 
     let change = cordoner.post(&format!("/api/v1/nodes/{a}/cordon"), json!({})).await.expect(200);
     assert_eq!(change["changed"], true);
+    // Before that, the caches may show a node that is not cordoned, which needs no uncordon.
+    soon("Careen sees the cordon", async || {
+        let node = cordoner.get(&format!("/api/v1/nodes/{a}")).await.check(200)?;
+        check(node["schedulable"] == false, || node.to_string())
+    })
+    .await;
     let change = cordoner.post(&format!("/api/v1/nodes/{a}/uncordon"), json!({})).await.expect(200);
     assert_eq!(change["changed"], true);
     case.looks_again(&a, &before).await;
@@ -120,7 +126,7 @@ pub async fn a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordon
     let ids: Vec<Value> = ordered.into_iter().map(|answer| answer.expect(202)["id"].take()).collect();
     assert!(ids.iter().all(|id| *id == ids[0] && id.is_string()), "{ids:?}");
     let drain = soon("the drain is over", async || {
-        let drain = operator.get(&path).await.expect(200);
+        let drain = operator.get(&path).await.check(200)?;
         check(!drain["outcome"].is_null(), || drain.to_string())?;
         Ok(drain)
     })
@@ -129,13 +135,14 @@ pub async fn a_drain_is_ordered_followed_and_forgotten_when_the_node_is_uncordon
     assert_eq!(case.evictions().answered(201), 3);
     let _ = operator.post(&format!("/api/v1/nodes/{a}/uncordon"), json!({})).await.expect(200);
     case.looks_again(&a, &before).await;
-    soon("the order is gone", async || {
+    // The leader keeps it for 30 s after the outcome.
+    until(DRAIN, "the order is gone", async || {
         let orders = case.cluster().list(kinds::CONFIG_MAP, "careen").await;
         let left: Vec<&str> = orders.iter().map(name_of).filter(|name| name.contains(&a)).collect();
         check(left.is_empty(), || format!("{left:?}"))
     })
     .await;
-    assert_eq!(operator.get(&path).await.code, 404);
+    soon("the drain is forgotten", async || operator.get(&path).await.check(404).map(drop)).await;
 }
 
 pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
@@ -148,7 +155,7 @@ pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
     let path = format!("/api/v1/nodes/{a}/drain");
     let _ = operator.post(&path, json!({})).await.expect(202);
     soon("it is stuck", async || {
-        let drain = operator.get(&path).await.expect(200);
+        let drain = operator.get(&path).await.check(200)?;
         check(drain["blocking"].as_array().is_some_and(|blocking| blocking.len() == 2), || drain.to_string())
     })
     .await;
@@ -158,7 +165,7 @@ pub async fn a_cancelled_drain_leaves_the_node_cordoned(case: Case) {
     assert_eq!((refused.code, text(&refused.body, "/reason")), (409, "DrainInProgress"));
     let _ = operator.delete(&path).await.expect(202);
     soon("it is cancelled", async || {
-        let drain = operator.get(&path).await.expect(200);
+        let drain = operator.get(&path).await.check(200)?;
         check(text(&drain, "/phase") == "Cancelled", || drain.to_string())
     })
     .await;
@@ -224,7 +231,7 @@ pub async fn a_maintenance_is_followed_to_its_end_and_waited_for(case: Case) {
     assert_eq!((text(&plan, "/node"), &plan["counts"]["evict"]), (a.as_str(), &json!(1)));
     case.stays_untouched(&a, &before).await;
 
-    let done = operator.send("PUT", &format!("{node}?wait=30s"), json!({"ticket": {"id": "CHG1"}})).await;
+    let done = operator.send("PUT", &format!("{node}?wait=60s"), json!({"ticket": {"id": "CHG1"}})).await;
     assert_eq!((done.code, text(&done.body, "/phase")), (201, "Succeeded"), "{}", done.body);
     let follow = format!("{}/events", done.field("location"));
     let (stream, ended) = tokio::join!(operator.get(&follow), async {
@@ -233,7 +240,7 @@ pub async fn a_maintenance_is_followed_to_its_end_and_waited_for(case: Case) {
             check(metrics.contains("careen_http_event_streams 1"), || "nobody follows".to_owned())
         })
         .await;
-        operator.delete(&format!("{node}?ticket=CHG1&wait=30s")).await
+        operator.delete(&format!("{node}?ticket=CHG1&wait=60s")).await
     });
     assert_eq!((ended.code, text(&ended.body, "/phase")), (200, "Ended"), "{}", ended.body);
     let (names, last_but_one) = events(&stream);

@@ -250,6 +250,8 @@ pub async fn patch_knows_three_ways(demo: &Demo) {
     let side = r#"{"spec":{"template":{"spec":{"containers":[{"name":"side","image":"side"}]}}}}"#;
     assert_eq!(patch(&format!("-p {side}")).await, "deployment.apps/web patched\n");
     assert_eq!(list(&web(demo, "patched").await, "/spec/template/spec/containers").len(), 2);
+    // What its controller writes in the middle of a patch would be a change.
+    demo.says("rollout status deployment/web -n patched --timeout=60s").await;
     assert_eq!(patch(&format!("-p {side}")).await, "deployment.apps/web patched (no change)\n");
     // A merge patch replaces lists.
     patch(&format!("--type=merge -p {side}")).await;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    net::TcpListener,
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -78,10 +78,10 @@ impl Serve {
         log: &Path,
         pid_file: &Path,
     ) -> Result<Self, String> {
-        let port = free_port();
         let file = File::options().create(true).append(true).open(log).map_err(|error| error.to_string())?;
+        let own_log = file.metadata().map_err(|error| error.to_string())?.len();
         let child = Command::new(binary)
-            .args(["serve", "--kubeconfig", kubeconfig, "--listen", &format!("127.0.0.1:{port}")])
+            .args(["serve", "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0"])
             .args(&options.arguments)
             .envs(options.environment.iter().cloned())
             .env("RUST_LOG", "info,careen=debug,careen_core=debug")
@@ -92,10 +92,16 @@ impl Serve {
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
         std::fs::write(pid_file, child.id().to_string()).map_err(|error| error.to_string())?;
-        let mut serve = Self { child, port, pid_file: pid_file.to_owned() };
+        let mut serve = Self { child, port: 0, pid_file: pid_file.to_owned() };
         let started = std::time::Instant::now();
         loop {
-            let ready = http_get(port, "/readyz").await;
+            let ready = match port_in(log, own_log) {
+                Some(port) => {
+                    serve.port = port;
+                    serve.get("/readyz").await
+                }
+                None => Err("it does not listen yet".to_owned()),
+            };
             if ready.as_ref().is_ok_and(|(code, _)| *code == 200) {
                 return Ok(serve);
             }
@@ -175,9 +181,21 @@ impl Drop for Serve {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().unwrap().port()
+/// The port that it says it listens on, in what was written to its log from that place on. It takes a free one by
+/// itself: one that was found here could be somebody else's by then.
+fn port_in(log: &Path, begin: u64) -> Option<u16> {
+    let mut text = Vec::new();
+    let mut file = File::open(log).ok()?;
+    file.seek(SeekFrom::Start(begin)).ok()?;
+    file.read_to_end(&mut text).ok()?;
+    port_of(&String::from_utf8_lossy(&text))
+}
+
+fn port_of(log: &str) -> Option<u16> {
+    let (_, rest) = log.split_once("listening on http://127.0.0.1:")?;
+    // Without something behind it, it may be a part of the number.
+    let (port, _) = rest.split_once(|letter: char| !letter.is_ascii_digit())?;
+    port.parse().ok()
 }
 
 async fn http_get(port: u16, path: &str) -> Result<(u16, String), String> {
@@ -213,4 +231,19 @@ async fn exchange(
     let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("not HTTP")?;
     let (header, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     Ok((code, header.to_owned(), body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_known_when_its_line_has_been_written() {
+        let line = r#"{"level":"INFO","message":"listening on http://127.0.0.1:43210","version":"0.1.0"}"#;
+        assert_eq!(port_of(line), Some(43210));
+        let begun = line.split_once("43210").unwrap().0.to_owned();
+        for part in ["", "4", "4321", "43210"] {
+            assert_eq!(port_of(&format!("{begun}{part}")), None, "{part}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use crate::{kubectl::Kubectl, nodes::NODES};
 
 /// After so long without a word from it a node is not ready, as `controlplane/` has it.
-const NODE_GRACE: Duration = Duration::from_secs(8);
+const NODE_GRACE: Duration = Duration::from_secs(20);
 
 /// Whose requests are not in the audit log: who plays the cluster.
 const UNHEARD: [&str; 2] = ["careen-test:controllers", NODES];

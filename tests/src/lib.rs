@@ -12,7 +12,7 @@
 //! | [`demo`] | `careen demo` as a process |
 //! | [`suite`] | what all cases share: one of each, and the clean-up |
 //! | [`case`] | what one case has: its nodes, its namespace, its maintenances |
-//! | [`objects`] | Kubernetes objects as JSON: read, write, delete |
+//! | [`objects`], `again` | Kubernetes objects as JSON: read, write, delete, once more where the API server is busy |
 //! | [`nodes`] | what plays the kubelets of its nodes |
 //! | [`workloads`] | ordinary workloads that run on them |
 //! | [`wait`] | waiting with a deadline |
@@ -22,6 +22,7 @@
 //! | [`kubectl`] | kubectl, as a person uses it |
 //! | [`kubevirt`] | KubeVirt, and VMs |
 
+mod again;
 pub mod audit;
 pub mod careen;
 pub mod case;

@@ -29,7 +29,8 @@ pub const LEFT_ALONE: &str = "sim.careen.dev/left-alone";
 /// Annotation on nodes: nothing is heard of them, and nothing on them moves.
 pub const UNREACHABLE: &str = "sim.careen.dev/unreachable";
 
-/// Well within the 8 s after which `controlplane/` takes a node for lost.
+/// A tenth of the 20 s after which `controlplane/` takes a node for lost: where the machine does other things too,
+/// several in a row may come late.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 
 /// Plays them from now on.

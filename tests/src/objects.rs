@@ -9,6 +9,8 @@ use kube::{
 };
 use serde_json::Value;
 
+use crate::again::{again_while, no_answer, no_verdict, turned_away};
+
 /// A kind of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -138,7 +140,7 @@ impl Cluster {
 
     /// The object, if it is there.
     pub async fn find(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
-        let answer = self.api(kind, namespace).get_opt(name).await;
+        let answer = again_while(no_verdict, async || self.api(kind, namespace).get_opt(name).await).await;
         answer.unwrap_or_else(|error| panic!("get {kind:?} {namespace}/{name}: {error}")).map(json_of)
     }
 
@@ -156,7 +158,7 @@ impl Cluster {
 
     /// Those that the parameters choose.
     pub async fn select(&self, kind: Kind, namespace: &str, parameters: ListParams) -> Vec<Value> {
-        let list = self.api(kind, namespace).list(&parameters).await;
+        let list = again_while(no_verdict, async || self.api(kind, namespace).list(&parameters).await).await;
         list.unwrap_or_else(|error| panic!("list {kind:?}: {error}")).items.into_iter().map(json_of).collect()
     }
 
@@ -179,7 +181,9 @@ impl Cluster {
         let kind = Kind::of(&object);
         let namespace = text(&object, "/metadata/namespace").to_owned();
         let object: DynamicObject = serde_json::from_value(object).unwrap();
-        self.api(kind, &namespace).create(&PostParams::default(), &object).await.map(json_of)
+        // Made already, it would be refused the second time.
+        let create = async || self.api(kind, &namespace).create(&PostParams::default(), &object).await;
+        again_while(turned_away, create).await.map(json_of)
     }
 
     /// Creates the object, or changes it to be so.
@@ -209,8 +213,10 @@ impl Cluster {
         name: &str,
         patch: &Value,
     ) -> Result<Value, kube::Error> {
-        let answer = self.api(kind, namespace).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        answer.map(json_of)
+        let parameters = PatchParams::default();
+        // It says how something is to be: twice is once.
+        let merge = async || self.api(kind, namespace).patch(name, &parameters, &Patch::Merge(patch)).await;
+        again_while(no_verdict, merge).await.map(json_of)
     }
 
     /// A JSON merge patch of the status.
@@ -227,8 +233,9 @@ impl Cluster {
         name: &str,
         patch: &Value,
     ) -> Result<Value, kube::Error> {
-        let answer = self.api(kind, namespace).patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        answer.map(json_of)
+        let parameters = PatchParams::default();
+        let merge = async || self.api(kind, namespace).patch_status(name, &parameters, &Patch::Merge(patch)).await;
+        again_while(no_verdict, merge).await.map(json_of)
     }
 
     /// Deletes an object; it may be gone already.
@@ -244,7 +251,8 @@ impl Cluster {
     }
 
     async fn delete_with(&self, kind: Kind, namespace: &str, name: &str, parameters: &DeleteParams) {
-        match self.api(kind, namespace).delete(name, parameters).await {
+        // What is gone the second time was deleted the first.
+        match again_while(no_verdict, async || self.api(kind, namespace).delete(name, parameters).await).await {
             Ok(_) => {}
             // Gone, or somebody else under its name.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
@@ -258,13 +266,15 @@ impl Cluster {
             "apiVersion": "policy/v1", "kind": "Eviction",
             "metadata": { "namespace": namespace, "name": pod },
         });
-        let dry_run = if dry_run { "?dryRun=All" } else { "" };
-        let url = format!("/api/v1/namespaces/{namespace}/pods/{pod}/eviction{dry_run}");
+        let query = if dry_run { "?dryRun=All" } else { "" };
+        let url = format!("/api/v1/namespaces/{namespace}/pods/{pod}/eviction{query}");
         let request = http::Request::post(url)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(serde_json::to_vec(&body).unwrap())
             .unwrap();
-        match self.client.request::<Value>(request).await {
+        let evict = async || self.client.request::<Value>(request.clone()).await;
+        // One that evicts nobody may be repeated.
+        match again_while(|error| dry_run && no_answer(error), evict).await {
             Ok(_) => (201, String::new()),
             Err(kube::Error::Api(status)) => (status.code, status.message),
             Err(error) => panic!("evict {namespace}/{pod}: {error}"),

@@ -29,6 +29,11 @@ impl Answer {
         self.body
     }
 
+    /// As [`Answer::expect`], where it is asked for again until it is so.
+    pub fn check(self, code: u16) -> Result<Value, String> {
+        if self.code == code { Ok(self.body) } else { Err(format!("{}: {}", self.code, self.body)) }
+    }
+
     /// A header field; empty if there is none.
     #[must_use]
     pub fn field(&self, name: &str) -> &str {

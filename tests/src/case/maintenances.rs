@@ -75,7 +75,7 @@ impl Case {
 
     /// `kubectl delete nm`, which waits until it is gone.
     pub async fn delete_maintenance(&self, name: &str) {
-        let _ = self.kubectl(&["delete", "nm", name, "--timeout=45s"], "").await.ok();
+        let _ = self.kubectl(&["delete", "nm", name, "--timeout=90s"], "").await.ok();
     }
 }
 

@@ -98,8 +98,9 @@ fn hostile_documents_are_refused_before_anything_runs() {
         let error = refused.expect_err(attack);
         assert!(error.message.contains(expected), "{attack}: {}", error.message);
         println!("| {attack} | {size} | {took:.1?} | {} |", error.message);
-        // Ten milliseconds in a release build; this one is not, and shares its cores with other tests.
-        assert!(took < Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 10 }), "{attack}: {took:?}");
+        // Ten milliseconds in a release build; this one is not, and shares its cores with other tests. What doubles
+        // thirty times would take minutes.
+        assert!(took < Duration::from_millis(if cfg!(debug_assertions) { 5000 } else { 10 }), "{attack}: {took:?}");
     }
 }
 

@@ -39,6 +39,12 @@ impl ControlPlane {
         }
     }
 
+    /// Whether it is the one of `careen-sim`.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory.is_some()
+    }
+
     fn up_real(folder: &Path) -> Result<Self, String> {
         let status = script()
             .arg("up")

@@ -217,8 +217,19 @@ fn custom_resource_definition(binary: &Path) -> Result<String, String> {
 /// Installs what `deploy/` says about rights and namespaces: Careen's account has exactly these.
 async fn install_rights(control_plane: &ControlPlane) -> Result<(), String> {
     let folder = repository().join("deploy");
-    let folder = folder.display().to_string();
-    let read = kubectl(control_plane, &["create", "--dry-run=client", "-o", "json", "-f", &folder], "").await;
+    let mut files: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(|error| format!("deploy/: {error}"))? {
+        let path = entry.map_err(|error| format!("deploy/: {error}"))?.path();
+        let is_manifest = path.extension().is_some_and(|extension| extension == "yaml");
+        // The cluster in memory knows no flow control.
+        let is_known = !control_plane.is_in_memory() || path.file_stem().is_none_or(|name| name != "flow-schema");
+        if is_manifest && is_known {
+            files.push(format!("--filename={}", path.display()));
+        }
+    }
+    let mut read: Vec<&str> = vec!["create", "--dry-run=client", "-o", "json"];
+    read.extend(files.iter().map(String::as_str));
+    let read = kubectl(control_plane, &read, "").await;
     if read.code != 0 {
         return Err(format!("deploy/ does not parse: {}", read.stderr));
     }
@@ -231,7 +242,8 @@ async fn install_rights(control_plane: &ControlPlane) -> Result<(), String> {
         }
     }
     // Rights and what they are about; Careen itself runs here as a process, and its definition is there already.
-    let order = ["Namespace", "ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"];
+    let order =
+        ["Namespace", "ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding", "FlowSchema"];
     for kind in order {
         for object in objects.iter().filter(|object| text(object, "/kind") == kind) {
             let applied = kubectl(control_plane, &["apply", "-f", "-"], &object.to_string()).await;

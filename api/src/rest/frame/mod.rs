@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `encoding` | what is compressed: what the layers within say too |
 //! | `observe` | a request id, the time-out, a panic's answer; changes go on when their caller goes away |
 //! | `account` | what is known of one request as it comes to light |
 //! | `tell` | what is told at its end: access log, audit lines, numbers |
@@ -16,6 +17,7 @@
 mod account;
 mod admit;
 mod audit;
+mod encoding;
 mod etag;
 mod metrics;
 mod observe;
@@ -28,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::{from_fn, from_fn_with_state, map_request},
 };
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -116,6 +118,7 @@ impl Frame {
     pub(crate) fn around(&self, all: Router) -> Router {
         all.layer(from_fn(etag::etag))
             .layer(CompressionLayer::new())
+            .layer(map_request(encoding::settle))
             .layer(from_fn_with_state(self.clone(), observe::observe))
     }
 }

@@ -117,8 +117,9 @@ impl Frame {
     /// Puts the frame around everything that the server answers.
     pub(crate) fn around(&self, all: Router) -> Router {
         all.layer(from_fn(etag::etag))
+            .layer(from_fn_with_state(self.clone(), observe::observe))
+            // Around what reads the sentences of refusals.
             .layer(CompressionLayer::new())
             .layer(map_request(encoding::settle))
-            .layer(from_fn_with_state(self.clone(), observe::observe))
     }
 }

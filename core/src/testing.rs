@@ -102,7 +102,7 @@ pub(crate) struct FakeServer {
 struct Link {
     mood: Mood,
     log: Vec<Logged>,
-    refusals: Vec<(String, u16)>,
+    refusals: Vec<(String, store::Answer)>,
 }
 
 /// A request as it came.
@@ -172,7 +172,12 @@ impl FakeServer {
     /// From now on answers requests of that kind with that code, and does nothing: [`Logged::what`] begins so, or, with
     /// a `$` at its end, is this.
     pub(crate) fn refuse(&self, what: &str, code: u16) {
-        self.link().refusals.push((what.to_owned(), code));
+        self.link().refusals.push((what.to_owned(), refused(code)));
+    }
+
+    /// The same, with that reason and in these words.
+    pub(crate) fn refuse_with(&self, what: &str, code: u16, reason: &str, message: &str) {
+        self.link().refusals.push((what.to_owned(), failure(code, reason, message)));
     }
 
     /// Answers as it should again.
@@ -308,17 +313,18 @@ impl FakeServer {
         let (mood, refusal) = {
             let mut link = self.link();
             let logged = Logged::of(&head);
-            let refused = |(what, _): &&(String, u16)| match what.strip_suffix('$') {
+            let refused = |(what, _): &&(String, store::Answer)| match what.strip_suffix('$') {
                 Some(exactly) => logged.what == exactly,
                 None => logged.what.starts_with(what.as_str()),
             };
-            let refusal = link.refusals.iter().find(refused).map(|(_, code)| *code);
+            let refusal = link.refusals.iter().find(refused).map(|(_, answer)| answer.clone());
             link.log.push(logged);
             (link.mood, refusal)
         };
         let handle = |body| self.store().handle(&head.method, &head.uri, body, strategic);
         match (mood, refusal) {
-            (_, Some(code)) | (Mood::Refuse(code), _) => refused(code).into_response(),
+            (_, Some(answer)) => answer.into_response(),
+            (Mood::Refuse(code), _) => refused(code).into_response(),
             (Mood::Hang, _) => std::future::pending().await,
             (Mood::LoseAnswers, _) => {
                 handle(body);

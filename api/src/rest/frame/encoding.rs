@@ -18,8 +18,8 @@ pub(super) async fn settle(mut request: Request) -> Request {
     request
 }
 
-/// Whether it takes gzip, and would not rather have none.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether who sends these headers takes gzip, and would not rather have none.
+pub(in crate::rest) fn takes_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     for (coding, weight) in values.flat_map(|value| value.split(',')).map(weighed) {

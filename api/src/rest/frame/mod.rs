@@ -39,7 +39,8 @@ use tower_http::compression::CompressionLayer;
 pub(crate) use account::Account;
 pub(crate) use admit::Admission;
 pub(crate) use audit::{Note, Touched};
-pub(crate) use etag::is_known;
+pub(super) use encoding::takes_gzip;
+pub(super) use etag::is_known;
 pub(crate) use metrics::Counted;
 pub use metrics::HttpMetrics;
 

@@ -197,6 +197,7 @@ async fn answers_are_compressed_for_who_wants_it() {
     assert_eq!(answer.header("content-encoding"), "gzip");
     let plain = app.get("/openapi.json").await;
     assert!(answer.body.len() * 3 < plain.body.len());
+    assert_eq!((answer.header("vary"), plain.header("vary")), ("accept-encoding", "accept-encoding"));
     assert_eq!(answer.header("etag"), plain.header("etag"));
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
-    body::to_bytes,
+    body::{Bytes, to_bytes},
     extract::{FromRequest, FromRequestParts, Request, rejection::PathRejection},
     http::{HeaderMap, header, request::Parts},
 };
@@ -38,10 +38,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         demand_json(request.headers())?;
-        let bytes = timeout(BODY_WITHIN, to_bytes(request.into_body(), MAX_BODY)).await.map_err(|_| late_body())?;
-        let bytes = bytes.map_err(|error| unread_body(&error))?;
-        parse(&bytes).map(Self)
+        parse(&whole(request.into_body()).await?).map(Self)
     }
+}
+
+/// The whole of a body, which is small and there in time.
+pub(super) async fn whole(body: axum::body::Body) -> Result<Bytes, Problem> {
+    let bytes = timeout(BODY_WITHIN, to_bytes(body, MAX_BODY)).await.map_err(|_| late_body())?;
+    bytes.map_err(|error| unread_body(&error))
 }
 
 /// Refuses a body that is not declared to be JSON.

@@ -51,6 +51,7 @@ pub(crate) use strict::Strict;
 /// What the service answers to, without the frame around it.
 pub(crate) fn router(api: Api, frame: &Frame) -> Router {
     let (operations, openapi) = resources::resources().split_for_parts();
-    let operations = frame.before_operations(operations.with_state(api));
-    operations.merge(docs::routes(&openapi::contract_of(openapi)))
+    let contract = openapi::contract_of(openapi);
+    let operations = frame.before_operations(operations.with_state(api), &contract);
+    operations.merge(docs::routes(&contract))
 }

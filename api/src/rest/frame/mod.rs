@@ -13,12 +13,14 @@
 //! | `rate` | requests of one caller |
 //! | `etag` | `ETag` and `If-None-Match` |
 //! | `admit` | who calls, how often, and whether they may: before the handler runs |
+//! | `known` | only what the operation knows is in the query and in the body |
 
 mod account;
 mod admit;
 mod audit;
 mod encoding;
 mod etag;
+mod known;
 mod metrics;
 mod observe;
 mod rate;
@@ -32,6 +34,7 @@ use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state, map_request},
 };
+use serde_json::Value;
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::task::TaskTracker;
 use tower_http::compression::CompressionLayer;
@@ -45,6 +48,7 @@ pub(crate) use metrics::Counted;
 pub use metrics::HttpMetrics;
 
 use crate::auth::Auth;
+use known::Known;
 use rate::Rates;
 
 /// What is allowed to one caller, and to all.
@@ -110,9 +114,12 @@ impl Frame {
         self.0.metrics.socket()
     }
 
-    /// Puts the doorkeeper before routes of the contract: nothing of them runs for who may not.
-    pub(crate) fn before_operations(&self, routes: Router) -> Router {
-        routes.route_layer(from_fn_with_state(self.clone(), admit::admit))
+    /// Puts the doorkeeper before the routes of this contract: nothing of them runs for who may not, nor with what they
+    /// do not know.
+    pub(crate) fn before_operations(&self, routes: Router, contract: &Value) -> Router {
+        routes
+            .route_layer(from_fn_with_state(Known::of(contract), known::check))
+            .route_layer(from_fn_with_state(self.clone(), admit::admit))
     }
 
     /// Puts the frame around everything that the server answers.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `caller` | who calls |
 //! | `token` | the bearer token, and Kubernetes' word on whose it is (`TokenReview`) |
+//! | `acquaintances` | tokens that were good lately |
 //! | `access` | Kubernetes' word on what a caller may do (`SubjectAccessReview`) |
 //! | `permission` | a right in Kubernetes' words, and those that the table names |
 //! | `operations` | the table: operation → permissions |
@@ -12,6 +13,7 @@
 //! | `digest` | SHA-256, under which secrets are kept |
 
 mod access;
+mod acquaintances;
 pub(crate) mod besides;
 mod caller;
 mod digest;

@@ -58,7 +58,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: Method::GET,
         path: "/api/v1/nodes",
         needs: &[All(nodes("list"))],
-        also: SEE_NODE,
+        also: &[SEE_NODE[0], SEE_NODE[1], ("with `underMaintenance`", maintenances("list"))],
     },
     Operation {
         id: "getNode",

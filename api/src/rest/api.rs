@@ -95,6 +95,15 @@ impl Api {
         }
     }
 
+    /// Demands what a read needs besides; the answer may be seconds old.
+    pub(crate) async fn demand_as_read(&self, account: &Account, rights: &[Right]) -> Result<(), Problem> {
+        match account.caller() {
+            _ if rights.is_empty() => Ok(()),
+            Some(caller) => self.demand_to_see(caller, rights).await,
+            None => Err(Problem::internal("a handler runs for nobody")),
+        }
+    }
+
     /// The cluster, for whoever waits for it to change.
     pub(crate) fn cluster(&self) -> &Cluster {
         self.operations.cluster()

@@ -116,7 +116,7 @@ mod tests {
     /// Milliseconds; many seconds if the schema were made for each.
     #[test]
     fn many_names_take_no_time() {
-        let names: String = (0..20_000).map(|number| format!("a{number}&")).collect();
+        let names = (0..20_000).map(|number| format!("a{number}")).collect::<Vec<_>>().join("&");
         let begun = Instant::now();
         assert!(serde_urlencoded::from_str::<DrainQuery>(&names).is_err());
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());

@@ -90,9 +90,10 @@ async fn what_an_operation_does_not_know_is_refused() {
         assert_eq!(refused.json()["field"], "bogus", "{id}");
         let takes_one = contract["paths"][&path][method.to_lowercase()]["requestBody"].is_object();
         let refused = app.admin(&format!("{method} {at}"), bogus()).await;
-        match takes_one {
-            true => drop(refused.problem(422, "Invalid")),
-            false => assert!(refused.problem(400, "BadRequest").contains("takes no body"), "{id}"),
+        if takes_one {
+            refused.problem(422, "Invalid");
+        } else {
+            assert!(refused.problem(400, "BadRequest").contains("takes no body"), "{id}");
         }
     }
     assert_eq!(app.node("node02")["spec"].get("unschedulable"), None);

@@ -1,9 +1,11 @@
 //! Where HTTP is answered: an address, the names by which it is called, and TLS.
 
+mod reception;
+
 use std::{net::SocketAddr, time::Duration};
 
 use axum::Router;
-use axum_server::{Handle, Server, tls_rustls::RustlsAcceptor};
+use axum_server::{Handle, Server, accept::DefaultAcceptor, tls_rustls::RustlsAcceptor};
 use hyper_util::{rt::TokioTimer, server::conn::auto::Builder};
 use tokio::{net::TcpListener, time::sleep};
 use tower::Layer;
@@ -15,8 +17,9 @@ use crate::{
     shutdown::Shutdown,
     tls::Tls,
 };
+use reception::Reception;
 
-/// The header of a request is there within this time, or its connection is closed.
+/// The header of a request is there within this time, or its connection is closed. So is one on which nothing is said.
 const HEADER_WITHIN: Duration = Duration::from_secs(15);
 /// The buffer of a connection, and so the most that one costs before anything is refused: the frame's limit on headers
 /// is a quarter of it and is answered with a problem; beyond this there is only the status 431.
@@ -91,9 +94,10 @@ impl Door {
         let all = all.into_make_service();
         let answered = async {
             match self.tls {
-                None => server.serve(all).await,
+                None => server.acceptor(Reception::new(DefaultAcceptor::new(), HEADER_WITHIN)).serve(all).await,
                 Some(tls) => {
-                    let server = server.acceptor(RustlsAcceptor::new(tls.config()));
+                    let tls_acceptor = RustlsAcceptor::new(tls.config());
+                    let server = server.acceptor(Reception::new(tls_acceptor, HEADER_WITHIN));
                     tokio::select! {
                         ended = server.serve(all) => ended,
                         () = tls.keep_up() => Ok(()),
@@ -123,4 +127,24 @@ fn limit(builder: &mut Builder<hyper_util::rt::TokioExecutor>) {
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_WITHIN).max_buf_size(BUFFER);
     let header = u32::try_from(BUFFER).unwrap_or(u32::MAX);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(header).keep_alive_interval(HEADER_WITHIN);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::{io::AsyncReadExt, net::TcpStream};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_is_closed() {
+        let door = Door::open(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), []).await.unwrap();
+        let address = door.address;
+        let answers = tokio::spawn(door.answer(Router::new(), Shutdown::default(), Duration::ZERO));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        // The clock goes on by itself while everybody waits.
+        assert_eq!(silent.read(&mut [0; 16]).await.unwrap_or(0), 0);
+        answers.abort();
+    }
 }

@@ -7,7 +7,7 @@
 //! | `crd` | `careen crd` |
 //! | `serve` | `careen serve`: the service on the cluster of a kubeconfig |
 //! | `demo` | `careen demo`: the service on a cluster in memory, and a story (feature `demo`) |
-//! | `door`, `tls` | where HTTP is answered, and TLS |
+//! | `door`, `tls` | where HTTP is answered, who comes in, and TLS |
 //! | `service`, `parts` | what the service is, and how what runs in it ends |
 //! | `rest` | the REST service |
 //! | `notify` | call-backs: what becomes of maintenances is told to a receiver |

@@ -1,6 +1,6 @@
 //! What runs at the same time in one server, and ends together.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, future::pending, time::Duration};
 
 use tokio::{
     task::{JoinError, JoinSet},
@@ -30,7 +30,23 @@ impl Parts {
         });
     }
 
-    /// Starts something that may end when it likes, and ends with the server.
+    /// Starts a part that does not know of the server's end.
+    pub(crate) fn start_endless(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = ()> + Send + 'static,
+        shutdown: &Shutdown,
+    ) {
+        let requested = shutdown.requested();
+        self.start(name, async {
+            tokio::select! {
+                () = part => {}
+                () = requested => {}
+            }
+        });
+    }
+
+    /// Starts something that may end when it likes, and ends with the server. If it panics, so does the server.
     pub(crate) fn start_beside(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.beside.spawn(task);
     }
@@ -46,6 +62,7 @@ impl Parts {
                 let fault = self.fault(ended);
                 if in_order { Ok(()) } else { Err(fault) }
             }
+            error = panicked(&mut self.beside) => Err(Error::Ended { part: "server", message: Some(error.to_string()) }),
         };
         shutdown.request();
         let stopped = timeout(STOP_WITHIN, self.stopped()).await;
@@ -76,9 +93,19 @@ impl Parts {
     }
 }
 
+/// Waits for one of these to panic.
+async fn panicked(tasks: &mut JoinSet<()>) -> JoinError {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            return error;
+        }
+    }
+    pending().await
+}
+
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use futures::FutureExt;
 
     use super::*;
 
@@ -99,6 +126,32 @@ mod tests {
         parts.start("controller", async { panic!("a fault") });
         let error = parts.run(shutdown).await.unwrap_err().to_string();
         assert!(error.contains("panicked"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_runs_beside_may_end_and_may_not_panic() {
+        let shutdown = Shutdown::default();
+        let mut parts = Parts::default();
+        parts.start("HTTP server", shutdown.requested());
+        parts.start_beside(async {});
+        parts.start_beside(async { panic!("a fault") });
+        let error = parts.run(shutdown).await.unwrap_err().to_string();
+        assert!(error.contains("panicked"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_part_without_an_end_ends_with_the_server_and_no_earlier() {
+        for (part, ends_well) in [(pending().boxed(), true), (async {}.boxed(), false)] {
+            let shutdown = Shutdown::default();
+            let mut parts = Parts::default();
+            parts.start_endless("event log", part, &shutdown);
+            if ends_well {
+                shutdown.request();
+            }
+            let error = parts.run(shutdown).await.err().map(|error| error.to_string());
+            assert_eq!(error.is_none(), ends_well);
+            assert!(error.is_none_or(|error| error.starts_with("the event log ended by itself")));
+        }
     }
 
     #[tokio::test(start_paused = true)]

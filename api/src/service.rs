@@ -58,7 +58,7 @@ impl Service {
         let http_metrics = HttpMetrics::default();
         let frame = Frame::new(auth.clone(), http_metrics.clone(), Limits::default());
         let api = Api::new(operations, auth, clock, own_pod, http_metrics.clone(), shutdown);
-        parts.start_beside(api.tell_what_happens());
+        parts.start_endless("event log", api.tell_what_happens(), shutdown);
         let graphql = GraphQl::new(api.clone(), frame.clone(), graphql, shutdown.clone());
         let graphql = graphql.map_err(|error| Error::Schema(error.0))?;
         let router =

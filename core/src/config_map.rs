@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT},
+    answer::{Answer, REQUEST_TIMEOUT, lacks_right},
     model::Uid,
     names::FIELD_MANAGER,
 };
@@ -143,7 +143,7 @@ impl ConfigMaps {
     fn failure<T>(&self, verb: &'static str, name: &str, answer: Answer<T>) -> ConfigMapError {
         let name = self.full(name);
         match answer {
-            Answer::Refused(status) if status.is_forbidden() => {
+            Answer::Refused(status) if lacks_right(&status) => {
                 ConfigMapError::Forbidden { verb, name, message: status.message }
             }
             Answer::Refused(status) => ConfigMapError::Rejected { name, message: status.message },

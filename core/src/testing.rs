@@ -75,7 +75,7 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 /// How a server behaves towards one of its clients.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum Mood {
     #[default]
     Serve,
@@ -85,6 +85,8 @@ pub(crate) enum Mood {
     LoseAnswers,
     /// Answers with that code; nothing is done.
     Refuse(u16),
+    /// Answers so; nothing is done.
+    RefuseWith { code: u16, reason: String, message: String },
     /// Answers every write with a conflict.
     ConflictOnWrite,
     /// Answers after that time.
@@ -173,6 +175,12 @@ impl FakeServer {
     /// a `$` at its end, is this.
     pub(crate) fn refuse(&self, what: &str, code: u16) {
         self.set_mood_for(what, Mood::Refuse(code));
+    }
+
+    /// The same, with that reason and in these words.
+    pub(crate) fn refuse_with(&self, what: &str, code: u16, reason: &str, message: &str) {
+        let (reason, message) = (reason.to_owned(), message.to_owned());
+        self.set_mood_for(what, Mood::RefuseWith { code, reason, message });
     }
 
     /// From now on is in that mood about requests of that kind, named as for [`FakeServer::refuse`].
@@ -317,13 +325,14 @@ impl FakeServer {
                 Some(exactly) => logged.what == exactly,
                 None => logged.what.starts_with(what.as_str()),
             };
-            let mood = link.moods.iter().find(is_meant).map_or(link.mood, |(_, mood)| *mood);
+            let mood = link.moods.iter().find(is_meant).map_or_else(|| link.mood.clone(), |(_, mood)| mood.clone());
             link.log.push(logged);
             mood
         };
         let handle = |body| self.store().handle(&head.method, &head.uri, body, strategic);
         match mood {
             Mood::Refuse(code) => refused(code).into_response(),
+            Mood::RefuseWith { code, reason, message } => failure(code, &reason, &message).into_response(),
             Mood::Hang => std::future::pending().await,
             Mood::LoseAnswers => {
                 handle(body);

@@ -7,7 +7,7 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessRevie
 use kube::{Api, Client, api::PostParams};
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Caller, Digest, REVIEW_WITHIN, Right, fresh::Fresh};
+use super::{Caller, Digest, Freshness, REVIEW_WITHIN, Right, fresh::Fresh};
 use crate::rest::{Problem, Reason};
 
 /// An answer is good for a read for so long; for anything else it is never old.
@@ -29,9 +29,12 @@ impl Access {
     }
 
     /// Whether the caller has all of these rights; else the problem names those that are missing.
-    pub(super) async fn demand(&self, caller: &Caller, rights: &[Right], is_read: bool) -> Result<(), Problem> {
+    pub(super) async fn demand(&self, caller: &Caller, rights: &[Right], freshness: Freshness) -> Result<(), Problem> {
         let answers = rights.iter().map(|right| async move {
-            if is_read { self.may_read(caller, right).await } else { self.review(caller, right).await }
+            match freshness {
+                Freshness::Now => self.review(caller, right).await,
+                Freshness::MayBeSecondsOld => self.may_read(caller, right).await,
+            }
         });
         let answers = try_join_all(answers).await?;
         let missing: Vec<String> =

@@ -8,7 +8,7 @@ use careen_core::{
 
 use super::{
     Right,
-    permission::{CANCEL_EVACUATION, migrations, pods, vmis},
+    permission::{CANCEL_EVACUATION, maintenances, migrations, pods, vmis},
 };
 
 /// What a drain with these options needs, wherever VMs are.
@@ -21,6 +21,11 @@ pub(crate) fn rights_of_options(options: &DrainSpec) -> Vec<Right> {
         rights.push(migrations("create").everywhere());
     }
     rights
+}
+
+/// What it needs to be told which nodes have a maintenance, and which have none: the answer shows it by what is missing.
+pub(crate) fn rights_of_filter(under_maintenance: Option<bool>) -> Vec<Right> {
+    under_maintenance.map(|_| maintenances("list").everywhere()).into_iter().collect()
 }
 
 /// What the dry run of a start needs: it tells of the pods of the node.

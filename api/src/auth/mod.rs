@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `caller` | who calls |
 //! | `token` | the bearer token, and Kubernetes' word on whose it is (`TokenReview`) |
+//! | `acquaintances` | tokens that were good lately |
 //! | `access` | Kubernetes' word on what a caller may do (`SubjectAccessReview`) |
 //! | `permission` | a right in Kubernetes' words, and those that the table names |
 //! | `operations` | the table: operation → permissions |
@@ -12,6 +13,7 @@
 //! | `digest` | SHA-256, under which secrets are kept |
 
 mod access;
+mod acquaintances;
 pub(crate) mod besides;
 mod caller;
 mod digest;
@@ -38,6 +40,15 @@ use token::Tokens;
 
 /// How long one review may take: less than the time-out of any request.
 const REVIEW_WITHIN: Duration = Duration::from_secs(10);
+
+/// How old Kubernetes' word on a right may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// It is asked for now: for whatever changes something.
+    Now,
+    /// As old as [`access`] keeps it: for what is only shown.
+    MayBeSecondsOld,
+}
 
 /// Who calls, and what they may do.
 #[derive(Clone, Debug)]
@@ -76,11 +87,10 @@ impl Auth {
         }
     }
 
-    /// Whether the caller has all of these rights; else the problem names those that are missing. Answers for reads may
-    /// be seconds old.
-    pub(crate) async fn demand(&self, caller: &Caller, rights: &[Right], is_read: bool) -> Result<(), Problem> {
+    /// Whether the caller has all of these rights; else the problem names those that are missing.
+    pub(crate) async fn demand(&self, caller: &Caller, rights: &[Right], freshness: Freshness) -> Result<(), Problem> {
         match &self.how {
-            How::Kubernetes { access, .. } => access.demand(caller, rights, is_read).await,
+            How::Kubernetes { access, .. } => access.demand(caller, rights, freshness).await,
             #[cfg(any(test, feature = "demo"))]
             How::Everybody(_) => Ok(()),
         }

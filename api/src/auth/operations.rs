@@ -8,7 +8,7 @@ use std::fmt::Write;
 use axum::http::Method;
 
 use super::{
-    Permission, Right,
+    Freshness, Permission, Right,
     permission::{CANCEL_EVACUATION, budgets, maintenances, migrations, nodes, pods, vmis},
 };
 
@@ -58,7 +58,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         method: Method::GET,
         path: "/api/v1/nodes",
         needs: &[All(nodes("list"))],
-        also: SEE_NODE,
+        also: &[SEE_NODE[0], SEE_NODE[1], ("with `underMaintenance`", maintenances("list"))],
     },
     Operation {
         id: "getNode",
@@ -263,9 +263,9 @@ impl Operation {
         of_path.map(|operation| operation.method.as_str()).collect()
     }
 
-    /// Whether it changes nothing.
-    pub(crate) fn is_read(&self) -> bool {
-        self.method == Method::GET
+    /// How old may be what is known of the rights that it needs.
+    pub(crate) fn freshness(&self) -> Freshness {
+        if self.method == Method::GET { Freshness::MayBeSecondsOld } else { Freshness::Now }
     }
 
     /// What it always needs, in a line.

@@ -11,15 +11,19 @@ use kube::{Api, Client, api::PostParams};
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Caller, Digest, REVIEW_WITHIN, fresh::Fresh};
+use super::{Caller, Digest, REVIEW_WITHIN, acquaintances::Acquaintances, fresh::Fresh};
 use crate::rest::{Problem, Reason};
 
 /// A token that was good is taken to be good for so long: what a revoked one may still read.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// One that was not, for so long: a token may be sent a moment before the API server knows its ServiceAccount.
 const BAD_FOR: Duration = Duration::from_secs(2);
-/// So many reviews run at once. Whoever sends made-up tokens keeps these busy, not the API server.
+/// So many reviews run at once of tokens that are not known, and as many of those that are. Whoever sends made-up tokens
+/// keeps the former busy: not the API server, and nobody else.
 const MAX_REVIEWS: usize = 16;
+/// So many requests wait for reviews of tokens that are not known: half of all that are answered at the same time, and
+/// more than one caller may send at once.
+const MAX_STRANGERS: usize = 256;
 /// Longer than any token that Kubernetes issues (those of a ServiceAccount have about 1,200 characters).
 const MAX_TOKEN: usize = 8 * 1024;
 
@@ -30,29 +34,63 @@ pub(super) struct Tokens {
     audiences: Vec<String>,
     clock: Clock,
     known: Fresh<Digest, Result<Arc<Caller>, &'static str>>,
-    permits: Semaphore,
+    acquaintances: Acquaintances,
+    /// Of requests whose token is not known.
+    strangers: Semaphore,
+    reviews_of_strangers: Semaphore,
+    reviews_of_acquaintances: Semaphore,
 }
 
 impl Tokens {
     pub(super) fn new(client: Client, audiences: Vec<String>, clock: Clock) -> Self {
-        let permits = Semaphore::new(MAX_REVIEWS);
-        Self { reviews: Api::all(client), audiences, clock, known: Fresh::new(), permits }
+        Self {
+            reviews: Api::all(client),
+            audiences,
+            clock,
+            known: Fresh::new(),
+            acquaintances: Acquaintances::default(),
+            strangers: Semaphore::new(MAX_STRANGERS),
+            reviews_of_strangers: Semaphore::new(MAX_REVIEWS),
+            reviews_of_acquaintances: Semaphore::new(MAX_REVIEWS),
+        }
     }
 
     /// Whose token is in this header.
     pub(super) async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>, Problem> {
         let token = bearer_token(headers).map_err(unauthorized)?;
+        let key = Digest::of(token.as_bytes());
+        let (_place, permits) = if self.acquaintances.has(&key) {
+            (None, &self.reviews_of_acquaintances)
+        } else {
+            let place = self.strangers.try_acquire().map_err(|_| too_many_strangers())?;
+            (Some(place), &self.reviews_of_strangers)
+        };
         // Whoever waits for somebody else's question waits no longer than for its own.
-        let verdict = timeout(REVIEW_WITHIN, self.known.get(Digest::of(token.as_bytes()), self.review(token))).await;
+        let verdict = timeout(REVIEW_WITHIN, self.known.get(key, self.review(token, key, permits))).await;
         verdict.map_err(|_| not_reviewed("it does not answer"))??.map_err(unauthorized)
     }
 
-    async fn review(&self, token: &str) -> Result<(Result<Arc<Caller>, &'static str>, Duration), Problem> {
-        let permit = self.permits.acquire().await;
+    async fn review(
+        &self,
+        token: &str,
+        key: Digest,
+        permits: &Semaphore,
+    ) -> Result<(Result<Arc<Caller>, &'static str>, Duration), Problem> {
+        let permit = permits.acquire().await;
         let user = self.known_user(token).await.map_err(|error| not_reviewed(&error.to_string()))?;
         drop(permit);
+        let (verdict, good_for) = self.verdict(token, user);
+        match verdict {
+            Ok(_) => self.acquaintances.add(key),
+            Err(_) => self.acquaintances.remove(&key),
+        }
+        Ok((verdict, good_for))
+    }
+
+    /// Who it is, or why they are not let in, and for how long that holds.
+    fn verdict(&self, token: &str, user: Option<UserInfo>) -> (Result<Arc<Caller>, &'static str>, Duration) {
         let Some(user) = user else {
-            return Ok((Err("Kubernetes does not know the token, or it has run out"), BAD_FOR));
+            return (Err("Kubernetes does not know the token, or it has run out"), BAD_FOR);
         };
         let good_for = match expiry(token) {
             Some(expiry) => Duration::try_from(expiry.duration_since(self.clock.wall())).unwrap_or_default(),
@@ -60,9 +98,9 @@ impl Tokens {
         };
         let caller = Caller::from(user);
         if caller.user.is_empty() || caller.user == "system:anonymous" {
-            return Ok((Err("Kubernetes does not say whose the token is"), BAD_FOR));
+            return (Err("Kubernetes does not say whose the token is"), BAD_FOR);
         }
-        Ok((Ok(Arc::new(caller)), good_for.min(GOOD_FOR)))
+        (Ok(Arc::new(caller)), good_for.min(GOOD_FOR))
     }
 
     /// Whose token it is: one for the API server's audience, or for one of the further ones.
@@ -113,6 +151,11 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, &'static str> {
 fn unauthorized(why: &'static str) -> Problem {
     // RFC 6750, section 3.
     Problem::new(Reason::UNAUTHORIZED, why).header("www-authenticate", "Bearer realm=\"careen\"")
+}
+
+fn too_many_strangers() -> Problem {
+    let sentence = "Kubernetes is being asked about as many tokens as may be: try again";
+    Problem::new(Reason::TOO_MANY_REQUESTS, sentence).retry_after(Duration::from_secs(1))
 }
 
 fn not_reviewed(error: &str) -> Problem {

@@ -92,7 +92,12 @@ pub(crate) async fn demo(args: DemoArgs) -> Result<(), Error> {
         outcome
     };
     let (told, ran) = tokio::join!(story, parts.run(shutdown.clone()));
-    told.and(ran)
+    came_out(told, ran)
+}
+
+/// What ended the demo. A story that was interrupted by a part that failed says less than that part.
+fn came_out(told: Result<(), Error>, ran: Result<(), Error>) -> Result<(), Error> {
+    ran.and(told)
 }
 
 /// The story begins when everything is there that it is about. The inner result says how it came out, if it was told.
@@ -143,4 +148,18 @@ const NEXT: &str = r#"    kubectl create -f - <<'END'    # on node03 there is a 
 
 fn say(text: &str) -> Result<(), Error> {
     writeln!(io::stdout(), "{text}").map_err(Error::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_told_and_not_that_the_story_was_interrupted_by_it() {
+        let fault = || Err(Error::Ended { part: "controller", message: None });
+        let error = |told, ran| came_out(told, ran).unwrap_err().to_string();
+        assert!(error(Err(Error::StoryInterrupted), fault()).starts_with("the controller ended by itself"));
+        assert_eq!(error(Err(Error::StoryInterrupted), Ok(())), Error::StoryInterrupted.to_string());
+        assert!(came_out(Ok(()), Ok(())).is_ok());
+    }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::{Account, HttpMetrics, Problem, events::Events, wait::Waits};
 use crate::{
-    auth::{Auth, Caller, Right},
+    auth::{Auth, Caller, Freshness, Right},
     shutdown::Shutdown,
 };
 
@@ -90,7 +90,16 @@ impl Api {
     pub(crate) async fn demand(&self, account: &Account, rights: &[Right]) -> Result<(), Problem> {
         match account.caller() {
             _ if rights.is_empty() => Ok(()),
-            Some(caller) => self.auth.demand(caller, rights, false).await,
+            Some(caller) => self.auth.demand(caller, rights, Freshness::Now).await,
+            None => Err(Problem::internal("a handler runs for nobody")),
+        }
+    }
+
+    /// Demands what a read needs besides; the answer may be seconds old.
+    pub(crate) async fn demand_as_read(&self, account: &Account, rights: &[Right]) -> Result<(), Problem> {
+        match account.caller() {
+            _ if rights.is_empty() => Ok(()),
+            Some(caller) => self.demand_to_see(caller, rights).await,
             None => Err(Problem::internal("a handler runs for nobody")),
         }
     }
@@ -102,6 +111,6 @@ impl Api {
 
     /// Demands what is needed to see something; the answer may be seconds old.
     pub(crate) async fn demand_to_see(&self, caller: &Caller, rights: &[Right]) -> Result<(), Problem> {
-        self.auth.demand(caller, rights, true).await
+        self.auth.demand(caller, rights, Freshness::MayBeSecondsOld).await
     }
 }

@@ -4,8 +4,9 @@
 use serde_json::{Map, Value, json};
 
 /// The name of a schema, and an example of it.
-const EXAMPLES: [(&str, &str); 10] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("Drain", include_str!("examples/Drain.json")),
+    ("DrainOrdered", include_str!("examples/DrainOrdered.json")),
     ("Maintenance", include_str!("examples/Maintenance.json")),
     ("Migration", include_str!("examples/Migration.json")),
     ("MigrationCancelled", include_str!("examples/MigrationCancelled.json")),

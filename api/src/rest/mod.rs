@@ -10,6 +10,7 @@
 //! | `events` | streams of what happens |
 //! | `wait` | answers that are held until there is something to say |
 //! | `extract`, `strict`, `reply`, `page` | what handlers take and give |
+//! | `kept` | what is answered the same each time |
 //!
 //! A handler is thin: the frame has checked who calls and whether they may (`auth::operations`); it calls `core` and
 //! shapes the answer.
@@ -21,6 +22,7 @@ mod examples;
 mod extract;
 mod failure;
 mod frame;
+mod kept;
 pub(crate) mod openapi;
 mod page;
 mod problem;
@@ -38,7 +40,8 @@ use axum::Router;
 pub(crate) use api::Api;
 pub(crate) use extract::{Body, MAX_BODY, Query};
 pub use frame::HttpMetrics;
-pub(crate) use frame::{Account, Frame, Limits, Note, Touched, is_known};
+pub(crate) use frame::{Account, Frame, Limits, Note, Touched};
+pub(crate) use kept::Kept;
 pub(crate) use page::{Limit, Page, cursor};
 pub(crate) use problem::{GRAPHQL_RESPONSE_JSON, Problem};
 pub(crate) use reason::Reason;
@@ -48,6 +51,7 @@ pub(crate) use strict::Strict;
 /// What the service answers to, without the frame around it.
 pub(crate) fn router(api: Api, frame: &Frame) -> Router {
     let (operations, openapi) = resources::resources().split_for_parts();
-    let operations = frame.before_operations(operations.with_state(api));
-    operations.merge(docs::routes(openapi::contract_of(openapi)))
+    let contract = openapi::contract_of(openapi);
+    let operations = frame.before_operations(operations.with_state(api), &contract);
+    operations.merge(docs::routes(&contract))
 }

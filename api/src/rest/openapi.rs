@@ -101,12 +101,9 @@ fn add_problems(path: &str, method: &str, operation: &mut Value) {
     if path.contains('{') || method != "get" {
         reasons.push(Reason::NOT_FOUND);
     }
-    if operation["requestBody"].is_object() {
-        reasons.push(Reason::REQUEST_TIMEOUT);
-    }
     if method != "get" {
         // A body is refused for these even where none is expected.
-        reasons.extend([Reason::REQUEST_ENTITY_TOO_LARGE, Reason::UNSUPPORTED_MEDIA_TYPE]);
+        reasons.extend([Reason::REQUEST_TIMEOUT, Reason::REQUEST_ENTITY_TOO_LARGE, Reason::UNSUPPORTED_MEDIA_TYPE]);
         add_response(operation, "409", other_problem("Something that exists is in the way; `reason` says what"));
         add_response(operation, "412", other_problem("It is not as the request expects it; `reason` says what"));
         add_response(operation, "422", other_problem("A value is not allowed; `reason` and `field` say which"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::NodeMaintenance;
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT},
+    answer::{Answer, REQUEST_TIMEOUT, lacks_right},
     model::{Trouble, TroubleReason},
     names::{FIELD_MANAGER, FINALIZER},
 };
@@ -124,7 +124,7 @@ async fn write(
     match Answer::within(REQUEST_TIMEOUT, request).await {
         Answer::Done(object) => Ok(object),
         Answer::Refused(status) if status.is_not_found() || status.is_conflict() => Err(WriteError::Changed(name)),
-        Answer::Refused(status) if status.code == 403 => Err(WriteError::Forbidden { name, message: status.message }),
+        Answer::Refused(status) if lacks_right(&status) => Err(WriteError::Forbidden { name, message: status.message }),
         Answer::Refused(status) => Err(WriteError::Failed { name, message: status.message }),
         Answer::Unavailable(error) => Err(WriteError::Failed { name, message: error.to_string() }),
         Answer::TimedOut => {

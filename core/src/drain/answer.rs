@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use crate::answer::{has_cause, is_webhooks, lacks_right};
+
 /// An answer, by what follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -91,7 +93,8 @@ impl Answer {
             // Some API servers give KubeVirt's refusal as 403; its own words decide.
             403 if is_kubevirts(&message) => kubevirt(message),
             403 if is_webhooks(&message) => Self::WebhookRefused(message),
-            401 | 403 => Self::Forbidden(message),
+            401 => Self::Forbidden(message),
+            403 if lacks_right(status) => Self::Forbidden(message),
             408 => Self::Lost(message),
             400..=499 if is_webhooks(&message) => Self::WebhookRefused(message),
             400..=499 => Self::Rejected(message),
@@ -170,16 +173,8 @@ fn kubevirt(message: String) -> Answer {
     }
 }
 
-fn is_webhooks(message: &str) -> bool {
-    message.contains("admission webhook \"") && message.contains("denied the request")
-}
-
 fn is_kubevirts(message: &str) -> bool {
     is_webhooks(message) && message.contains(KUBEVIRT_WEBHOOK)
-}
-
-fn has_cause(status: &Status, reason: &str) -> bool {
-    status.details.as_ref().is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason))
 }
 
 /// No header and no value does not mean "at once": it means that the server cannot say.

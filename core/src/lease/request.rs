@@ -8,7 +8,11 @@ use kube::{
     api::{DeleteParams, PostParams, Preconditions},
 };
 
-use crate::{answer::Answer, model::ObjectKey, names::FIELD_MANAGER};
+use crate::{
+    answer::{Answer, lacks_right},
+    model::ObjectKey,
+    names::FIELD_MANAGER,
+};
 
 /// Three of them fit between two deadlines of the leader Lease.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -152,17 +156,11 @@ pub(super) fn post_params() -> PostParams {
 /// What to say of an answer that was of no use.
 pub(super) fn failure<T>(answer: Answer<T>, verb: &'static str, resource: &'static str, object: String) -> LeaseError {
     match answer {
-        Answer::Refused(status) if status.is_forbidden() && !is_terminating(&status) => {
+        Answer::Refused(status) if lacks_right(&status) => {
             LeaseError::Forbidden { verb, resource, object, message: status.message }
         }
         Answer::Refused(status) => LeaseError::Rejected { verb, object, message: status.message },
         Answer::Unavailable(source) => LeaseError::Unreachable { verb, object, source },
         Answer::TimedOut | Answer::Done(_) => LeaseError::Timeout { verb, object, after: REQUEST_TIMEOUT },
     }
-}
-
-/// A namespace that is being deleted answers 403 to every creation; no right helps there.
-fn is_terminating(status: &kube::core::Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -2,6 +2,8 @@
 
 use kube::core::Status;
 
+use crate::answer::{has_cause, lacks_right};
+
 /// A request that needs nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -94,7 +96,7 @@ impl Request {
             404 if names_an_object(status) => Ok(Outcome::Gone),
             404 | 405 => Err(RequestError::NotServed { action, needs, message }),
             403 if has_cause(status, "NamespaceTerminating") => Ok(Outcome::Gone),
-            403 => Err(RequestError::Forbidden { action, rights, message }),
+            403 if lacks_right(status) => Err(RequestError::Forbidden { action, rights, message }),
             // virt-api, asking for the second of its two rights; an expired token comes with a text.
             401 if message.is_empty() => {
                 Err(RequestError::Forbidden { action, rights, message: "virt-api answered 401".to_owned() })
@@ -111,10 +113,6 @@ impl Request {
 
 fn names_an_object(status: &Status) -> bool {
     status.details.as_ref().is_some_and(|details| !details.name.is_empty())
-}
-
-fn has_cause(status: &Status, reason: &str) -> bool {
-    status.details.as_ref().is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason))
 }
 
 #[cfg(test)]
@@ -153,6 +151,15 @@ mod tests {
         }
         let expired = json!({"code": 401, "reason": "Unauthorized", "message": "Unauthorized"});
         assert!(understood(expired).unwrap_err().is_worth_repeating());
+    }
+
+    #[test]
+    fn what_admission_refuses_is_no_missing_right() {
+        let quota = r#"virtualmachineinstancemigrations "m" is forbidden: exceeded quota: few, requested: 1, used: 5"#;
+        for message in [quota, r#"admission webhook "a.example.com" denied the request: not on Fridays"#] {
+            let error = understood(json!({"code": 403, "reason": "Forbidden", "message": message})).unwrap_err();
+            assert!(matches!(error, RequestError::Refused { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     patch::Refused,
 };
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT},
+    answer::{Answer, REQUEST_TIMEOUT, lacks_right},
     model::{Node, NodeName, Uid},
     names::FIELD_MANAGER,
 };
@@ -184,7 +184,7 @@ impl Writer {
             Answer::Done(found) => Node::try_from(found)
                 .map_err(|error| NodeError::Rejected { node: node.clone(), message: error.to_string() })?,
             Answer::Refused(status) if status.is_not_found() => return Err(NodeError::Gone { node }),
-            Answer::Refused(status) if status.is_forbidden() => {
+            Answer::Refused(status) if lacks_right(&status) => {
                 let resource = match (verb, self.part) {
                     ("patch", Part::Status) => "nodes/status",
                     _ => "nodes",

@@ -3,7 +3,7 @@
 
 use crate::{
     config_map::ConfigMapError,
-    lease::NodeLeaseError,
+    lease::{LeaseError, NodeLeaseError},
     maintenance::Unconfirmed,
     migration::RequestError,
     model::{ActorKind, InvalidDrainSpec, InvalidNodeName, InvalidTaint, NodeName, ObjectKey},
@@ -319,6 +319,7 @@ impl From<NodeLeaseError> for OperationError {
         match error {
             NodeLeaseError::HeldBy { node, holder, .. } => Self::NodeLeaseHeld { node, holder },
             NodeLeaseError::Forbidden { .. } | NodeLeaseError::NamespaceMissing { .. } => Self::Forbidden { message },
+            NodeLeaseError::Request { source: LeaseError::Rejected { .. }, .. } => Self::Rejected { message },
             NodeLeaseError::Request { .. } => Self::ApiServerUnavailable { message },
         }
     }

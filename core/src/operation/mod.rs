@@ -22,6 +22,8 @@ mod migration;
 mod node;
 mod once;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use crate::{clock::Clock, cluster::Cluster, model::Uid};
 

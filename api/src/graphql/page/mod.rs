@@ -4,6 +4,8 @@
 mod graphiql;
 mod part;
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     http::{HeaderMap, HeaderValue, header},
@@ -43,8 +45,8 @@ const PAGE: Page = page_with(graphiql::PARTS);
 /// The parts of the page. No token is needed: they say nothing about the cluster.
 pub(super) fn routes() -> Router {
     PAGE.parts.iter().fold(Router::new(), |routes, part| {
-        let tag = part.tag();
-        let answer = async move |headers: HeaderMap| with_policy(part.answer(&tag, &headers));
+        let kept = Arc::new(part.kept());
+        let answer = async move |headers: HeaderMap| with_policy(kept.answer(&headers));
         routes.route(&format!("/graphql/{}", part.name), get(answer))
     })
 }

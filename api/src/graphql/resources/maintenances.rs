@@ -246,6 +246,7 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 if force {
                     scene.asker.account.note(Note::Forced);
                 }
+                let resource_version = resource_version.map(|version| vec![version]);
                 let request = StopMaintenance { target, ticket, resource_version, force, dry_run };
                 let stopped = scene.api.operations()?.stop_maintenance(&request).await?;
                 Ok(Changed::stopped(&scene, &stopped, dry_run).await)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Root, Shown, Type, Types, plan, rights, virtual_machine_instances, workloads};
 use crate::{
-    auth::Digest,
+    auth::{Digest, Right, besides::rights_of_filter},
     graphql::{
         arguments::Nothing,
         connection::{FIRST, Paging},
@@ -34,7 +34,7 @@ struct Which {
     ready: Option<bool>,
     /// Only nodes that are schedulable, or are cordoned.
     schedulable: Option<bool>,
-    /// Only nodes that have a maintenance, or have none.
+    /// Only nodes that have a maintenance, or have none. It needs the right to list maintenances.
     under_maintenance: Option<bool>,
     /// Only nodes with these labels, written as for `kubectl get -l`.
     label_selector: Option<PodSelector>,
@@ -61,6 +61,12 @@ impl Which {
     fn parted(mut self) -> (Self, Paging) {
         let paging = std::mem::take(&mut self.paging);
         (self, paging)
+    }
+
+    fn rights(&self) -> Vec<Right> {
+        let mut rights = rights::list_nodes(self);
+        rights.extend(rights_of_filter(self.under_maintenance));
+        rights
     }
 
     fn takes(&self, node: &NodeView) -> bool {
@@ -115,7 +121,7 @@ pub(in crate::graphql) fn register(types: &mut Types) {
 /// The questions.
 pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
     query
-        .connection::<Which, NodeView>("nodes", "Nodes, by name.", rights::list_nodes, |root: &Shown<Root>, which| {
+        .connection::<Which, NodeView>("nodes", "Nodes, by name.", Which::rights, |root: &Shown<Root>, which| {
             let (which, paging) = which.parted();
             let views = &root.scene.views;
             let show = |node: &Arc<Node>| views.node(&node.name).filter(|node| which.takes(node));

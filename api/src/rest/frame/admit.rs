@@ -11,7 +11,7 @@ use axum::{
 
 use super::{Account, Frame};
 use crate::{
-    auth::{Caller, Operation, Right},
+    auth::{Caller, Freshness, Operation, Right},
     rest::{problem::Problem, reason::Reason},
 };
 
@@ -68,7 +68,7 @@ impl Admission {
     pub(crate) async fn still_holds(&self) -> Result<(), Problem> {
         let auth = &self.frame.0.auth;
         let caller = auth.caller(&self.authorization).await?;
-        auth.demand(&caller, &self.rights, true).await
+        auth.demand(&caller, &self.rights, Freshness::MayBeSecondsOld).await
     }
 }
 
@@ -104,7 +104,7 @@ impl Frame {
         account.set_operation(operation);
         let caller = self.caller(account, headers).await?;
         let rights = operation.rights(parameters);
-        self.0.auth.demand(&caller, &rights, operation.is_read()).await?;
+        self.0.auth.demand(&caller, &rights, operation.freshness()).await?;
         Ok(Admission { frame: self.clone(), authorization: authorization(headers), user: caller.user.clone(), rights })
     }
 

@@ -52,7 +52,7 @@ fn is_whole_json(response: &Response) -> bool {
 }
 
 /// Whether who sends these values of `If-None-Match` has the state of that tag already.
-pub(crate) fn is_known<'a>(values: impl IntoIterator<Item = &'a HeaderValue>, tag: &str) -> bool {
+pub(in crate::rest) fn is_known<'a>(values: impl IntoIterator<Item = &'a HeaderValue>, tag: &str) -> bool {
     values.into_iter().filter_map(|value| value.to_str().ok()).any(|value| names(value, tag))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `encoding` | what is compressed: what the layers within say too |
 //! | `observe` | a request id, the time-out, a panic's answer; changes go on when their caller goes away |
 //! | `account` | what is known of one request as it comes to light |
 //! | `tell` | what is told at its end: access log, audit lines, numbers |
@@ -12,11 +13,14 @@
 //! | `rate` | requests of one caller |
 //! | `etag` | `ETag` and `If-None-Match` |
 //! | `admit` | who calls, how often, and whether they may: before the handler runs |
+//! | `known` | only what the operation knows is in the query and in the body |
 
 mod account;
 mod admit;
 mod audit;
+mod encoding;
 mod etag;
+mod known;
 mod metrics;
 mod observe;
 mod rate;
@@ -28,8 +32,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::{from_fn, from_fn_with_state, map_request},
 };
+use serde_json::Value;
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::task::TaskTracker;
 use tower_http::compression::CompressionLayer;
@@ -37,11 +42,13 @@ use tower_http::compression::CompressionLayer;
 pub(crate) use account::Account;
 pub(crate) use admit::Admission;
 pub(crate) use audit::{Note, Touched};
-pub(crate) use etag::is_known;
+pub(super) use encoding::takes_gzip;
+pub(super) use etag::is_known;
 pub(crate) use metrics::Counted;
 pub use metrics::HttpMetrics;
 
 use crate::auth::Auth;
+use known::Known;
 use rate::Rates;
 
 /// What is allowed to one caller, and to all.
@@ -107,15 +114,20 @@ impl Frame {
         self.0.metrics.socket()
     }
 
-    /// Puts the doorkeeper before routes of the contract: nothing of them runs for who may not.
-    pub(crate) fn before_operations(&self, routes: Router) -> Router {
-        routes.route_layer(from_fn_with_state(self.clone(), admit::admit))
+    /// Puts the doorkeeper before the routes of this contract: nothing of them runs for who may not, nor with what they
+    /// do not know.
+    pub(crate) fn before_operations(&self, routes: Router, contract: &Value) -> Router {
+        routes
+            .route_layer(from_fn_with_state(Known::of(contract), known::check))
+            .route_layer(from_fn_with_state(self.clone(), admit::admit))
     }
 
     /// Puts the frame around everything that the server answers.
     pub(crate) fn around(&self, all: Router) -> Router {
         all.layer(from_fn(etag::etag))
-            .layer(CompressionLayer::new())
             .layer(from_fn_with_state(self.clone(), observe::observe))
+            // Around what reads the sentences of refusals.
+            .layer(CompressionLayer::new())
+            .layer(map_request(encoding::settle))
     }
 }

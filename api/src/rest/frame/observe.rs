@@ -1,4 +1,4 @@
-//! The outermost layer: a request id, the time-out, a panic's answer.
+//! The outermost layer that knows what a request is: a request id, the time-out, a panic's answer.
 
 use std::panic::AssertUnwindSafe;
 

@@ -34,6 +34,8 @@ pub(super) type NodeChangedBody = Given<Changed>;
 pub(super) type MaintenanceBody = Given<MaintenanceView>;
 /// A drain.
 pub(super) type DrainBody = Given<DrainView>;
+/// A drain that was ordered, and whether it was by this request.
+pub(super) type DrainOrderedBody = Given<DrainOrdered>;
 /// A pod or a VM.
 pub(super) type WorkloadBody = Given<SeenWorkload>;
 /// What would happen.
@@ -65,6 +67,17 @@ impl ToSchema for MaintenanceOrPlanBody {
         MaintenanceBody::schemas(schemas);
         PlanBody::schemas(schemas);
     }
+}
+
+/// A drain that was ordered.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DrainOrdered {
+    /// The drain.
+    #[serde(flatten)]
+    pub(super) drain: DrainView,
+    /// Whether it was ordered by this request: false for a repeat while it runs.
+    pub(super) changed: bool,
 }
 
 /// What became of a node.

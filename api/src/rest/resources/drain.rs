@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    bodies::{DrainBody, PlanBody},
+    bodies::{DrainBody, DrainOrdered, DrainOrderedBody, PlanBody},
     drain_options,
     paths::{HowToStart, NodePath},
     plan::plan_of_start,
@@ -68,7 +68,7 @@ struct Which {
     post, path = "/nodes/{node}/drain", tag = "drains", operation_id = "startDrain", params(NodePath, HowToStart),
     request_body(content = DrainRequest, content_type = "application/json"),
     responses(
-        (status = 202, description = "It is ordered, or runs already; with wait: as it is by then", body = DrainBody, content_type = "application/json",
+        (status = 202, description = "It is ordered, or runs already; with wait: as it is by then", body = DrainOrderedBody, content_type = "application/json",
          headers(("Location" = String, description = "Where it is seen and cancelled"))),
         (status = 200, description = "With dryRun: the plan", body = PlanBody, content_type = "application/json"),
     ),
@@ -91,7 +91,13 @@ async fn start_drain(
     }
     api.until_shown(|snapshot| drain_is_shown(&ordered.order, snapshot)).await;
     api.wait_until(wait, &account, |snapshot| drain_is_settled(&ordered.order, snapshot)).await;
-    let mut response = (StatusCode::ACCEPTED, Json(view_of(&api, &account, &ordered.order).await)).into_response();
+    let drain = match view_of(&api, &account, &ordered.order).await {
+        Some(drain) => drain,
+        // It has ended meanwhile, and its outcome says nothing about the node any more: so it was ordered.
+        None => seen_drain(&api, &account, as_written(&api, &ordered.order)?).await,
+    };
+    let body = DrainOrdered { drain, changed: ordered.created };
+    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
     put(&mut response, header::LOCATION, &format!("/api/v1/nodes/{node}/drain"));
     put(&mut response, header::LINK, &format!("</api/v1/nodes/{node}/drain/events>; rel=\"monitor\""));
     Ok(response)
@@ -105,6 +111,13 @@ async fn view_of(api: &Api, account: &Account, written: &DrainOrder) -> Option<D
     }
     let drain = Views::of(snapshot, api.now()).drain(written.node())?;
     Some(seen_drain(api, account, drain).await)
+}
+
+/// The drain as its order was written, whatever the caches show.
+fn as_written(api: &Api, written: &DrainOrder) -> Result<DrainView, Problem> {
+    let mut snapshot = api.known();
+    drop(snapshot.put(written.clone()));
+    Views::of(snapshot, api.now()).drain(written.node()).ok_or_else(|| Problem::no_drain(written.node()))
 }
 
 /// Get the drain of a node
@@ -139,13 +152,14 @@ async fn cancel_drain(
     let (request, rights) = cancel_of(request, &api.snapshot()?)?;
     api.demand(&account, &rights).await?;
     let cancelled = api.operations()?.cancel_drain(&request).await?;
-    if dry_run {
-        return Ok(Json(view_of(&api, &account, &cancelled.order).await).into_response());
+    if !dry_run {
+        api.until_shown(|snapshot| drain_is_shown(&cancelled.order, snapshot)).await;
+        api.wait_until(wait, &account, |snapshot| drain_is_over(&cancelled.order, snapshot)).await;
     }
-    api.until_shown(|snapshot| drain_is_shown(&cancelled.order, snapshot)).await;
-    api.wait_until(wait, &account, |snapshot| drain_is_over(&cancelled.order, snapshot)).await;
+    // One that is not shown any more is over, and forgotten.
     let view = view_of(&api, &account, &cancelled.order).await;
-    let is_over = view.as_ref().is_none_or(|view| view.outcome.is_some());
+    let view = view.ok_or_else(|| Problem::no_drain(cancelled.order.node()))?;
+    let is_over = dry_run || view.outcome.is_some();
     let status = if is_over { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(view)).into_response())
 }

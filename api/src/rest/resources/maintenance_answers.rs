@@ -136,17 +136,56 @@ pub(super) async fn stop_maintenance(
     Ok(maintenance_response(StatusCode::ACCEPTED, &view))
 }
 
-/// `If-Match: "12345"`: the resourceVersion, quoted as an entity tag is.
-fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    let version = text.trim_matches('"');
-    match version {
-        "*" => Ok(None),
-        _ if !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            Ok(Some(version.to_owned()))
+/// `If-Match: "12345"`: the resourceVersions, each quoted as an entity tag is; `None` if any will do. They name an object
+/// and not what it is sent as: what a proxy has made weak because it compresses is compared all the same.
+fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
+    let refused = || {
+        let detail = "If-Match: it is the resourceVersion of the maintenance, as in \"12345\", or several, or *";
+        Problem::bad_request(detail).field("If-Match")
+    };
+    let mut versions = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let tags = value.to_str().map_err(|_| refused())?.split(',').map(str::trim);
+        for tag in tags {
+            if tag == "*" {
+                return Ok(None);
+            }
+            versions.push(opaque(tag).ok_or_else(refused)?.to_owned());
         }
-        _ => Err(Problem::bad_request("If-Match: it is the resourceVersion of the maintenance, as in \"12345\"")
-            .field("If-Match")),
+    }
+    Ok((!versions.is_empty()).then_some(versions))
+}
+
+/// What is in the quotes of an entity tag (RFC 9110, 8.8.3).
+fn opaque(tag: &str) -> Option<&str> {
+    let quoted = tag.strip_prefix("W/").unwrap_or(tag);
+    let opaque = quoted.strip_prefix('"').map_or(Some(quoted), |rest| rest.strip_suffix('"'))?;
+    let is_sound = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    (!opaque.is_empty() && opaque.bytes().all(is_sound)).then_some(opaque)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_names_versions_as_entity_tags() {
+        let read = |values: &[&str]| {
+            let fields = values.iter().map(|value| (header::IF_MATCH, value.parse().unwrap()));
+            if_match(&fields.collect()).map(|versions| versions.map(|versions| versions.join(" ")))
+        };
+        for (values, versions) in [
+            (&[][..], None),
+            (&["*"], None),
+            (&[r#""12345""#], Some("12345")),
+            (&["12345"], Some("12345")),
+            (&[r#"W/"12345""#], Some("12345")),
+            (&[r#""1", W/"a-_b""#, r#""2""#], Some("1 a-_b 2")),
+        ] {
+            assert_eq!(read(values).unwrap().as_deref(), versions, "{values:?}");
+        }
+        for bad in [r#""a b""#, "", r#""""#, r#""1"#, r#"1""#, r#""1" "2""#] {
+            assert_eq!(read(&[bad]).unwrap_err().status(), 400, "{bad}");
+        }
     }
 }

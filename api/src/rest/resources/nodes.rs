@@ -9,14 +9,17 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{bodies::NodeBody, paths::NodePath, seen::hide_of_nodes};
-use crate::rest::{
-    Api,
-    extract::{Path, Query},
-    frame::Account,
-    page::{Limit, List, Page},
-    problem::Problem,
-    reply::{Json, Reply},
-    schema::ListOf,
+use crate::{
+    auth::besides::rights_of_filter,
+    rest::{
+        Api,
+        extract::{Path, Query},
+        frame::Account,
+        page::{Limit, List, Page},
+        problem::Problem,
+        reply::{Json, Reply},
+        schema::ListOf,
+    },
 };
 
 type NodeList = ListOf<NodeBody>;
@@ -35,7 +38,7 @@ struct Filter {
     ready: Option<bool>,
     /// Only nodes that are schedulable, or are cordoned.
     schedulable: Option<bool>,
-    /// Only nodes that have a maintenance, or have none.
+    /// Only nodes that have a maintenance, or have none. It needs the right to list maintenances.
     under_maintenance: Option<bool>,
     /// Only nodes with these labels, written as for `kubectl get -l`.
     #[param(value_type = Option<String>, max_length = 4096, example = "rack=7,!spare")]
@@ -68,6 +71,7 @@ async fn list_nodes(
     account: Account,
     Query(filter): Query<Filter>,
 ) -> Reply<Json<List<NodeView>>> {
+    api.demand_as_read(&account, &rights_of_filter(filter.under_maintenance)).await?;
     let page = Page::of("nodes", filter.limit, filter.r#continue.as_deref())?;
     let views = api.views()?;
     let nodes = views.nodes().filter(|node| filter.takes(node));

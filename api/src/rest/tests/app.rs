@@ -1,11 +1,14 @@
 //! The service on a Kubernetes of its own, and the answers it gives.
 
+use std::io::Read;
+
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
 use careen_core::{clock::Clock, cluster::Cluster, metrics::Metrics, names, operation::Operations};
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 
@@ -103,6 +106,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The same, as a client shows it that has said it takes gzip.
+    #[track_caller]
+    pub(crate) fn unpacked(mut self) -> Self {
+        assert_eq!(self.header("content-encoding"), "gzip");
+        let mut body = Vec::new();
+        GzDecoder::new(self.body.as_slice()).read_to_end(&mut body).unwrap();
+        self.body = body;
+        self
+    }
+
     /// The body, from JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

@@ -97,6 +97,19 @@ async fn every_change_is_one_audit_line_and_no_secret_is_in_the_log() {
 }
 
 #[tokio::test]
+async fn what_a_client_does_not_unpack_is_no_reason_to_tell_it_that_nothing_was_done() {
+    let (log, _guard) = Log::start();
+    let app = Simulated::start().await;
+    for takes in ["identity;q=0", "br, *;q=0", "gzip;q=0, gzip, *;q=0"] {
+        let headers = [("accept-encoding", takes)];
+        app.send_with("admin", "POST /nodes/node01/cordon", None, &headers).await.ok();
+        app.send_with("admin", "GET /nodes", None, &headers).await.ok();
+    }
+    let done = ["cordonNode", "node01", "", "Done", ""];
+    assert_eq!(log.told(), [done; 3]);
+}
+
+#[tokio::test]
 async fn what_a_mutation_asks_for_is_told_whatever_becomes_of_it() {
     let (log, _guard) = Log::start();
     let app = Simulated::start().await;

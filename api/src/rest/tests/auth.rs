@@ -60,6 +60,32 @@ async fn reads_ask_once_in_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_known_is_answered_however_many_send_made_up_tokens() {
+    let app = TestApp::start().await;
+    app.get("/api/v1/nodes").await.ok();
+    app.kubernetes.ignore_strangers();
+    let made_up = |number: usize| {
+        let app = &app;
+        async move { app.get_as(&format!("made-up-{number}"), "/api/v1/nodes").await.status.as_u16() }
+    };
+    let meanwhile = async {
+        for _ in 0..3 {
+            // The first time it is known who that is, then it is asked again.
+            sleep(Duration::from_secs(5)).await;
+            app.get("/api/v1/nodes").await.ok();
+        }
+    };
+    let strangers = futures::future::join_all((0..2000).map(async |number| {
+        // All the time.
+        sleep(Duration::from_secs(1) * u32::try_from(number / 200).unwrap()).await;
+        made_up(number).await
+    }));
+    let (answers, ()) = tokio::join!(strangers, meanwhile);
+    assert!(answers.iter().all(|status| [429, 503].contains(status)), "{answers:?}");
+    assert!(answers.contains(&429) && answers.contains(&503));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revoked_token_is_out_after_ten_seconds_and_a_new_one_is_in_after_two() {
     let app = TestApp::start().await;
     app.get("/api/v1/nodes").await.ok();

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::simulated::Simulated;
 use crate::{
     auth::{self, OPERATIONS},
     rest::{openapi, reason},
@@ -74,6 +75,31 @@ fn every_operation_is_described() {
             }
         }
     }
+}
+
+/// Each operation says what is wrong, and does nothing.
+#[tokio::test]
+async fn what_an_operation_does_not_know_is_refused() {
+    let app = Simulated::start().await;
+    let contract = openapi::contract();
+    let bogus = || Some(json!({ "bogus": true }));
+    for (id, method, path) in operations(&contract) {
+        let at = path.trim_start_matches("/api/v1").replace("{node}", "node02").replace(['{', '}'], "");
+        let refused = app.admin(&format!("{method} {at}?bogus=1"), None).await;
+        assert!(refused.problem(400, "BadRequest").contains("bogus=1 in the query: unknown field `bogus`"), "{id}");
+        assert_eq!(refused.json()["field"], "bogus", "{id}");
+        let takes_one = contract["paths"][&path][method.to_lowercase()]["requestBody"].is_object();
+        let refused = app.admin(&format!("{method} {at}"), bogus()).await;
+        if takes_one {
+            refused.problem(422, "Invalid");
+        } else {
+            assert!(refused.problem(400, "BadRequest").contains("takes no body"), "{id}");
+        }
+    }
+    assert_eq!(app.node("node02")["spec"].get("unschedulable"), None);
+    // Nothing is said in these.
+    app.admin("POST /nodes/node02/cordon", Some(json!({}))).await.ok();
+    app.admin("GET /nodes", Some(json!({}))).await.ok();
 }
 
 #[test]

@@ -197,6 +197,7 @@ async fn answers_are_compressed_for_who_wants_it() {
     assert_eq!(answer.header("content-encoding"), "gzip");
     let plain = app.get("/openapi.json").await;
     assert!(answer.body.len() * 3 < plain.body.len());
+    assert_eq!((answer.header("vary"), plain.header("vary")), ("accept-encoding", "accept-encoding"));
     assert_eq!(answer.header("etag"), plain.header("etag"));
 }
 
@@ -239,6 +240,9 @@ async fn what_the_guard_refuses_is_a_problem_with_its_sentence() {
     let app = TestApp::with(Limits::default(), Vec::new(), guarded).await;
     let request = Request::get("/guarded").header("host", "evil.example").body(Body::empty()).unwrap();
     assert!(app.send(request).await.problem(403, "ForeignOrigin").starts_with("this server is not called"));
+    let request = Request::get("/guarded").header("host", "evil.example").header("accept-encoding", "gzip");
+    let compressed = app.send(request.body(Body::empty()).unwrap()).await.unpacked();
+    assert!(compressed.problem(403, "ForeignOrigin").starts_with("this server is not called"));
     let request = Request::get("/guarded").header("host", "localhost").body(Body::empty()).unwrap();
     assert_eq!(app.send(request).await.text(), "a page");
 }

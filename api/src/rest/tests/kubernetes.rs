@@ -34,6 +34,8 @@ struct State {
     asked: Vec<String>,
     audiences: Vec<String>,
     away: bool,
+    /// Does not answer when it is asked about tokens that it does not know.
+    ignores_strangers: bool,
 }
 
 impl Kubernetes {
@@ -82,6 +84,11 @@ impl Kubernetes {
         self.state().away = true;
     }
 
+    /// Does not answer any more when it is asked about tokens that it does not know.
+    pub(crate) fn ignore_strangers(&self) {
+        self.state().ignores_strangers = true;
+    }
+
     /// What it was asked to review since the last time.
     pub(crate) fn reviews(&self) -> Vec<String> {
         std::mem::take(&mut self.state().asked)
@@ -99,7 +106,10 @@ impl Kubernetes {
             return std::future::pending().await;
         }
         if head.method == Method::POST {
-            let body = serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap();
+            let body: Value = serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap();
+            if self.state().ignores(&body) {
+                return std::future::pending().await;
+            }
             return self.review(&resource, body);
         }
         let items: Vec<_> =
@@ -145,6 +155,11 @@ impl Kubernetes {
 }
 
 impl State {
+    fn ignores(&self, review: &Value) -> bool {
+        let is_unknown = |token| !self.tokens.contains_key(token);
+        self.ignores_strangers && review["spec"]["token"].as_str().is_some_and(is_unknown)
+    }
+
     /// The question in a line, and the answer.
     fn access(&self, spec: &Value) -> (String, bool) {
         let (user, what) = (spec["user"].as_str().unwrap(), &spec["resourceAttributes"]);

@@ -64,6 +64,37 @@ async fn a_drain_is_ordered_and_seen_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_drain_says_whether_this_request_has_ordered_it() {
+    let app = Simulated::start().await;
+    let ordered = app.admin("POST /nodes/node02/drain", Some(json!({}))).await.json();
+    app.until(|snapshot| snapshot.drain_orders().count() == 1).await;
+    let repeated = app.admin("POST /nodes/node02/drain", Some(json!({}))).await.json();
+    assert_eq!((&ordered["changed"], &repeated["changed"]), (&json!(true), &json!(false)));
+    assert_eq!(ordered["id"], repeated["id"]);
+}
+
+#[tokio::test]
+async fn a_drain_that_is_forgotten_is_none() {
+    let app = Simulated::start().await;
+    let node = "node02".parse().unwrap();
+    // It is refused, and that long ago, while who has ordered it waits for its end.
+    let forget = async {
+        app.until(|snapshot| snapshot.drain_order(&node).is_some()).await;
+        let id = app.cluster.snapshot().drain_order(&node).unwrap().id().clone();
+        let outcome = json!({ "end": "Refused", "message": "", "at": "2020-01-01T00:00:00Z" });
+        let status = json!({ "id": id, "outcome": outcome }).to_string();
+        let write = |order: &mut Value| order["data"]["status"] = status.into();
+        app.kubernetes.edit("configmaps", "careen", "drain-node02", write).unwrap();
+        id
+    };
+    let (ordered, id) = tokio::join!(app.admin("POST /nodes/node02/drain?wait=60s", Some(json!({}))), forget);
+    assert_eq!((ordered.status.as_u16(), &ordered.json()["id"]), (202, &json!(id)), "{}", ordered.text());
+    for what in ["GET /nodes/node02/drain", "DELETE /nodes/node02/drain", "DELETE /nodes/node02/drain?dryRun=true"] {
+        app.admin(what, None).await.problem(404, "DrainNotFound");
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_delete_migrations_aborts_none() {
     let app = Simulated::start().await;
     let options = |what: &str| Some(json!({ "runningMigrationsOnStop": what }));

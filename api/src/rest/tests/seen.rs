@@ -48,6 +48,26 @@ async fn a_node_is_shown_with_its_maintenance_and_its_drain_to_who_may_see_those
     assert_eq!((&cordoned["node"]["name"], &cordoned["node"]["maintenance"]), (&json!("node02"), &Value::Null));
 }
 
+/// The answer would say which node has one.
+#[tokio::test]
+async fn who_may_not_see_maintenances_does_not_ask_for_the_nodes_that_have_one() {
+    let app = Simulated::start().await;
+    for under in [true, false] {
+        let path = format!("GET /nodes?underMaintenance={under}");
+        let refused = app.send("lister", &path, None).await;
+        refused.problem(403, "Forbidden");
+        let missing = json!(["list nodemaintenances.nodemaintenance.kubevirt.io"]);
+        assert_eq!(refused.json()["missing"], missing);
+        app.send("viewer", &path, None).await.ok();
+        let query = json!({ "query": format!("{{ nodes(underMaintenance: {under}) {{ nodes {{ name }} }} }}") });
+        let refused = app.send("lister", "POST /graphql", Some(query.clone())).await.ok();
+        let error = &refused["errors"][0]["extensions"];
+        assert_eq!((&error["code"], &error["missing"]), (&json!("Forbidden"), &missing), "{refused}");
+        let answered = app.send("viewer", "POST /graphql", Some(query)).await.ok();
+        assert_eq!(answered.get("errors"), None, "{answered}");
+    }
+}
+
 /// Puts on node01 a pod with a budget, and a VM that migrates.
 pub(super) fn fill(kubernetes: &ApiServer) {
     for kind in definitions::custom_resource_definitions() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::Api;
 
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT},
+    answer::{Answer, REQUEST_TIMEOUT, lacks_right},
     cluster::Snapshot,
     model::{NodeMaintenance, NodeName},
     operation::{OperationError, Operations},
@@ -45,7 +45,7 @@ pub(super) fn contended(what: &str) -> OperationError {
 
 pub(super) fn failure<T>(verb: &str, name: &str, answer: Answer<T>) -> OperationError {
     match answer {
-        Answer::Refused(status) if status.is_forbidden() => OperationError::Forbidden {
+        Answer::Refused(status) if lacks_right(&status) => OperationError::Forbidden {
             message: format!(
                 "Careen may not {verb} NodeMaintenance {name}: grant it {verb} on nodemaintenances ({})",
                 status.message
@@ -55,7 +55,9 @@ pub(super) fn failure<T>(verb: &str, name: &str, answer: Answer<T>) -> Operation
         Answer::Refused(status) if status.code == 404 => OperationError::NotServed {
             message: "the API server does not serve NodeMaintenances: install the definition (careen crd)".to_owned(),
         },
-        Answer::Refused(status) => OperationError::Rejected { message: status.message },
+        Answer::Refused(status) => OperationError::Rejected {
+            message: format!("the API server refuses to {verb} NodeMaintenance {name}: {}", status.message),
+        },
         Answer::Unavailable(error) => OperationError::ApiServerUnavailable { message: error.to_string() },
         Answer::TimedOut | Answer::Done(_) => OperationError::ApiServerUnavailable {
             message: format!(

@@ -23,8 +23,8 @@ pub struct StopMaintenance {
     pub target: StopTarget,
     /// Only if it belongs to that ticket.
     pub ticket: Option<String>,
-    /// Only if it is still at that version.
-    pub resource_version: Option<String>,
+    /// Only if it is still at one of these versions.
+    pub resource_version: Option<Vec<String>>,
     /// Whatever ticket it belongs to, and whatever its version.
     pub force: bool,
     /// Whether nothing is to be written.
@@ -113,9 +113,9 @@ fn decide_stop(request: &StopMaintenance, snapshot: &Snapshot) -> Result<Arc<Nod
     }
     let found = object.metadata.resource_version.clone().unwrap_or_default();
     match &request.resource_version {
-        Some(expected) if *expected != found && !request.force => {
+        Some(expected) if !expected.contains(&found) && !request.force => {
             let what = format!("NodeMaintenance {}", object.name());
-            Err(OperationError::PreconditionFailed { what, expected: expected.clone(), found })
+            Err(OperationError::PreconditionFailed { what, expected: expected.join(" or "), found })
         }
         _ => Ok(object.clone()),
     }
@@ -149,7 +149,8 @@ mod tests {
         assert_eq!(reason(StopMaintenance { ticket: Some("CHG1".into()), ..stop() }), "goes");
         assert_eq!(reason(StopMaintenance { ticket: Some("CHG2".into()), ..stop() }), "TicketMismatch");
         assert_eq!(reason(StopMaintenance { ticket: Some("CHG2".into()), force: true, ..stop() }), "goes");
-        let old = || StopMaintenance { resource_version: Some("6".into()), ..stop() };
+        let old = || StopMaintenance { resource_version: Some(vec!["6".into()]), ..stop() };
+        assert_eq!(reason(StopMaintenance { resource_version: Some(vec!["6".into(), "7".into()]), ..stop() }), "goes");
         assert_eq!(reason(old()), "PreconditionFailed");
         assert_eq!(reason(StopMaintenance { force: true, ..old() }), "goes");
         assert_eq!(reason(StopMaintenance { target: StopTarget::Named("x".into()), ..stop() }), "MaintenanceNotFound");

@@ -42,7 +42,7 @@ pub(crate) struct Connected {
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     /// Longest time for one call; a drain is not one.
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Whether every call looks at the whole cluster.
     looks_at_everything: bool,
     whole: OnceCell<Watched>,

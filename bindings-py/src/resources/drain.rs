@@ -2,15 +2,18 @@
 //!
 //! It belongs to its `Cluster`, not to the handle that Python has: a handle that nobody keeps ends no drain.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use careen_core::{
     controller::{DrainHere, DrainReport, ProcessDrain},
-    model::{DrainOutcome, DrainSpec},
+    model::{DrainOutcome, DrainSpec, Trouble, TroubleReason},
     operation::{OperationError, new_drain_id},
 };
 use pyo3::prelude::*;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     cluster::{Connected, node_name},
@@ -18,6 +21,9 @@ use crate::{
     error::Error,
     runtime::{awaitable, block_on, within},
 };
+
+/// A drain that cannot begin is given so long to take away what it has written, before its error is told.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 type Ended = Option<Result<DrainOutcome, OperationError>>;
 
@@ -54,18 +60,49 @@ impl Running {
         }
     }
 
-    /// Waits until the node is held and cordoned, or it has ended.
-    async fn begun(&self) -> Result<(), Error> {
+    /// Waits until the node is held and cordoned, or it has ended. What time alone does not mend is told at once, anything
+    /// else that is in the way when the time is over.
+    async fn begun(&self, until: Instant) -> Result<(), Error> {
         let mut reports = self.reports.clone();
-        // An error says that it has ended.
-        if reports.wait_for(|report| report.phase.is_some()).await.is_err() {
-            self.ended().await?;
+        let decided =
+            reports.wait_for(|report| report.phase.is_some() || report.trouble.as_ref().is_some_and(is_for_somebody));
+        let decided = timeout_at(until, decided).await.map(|heard| heard.map(|report| report.phase.is_none()));
+        let is_open = match decided {
+            Ok(Ok(is_open)) => is_open,
+            // It has ended.
+            Ok(Err(_)) => return self.ended().await.map(drop),
+            Err(_) => true,
+        };
+        let trouble = self.reports.borrow().trouble.clone();
+        match trouble {
+            Some(trouble) if is_open => {
+                self.cancel();
+                timeout_at(until.min(Instant::now() + FAREWELL), self.ended()).await.ok();
+                Err(error_of(trouble).into())
+            }
+            // Nothing was heard: whoever called says that its time is over.
+            None if is_open => std::future::pending().await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     pub(crate) fn is_over(&self) -> bool {
         self.result.borrow().is_some()
+    }
+}
+
+/// Whether somebody has to change something before it can go on.
+fn is_for_somebody(trouble: &Trouble) -> bool {
+    matches!(trouble.reason, TroubleReason::Forbidden | TroubleReason::NodeNotChanged)
+}
+
+fn error_of(trouble: Trouble) -> OperationError {
+    let message = trouble.message;
+    match trouble.reason {
+        TroubleReason::Forbidden => OperationError::Forbidden { message },
+        TroubleReason::NodeNotChanged => OperationError::Rejected { message },
+        TroubleReason::RecordOfAnother | TroubleReason::Contended => OperationError::Contended { message },
+        _ => OperationError::ApiServerUnavailable { message },
     }
 }
 
@@ -196,6 +233,7 @@ impl Drop for Beginning {
 }
 
 async fn begin(connected: Arc<Connected>, node: String, options: String) -> Result<Drain, Error> {
+    let until = Instant::now() + connected.timeout.mul_f64(0.95);
     let node = node_name(&node)?;
     let options: DrainSpec = serde_json::from_str(&options)?;
     options.for_drain().map_err(OperationError::from)?;
@@ -205,7 +243,7 @@ async fn begin(connected: Arc<Connected>, node: String, options: String) -> Resu
     let running = Arc::new(Running::start(ProcessDrain::start(cluster, connected.clock, request), id.0));
     connected.keep(&running);
     let mut beginning = Beginning(Some(running.clone()));
-    running.begun().await?;
+    running.begun(until).await?;
     beginning.0 = None;
     Ok(Drain(running))
 }

@@ -13,4 +13,5 @@ pub use patch::{
     Refused, add_taint, cordon, forget_record, remove_taint, restore, take_out, uncordon, uncordon_left_behind,
     write_record,
 };
+pub(crate) use conditions::has_conditions;
 pub use write::{NodeError, change, read, set_conditions};

@@ -56,6 +56,7 @@ impl Error {
         match self {
             Self::Operation(error) => (class_of(error), error.reason()),
             Self::Connect(ConnectError::Kubeconfig { .. }) => ("InvalidArgumentError", "Kubeconfig"),
+            Self::Connect(ConnectError::Context { .. }) => ("InvalidArgumentError", "Kubeconfig"),
             Self::Connect(ConnectError::Address { .. }) => ("InvalidArgumentError", "InvalidArgument"),
             Self::Connect(ConnectError::NotFound { .. }) => ("ConfigurationError", "NoKubeconfig"),
             Self::Connect(ConnectError::Client { .. }) => ("ConfigurationError", "Client"),
@@ -82,6 +83,7 @@ impl Error {
             Self::Operation(error) => details_of(error),
             Self::InvalidArgument { argument, .. } => json!({ "argument": argument }),
             Self::Connect(ConnectError::Kubeconfig { .. }) => json!({ "argument": "kubeconfig" }),
+            Self::Connect(ConnectError::Context { .. }) => json!({ "argument": "context" }),
             Self::Connect(ConnectError::Address { field, .. }) => json!({ "argument": field }),
             #[cfg(feature = "testing")]
             Self::Manifest(_) => json!({ "argument": "manifests" }),

@@ -107,6 +107,52 @@ async def test_a_task_that_is_cancelled_while_a_drain_begins_leaves_no_drain(stu
     assert node is not None and "careen.dev/record" not in node["metadata"].get("annotations", {})
 
 
+def eviction_was_asked_for(simulated: SimulatedCluster) -> bool:
+    return any(event.get("objectRef", {}).get("subresource") == "eviction" for event in simulated.audit())
+
+
+def is_let_go(simulated: SimulatedCluster, name: str) -> bool:
+    found = simulated.get("nodes", "", name)
+    return found is not None and "careen.dev/record" not in found["metadata"].get("annotations", {})
+
+
+async def test_a_task_that_is_cancelled_before_it_has_the_handle_leaves_no_drain(
+    simulated_cluster: SimulatedCluster,
+) -> None:
+    simulated_cluster.settle()
+    simulated_cluster.add_deployment("shop", "web", 2, on="node02")
+    simulated_cluster.settle()
+    simulated_cluster.fail("create", "pods/eviction", "Unavailable")
+    async with simulated_cluster.connect_aio() as cluster:
+        task = asyncio.ensure_future(cluster.drain("node02"))
+        await asyncio.sleep(0)
+        deadline = time.monotonic() + 30
+        # Without the loop: it has begun, and nobody has been told.
+        while not eviction_was_asked_for(simulated_cluster):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while not is_let_go(simulated_cluster, "node02"):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        simulated_cluster.heal()
+        simulated_cluster.settle()
+        assert simulated_cluster.evicted() == []
+
+
+def test_a_drain_whose_handle_nobody_has_taken_is_cancelled_with_it(stuck: SimulatedCluster) -> None:
+    with stuck.connect() as cluster:
+        native = _careen.drain(cluster._native, "node02", "{}")
+        assert not is_let_go(stuck, "node02")
+        del native
+        deadline = time.monotonic() + 30
+        while not is_let_go(stuck, "node02"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 def test_a_connection_outlives_the_loop_that_it_was_made_on(simulated_cluster: SimulatedCluster) -> None:
     cluster = simulated_cluster.connect_aio()
 
@@ -295,8 +341,21 @@ def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: pathlib.Path) -> No
     with pytest.raises(careen.InvalidArgumentError) as caught:
         careen.Cluster(broken)
     assert "secret-token" not in str(caught.value)
-    with SimulatedCluster(0) as simulated, pytest.raises(careen.InvalidArgumentError):
-        careen.Cluster(simulated.kubeconfig, "other-context")
+    with SimulatedCluster(0) as simulated:
+        with pytest.raises(careen.InvalidArgumentError, match="other-context") as caught:
+            careen.Cluster(simulated.kubeconfig, "other-context")
+    assert caught.value.argument == "context"
+
+
+def test_a_kubeconfig_that_is_misspelt_in_a_pod_does_not_mean_the_cluster_of_the_pod(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "misspelt"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    with pytest.raises(careen.ConfigurationError, match="misspelt") as caught:
+        careen.Cluster()
+    assert "in the pod" not in str(caught.value) and "--" not in str(caught.value)
 
 
 def test_a_drain_in_a_process_that_ends_leaves_no_noise(stuck: SimulatedCluster) -> None:

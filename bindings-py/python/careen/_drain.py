@@ -40,6 +40,8 @@ class _AnyDrain:
     def _of(cls: type[D], native: _careen.Drain, node: str) -> D:
         drain = cls.__new__(cls)
         drain._native, drain._node = native, node
+        # Until then, the drain is cancelled with it: nobody could.
+        native.take()
         return drain
 
     def __repr__(self) -> str:

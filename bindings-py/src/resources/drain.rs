@@ -1,8 +1,15 @@
 //! A drain in this process.
 //!
-//! It belongs to its `Cluster`, not to the handle that Python has: a handle that nobody keeps ends no drain.
+//! It belongs to its `Cluster`, not to the handle that Python has: once somebody has had the handle, dropping it ends no
+//! drain.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use careen_core::{
     controller::{DrainHere, DrainReport, ProcessDrain},
@@ -125,21 +132,38 @@ async fn carry_out(mut drain: ProcessDrain, mut cancelled: watch::Receiver<bool>
     finished.send_replace(Some(result));
 }
 
-/// A handle of a drain.
+/// A handle of a drain. Before somebody has taken it, who drops it cancels the drain: Ctrl-C or a cancelled task has come
+/// between its beginning and whoever was to get it.
 #[pyclass(frozen, module = "careen._careen")]
-pub(crate) struct Drain(Arc<Running>);
+pub(crate) struct Drain {
+    running: Arc<Running>,
+    is_taken: AtomicBool,
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        if !*self.is_taken.get_mut() {
+            self.running.cancel();
+        }
+    }
+}
 
 #[pymethods]
 impl Drain {
+    /// Somebody has the handle: from now on the drain goes on without it.
+    fn take(&self) {
+        self.is_taken.store(true, Ordering::Relaxed);
+    }
+
     #[getter]
     fn id(&self) -> &str {
-        &self.0.id
+        &self.running.id
     }
 
     /// How it ended, as JSON; nothing while it runs.
     #[getter]
     fn outcome(&self) -> PyResult<Option<String>> {
-        match &*self.0.result.borrow() {
+        match &*self.running.result.borrow() {
             None => Ok(None),
             Some(Ok(outcome)) => Ok(Some(json(outcome)?)),
             Some(Err(error)) => Err(Error::from(error.clone()).into()),
@@ -149,30 +173,30 @@ impl Drain {
     /// How it is doing, as JSON; nothing before it has begun.
     #[getter]
     fn event(&self) -> PyResult<Option<String>> {
-        Ok(DrainEventView::of(&self.0.reports.borrow()).map(|event| json(&event)).transpose()?)
+        Ok(DrainEventView::of(&self.running.reports.borrow()).map(|event| json(&event)).transpose()?)
     }
 
     /// Nothing new starts; does not wait.
     fn cancel(&self) {
-        self.0.cancel();
+        self.running.cancel();
     }
 
     /// What it tells from now on, beginning with how it is doing now.
     fn events(&self) -> DrainEvents {
-        let mut reports = self.0.reports.clone();
+        let mut reports = self.running.reports.clone();
         reports.mark_changed();
-        DrainEvents { reports: Arc::new(tokio::sync::Mutex::new(reports)), drain: self.0.clone() }
+        DrainEvents { reports: Arc::new(tokio::sync::Mutex::new(reports)), drain: self.running.clone() }
     }
 
     /// Waits for its end, for so many seconds.
     #[pyo3(signature = (timeout))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<String> {
-        block_on(py, within(timeout, "the end of the drain", end_of(self.0.clone())))
+        block_on(py, within(timeout, "the end of the drain", end_of(self.running.clone())))
     }
 
     #[pyo3(signature = (timeout))]
     fn wait_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        awaitable(py, within(timeout, "the end of the drain", end_of(self.0.clone())))
+        awaitable(py, within(timeout, "the end of the drain", end_of(self.running.clone())))
     }
 }
 
@@ -221,17 +245,6 @@ async fn next_event(
     Ok(None)
 }
 
-/// Cancels a drain that nobody waits for any more before it has begun: nobody has a handle of it.
-struct Beginning(Option<Arc<Running>>);
-
-impl Drop for Beginning {
-    fn drop(&mut self) {
-        if let Some(drain) = &self.0 {
-            drain.cancel();
-        }
-    }
-}
-
 async fn begin(connected: Arc<Connected>, node: String, options: String) -> Result<Drain, Error> {
     let until = Instant::now() + connected.timeout.mul_f64(0.95);
     let node = node_name(&node)?;
@@ -242,10 +255,9 @@ async fn begin(connected: Arc<Connected>, node: String, options: String) -> Resu
     let request = DrainHere { id: id.clone(), node, options, own_pod: None };
     let running = Arc::new(Running::start(ProcessDrain::start(cluster, connected.clock, request), id.0));
     connected.keep(&running);
-    let mut beginning = Beginning(Some(running.clone()));
-    running.begun(until).await?;
-    beginning.0 = None;
-    Ok(Drain(running))
+    let drain = Drain { running, is_taken: AtomicBool::new(false) };
+    drain.running.begun(until).await?;
+    Ok(drain)
 }
 
 pair! {

@@ -30,7 +30,7 @@ use crate::{
 /// A failing watch is looked at so often while a call waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Closing gives drains that are cancelled for it so long to take their record and Lease away.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A connection to a cluster.
 #[pyclass(frozen, module = "careen._careen")]
@@ -168,8 +168,9 @@ impl Connected {
             drain.cancel();
         }
         let ended = futures::future::join_all(drains.iter().map(|drain| drain.ended()));
-        // Those that take longer are dropped: they start nothing more, and their node Lease lapses.
-        tokio::time::timeout(FAREWELL, ended).await.ok();
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+            drains.iter().for_each(|drain| drain.abandon());
+        }
         Ok(())
     }
 }

@@ -113,7 +113,7 @@ fn details_of(error: &OperationError) -> Value {
         E::NodeNotFound { node } | E::DrainNotFound { node, .. } => json!({ "node": node }),
         E::NodeLeaseHeld { node, holder } => json!({ "node": node, "holder": holder }),
         E::UnderMaintenance { node, by }
-        | E::DrainInProgress { node, by }
+        | E::DrainInProgress { node, by, .. }
         | E::AlreadyUnderMaintenance { node, by, .. }
         | E::MaintenanceStopping { node, name: by } => json!({ "node": node, "holder": by }),
         _ => json!({}),

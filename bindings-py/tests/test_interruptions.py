@@ -358,7 +358,32 @@ def test_a_kubeconfig_that_is_misspelt_in_a_pod_does_not_mean_the_cluster_of_the
     assert "in the pod" not in str(caught.value) and "--" not in str(caught.value)
 
 
-def test_a_drain_in_a_process_that_ends_leaves_no_noise(stuck: SimulatedCluster) -> None:
-    script = "import careen, sys; careen.Cluster(sys.argv[1]).drain('node02')"
-    ended = subprocess.run([sys.executable, "-c", script, stuck.kubeconfig], capture_output=True, timeout=30)
+def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, timeout=60)
+
+
+def test_a_drain_in_a_process_that_ends_leaves_nothing_behind_and_no_noise(stuck: SimulatedCluster) -> None:
+    ended = run("import careen, sys; careen.Cluster(sys.argv[1]).drain('node02')", stuck.kubeconfig)
     assert (ended.returncode, ended.stderr) == (0, b"")
+    assert is_let_go(stuck, "node02")
+    with stuck.connect() as cluster:
+        assert not cluster.node("node02").schedulable
+        cluster.drain("node02").cancel()
+
+
+def test_a_script_that_gives_up_leaves_nothing_behind(stuck: SimulatedCluster) -> None:
+    script = "import careen, sys; cluster = careen.Cluster(sys.argv[1]); cluster.drain('node02').wait(0.1)"
+    ended = run(script, stuck.kubeconfig)
+    assert ended.returncode == 1 and b"TimeoutError" in ended.stderr
+    assert is_let_go(stuck, "node02")
+
+
+def test_what_a_process_that_was_killed_has_left_behind_is_explained(stuck: SimulatedCluster) -> None:
+    script = "import careen, os, sys; cluster = careen.Cluster(sys.argv[1]); cluster.drain('node02'); os._exit(3)"
+    assert run(script, stuck.kubeconfig).returncode == 3
+    assert not is_let_go(stuck, "node02")
+    with stuck.connect() as cluster:
+        for call in (cluster.drain, cluster.start_maintenance):
+            with pytest.raises(careen.ConflictError, match="if its process has ended, uncordon the node") as caught:
+                call("node02")
+            assert caught.value.reason == "DrainInProgress" and caught.value.holder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from careen.errors import BlockedError, CancelledError, CareenError, FailedError
 from careen.models import BlockClass, DrainEnd, DrainEvent, DrainOutcome
 
 __all__ = ["Drain"]
+
+# Whatever ends the interpreter: a traceback, sys.exit(). The engine's log ends after this.
+atexit.register(_careen.end_drains)
 
 T = TypeVar("T")
 D = TypeVar("D", bound="_AnyDrain")

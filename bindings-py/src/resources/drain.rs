@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -23,14 +23,17 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{Connected, node_name},
+    cluster::{self, Connected, node_name},
     drain_event::DrainEventView,
     error::Error,
-    runtime::{awaitable, block_on, within},
+    runtime::{awaitable, block_on, is_forked, within},
 };
 
 /// A drain that cannot begin is given so long to take away what it has written, before its error is told.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The drains of this process that may still run, whoever has their connection: at its end they are cancelled.
+static RUNNING: Mutex<Vec<Parting>> = Mutex::new(Vec::new());
 
 type Ended = Option<Result<DrainOutcome, OperationError>>;
 
@@ -40,7 +43,6 @@ pub(crate) struct Running {
     reports: watch::Receiver<DrainReport>,
     cancel: watch::Sender<bool>,
     result: watch::Receiver<Ended>,
-    /// Dropped, it starts nothing more.
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -50,11 +52,19 @@ impl Running {
         let (cancel, cancelled) = watch::channel(false);
         let (finished, result) = watch::channel(None);
         let task = tokio::spawn(carry_out(drain, cancelled, finished));
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|parting| !parting.is_over());
+        running.push(Parting { cancel: cancel.clone(), result: result.clone() });
         Self { id, reports, cancel, result, task }
     }
 
     pub(crate) fn cancel(&self) {
         self.cancel.send_replace(true);
+    }
+
+    /// It takes too long to end: nothing more is sent, and its node Lease lapses.
+    pub(crate) fn abandon(&self) {
+        self.task.abort();
     }
 
     /// Waits for its end.
@@ -113,10 +123,50 @@ fn error_of(trouble: Trouble) -> OperationError {
     }
 }
 
+/// Nobody knows of it any more, nor of its connection: it ends, and takes its record away.
 impl Drop for Running {
     fn drop(&mut self) {
-        self.task.abort();
+        self.cancel();
     }
+}
+
+/// What it takes to end a drain.
+struct Parting {
+    cancel: watch::Sender<bool>,
+    result: watch::Receiver<Ended>,
+}
+
+impl Parting {
+    /// Ended, or abandoned.
+    fn is_over(&self) -> bool {
+        self.result.borrow().is_some() || self.result.has_changed().is_err()
+    }
+}
+
+/// Cancels all drains of this process at its end, and gives them a moment to take their records and Leases away.
+#[pyfunction]
+fn end_drains(py: Python<'_>) -> PyResult<()> {
+    // A fork has none of its own.
+    if is_forked() {
+        return Ok(());
+    }
+    let mut running = std::mem::take(&mut *RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+    running.retain(|parting| !parting.is_over());
+    if running.is_empty() {
+        return Ok(());
+    }
+    for parting in &running {
+        parting.cancel.send_replace(true);
+    }
+    block_on(py, async move {
+        let ended = async {
+            for parting in &mut running {
+                parting.result.wait_for(Option::is_some).await.ok();
+            }
+        };
+        tokio::time::timeout(cluster::FAREWELL, ended).await.ok();
+        Ok(())
+    })
 }
 
 async fn carry_out(mut drain: ProcessDrain, mut cancelled: watch::Receiver<bool>, finished: watch::Sender<Ended>) {
@@ -268,6 +318,6 @@ pair! {
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Drain>()?;
     module.add_class::<DrainEvents>()?;
-    add_pairs!(module: drain, drain_async);
+    add_pairs!(module: drain, drain_async, end_drains);
     Ok(())
 }

@@ -57,6 +57,10 @@ def test_what_blocks_is_told(shop: SimulatedCluster) -> None:
         with pytest.raises(TimeoutError) as late:
             drain.wait(0)
         assert isinstance(late.value, careen.TimeoutError)
+        assert late.value.node == "node02" and late.value.blocking[0].name == "bare"
+        assert str(late.value).startswith("node node02 is not drained within 0 s: shop/bare: ")
+        with pytest.raises(careen.TimeoutError, match="within 0.4 s: shop/bare"):
+            drain.wait(0.4, on_progress=lambda _: None)
         drain.cancel()
         with pytest.raises(careen.CancelledError):
             drain.wait(30)

@@ -56,7 +56,7 @@ def test_a_migration_is_cancelled(simulated_cluster: SimulatedCluster) -> None:
         with pytest.raises(careen.ConflictError) as caught:
             cluster.migrate("office", "files")
         assert caught.value.reason == "AlreadyMigrating"
-        with pytest.raises(careen.TimeoutError):
+        with pytest.raises(careen.TimeoutError, match="VM office/files has not moved within 0.3 s: .*" + handle.name):
             handle.wait(0.3)
         assert handle.cancel() is False
         with pytest.raises(careen.FailedError):

@@ -1,10 +1,11 @@
 //! What goes wrong, as Python's exceptions. The classes are in `careen.errors`; which one it is follows from the engine's
 //! own kind of failure, and `reason` is the engine's name for it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use careen_core::{
     cluster::{ConnectError, WatchState},
+    lease::LeaseError,
     operation::{OperationError, OperationErrorKind},
 };
 use pyo3::prelude::*;
@@ -33,6 +34,8 @@ pub(crate) enum Error {
     Unauthorized(String),
     #[error("cannot read what it takes: {}", sentence(.0))]
     NotFilled(BTreeMap<&'static str, WatchState>),
+    #[error("a controller cannot stand for election: {0}")]
+    NoElection(Arc<LeaseError>),
     #[error("a fault of careen, please report it: {0}")]
     Internal(String),
     #[cfg(feature = "testing")]
@@ -69,6 +72,11 @@ impl Error {
             Self::Unreadable(_) => ("ForbiddenError", "Forbidden"),
             Self::Unauthorized(_) => ("UnauthorizedError", "Unauthorized"),
             Self::NotFilled(_) => ("UnreachableError", "ApiServerUnavailable"),
+            Self::NoElection(error) => match **error {
+                LeaseError::NamespaceMissing { .. } => ("NotFoundError", "NamespaceMissing"),
+                LeaseError::Forbidden { .. } => ("ForbiddenError", "Forbidden"),
+                _ => ("RejectedError", "Rejected"),
+            },
             Self::Internal(_) => ("CareenError", "Internal"),
             #[cfg(feature = "testing")]
             Self::Manifest(careen_sim::cluster::ManifestError::Refused { .. }) => ("RejectedError", "Rejected"),

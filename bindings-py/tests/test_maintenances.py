@@ -333,3 +333,24 @@ async def test_one_that_nobody_restores_is_told_in_asyncio(
         monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
         with pytest.raises(careen.NoControllerError):
             await handle.wait_gone()
+
+
+def test_a_controller_that_can_never_lead_says_so_at_once(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster:
+        with pytest.raises(careen.NotFoundError, match="namespace nowhere") as missing:
+            careen.Controller(cluster, namespace="nowhere")
+        assert missing.value.reason == "NamespaceMissing"
+        shop.fail("create", "leases", "Forbidden")
+        with pytest.raises(careen.ForbiddenError) as forbidden:
+            careen.Controller(cluster)
+        assert forbidden.value.permission is not None and forbidden.value.permission.startswith("create leases")
+        shop.heal()
+        with careen.Controller(cluster), careen.Controller(cluster):
+            pass
+
+
+async def test_a_controller_of_asyncio_that_can_never_lead_says_so_at_once(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster:
+        with pytest.raises(careen.NotFoundError, match="namespace nowhere"):
+            async with careen.aio.Controller(cluster, namespace="nowhere"):
+                pass

@@ -62,7 +62,7 @@ class ForbiddenError(CareenError):
 
 
 class NotFoundError(CareenError):
-    """There is no such node, VM, maintenance or migration."""
+    """There is no such node, VM, maintenance, migration or namespace."""
 
 
 class ConflictError(CareenError):

@@ -147,3 +147,28 @@ def test_without_kubevirt_nothing_migrates(simulated_cluster: SimulatedCluster) 
         for call in (cluster.migrate, cluster.virtual_machine_instance):
             with pytest.raises(careen.NotServedError, match="KubeVirt"):
                 call("office", "files")
+
+
+@with_kubevirt
+@pytest.mark.parametrize("scope", ["nodes", "whole"])
+def test_a_vm_that_is_starting_can_be_read(simulated_cluster: SimulatedCluster, scope: careen.Scope) -> None:
+    simulated_cluster.settle()
+    with simulated_cluster.connect(scope=scope) as cluster:
+        for node in cluster.nodes():
+            cluster.cordon(node.name)
+        simulated_cluster.add_virtual_machine("office", "files")
+        deadline = time.monotonic() + 30
+        while simulated_cluster.get("virtualmachineinstances.kubevirt.io", "office", "files") is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        while True:
+            try:
+                vm = cluster.virtual_machine_instance("office", "files")
+                break
+            except careen.NotFoundError:
+                # With scope="whole", a moment behind.
+                assert scope == "whole" and time.monotonic() < deadline
+        assert (vm.name, vm.node) == ("files", None) and vm.phase is not VirtualMachineInstancePhase.RUNNING
+        with pytest.raises(careen.ConflictError) as caught:
+            cluster.migrate("office", "files")
+        assert caught.value.reason == "NotRunning"

@@ -8,7 +8,7 @@ use std::{
 use careen_core::{
     cluster::Changes,
     model::{ObjectKey, Uid},
-    operation::{CancelMigration, MigrateInstance, Operations},
+    operation::{CancelMigration, MigrateInstance, OperationError, Operations},
     view::{MigrationView, Views},
 };
 use pyo3::prelude::*;
@@ -18,7 +18,7 @@ use super::virtual_machine_instances::node_of;
 use crate::{
     cluster::Connected,
     error::Error,
-    runtime::{awaitable, block_on, within},
+    runtime::{awaitable, block_on, runtime, within},
 };
 
 /// So long the caches may take to show a migration that was made.
@@ -131,15 +131,18 @@ impl Migration {
     /// How it ended, as JSON; nothing while it runs.
     #[getter]
     fn result(&self) -> PyResult<Option<String>> {
+        runtime()?;
         self.0.view();
         let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(ended.as_ref().map(serde_json::to_string).transpose().map_err(Error::from)?)
     }
 
     /// What it tells from now on, beginning with how it is doing now.
-    fn events(&self) -> MigrationEvents {
+    fn events(&self) -> PyResult<MigrationEvents> {
+        runtime()?;
         let changes = self.0.operations.cluster().changes();
-        MigrationEvents { asked: self.0.clone(), progress: Arc::new(Mutex::new(Progress { changes, told: None })) }
+        let progress = Arc::new(Mutex::new(Progress { changes, told: None }));
+        Ok(MigrationEvents { asked: self.0.clone(), progress })
     }
 
     /// Aborts it. Says whether KubeVirt makes another, because the VM is still to leave its node.
@@ -168,7 +171,8 @@ impl Migration {
 
 async fn ask(connected: Arc<Connected>, namespace: String, name: String) -> Result<Migration, Error> {
     let key = ObjectKey::new(namespace, name);
-    let node = node_of(&connected, &key).await?;
+    let starting = || OperationError::NotRunning { key: key.clone(), state: "starting" };
+    let node = node_of(&connected, &key).await?.ok_or_else(starting)?;
     let watched = connected.around(&node).await?;
     let operations = connected.operations(watched);
     let asked = operations.migrate(&MigrateInstance { key, requested_by: None, dry_run: false }).await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use careen_core::{
+    cluster::Cluster as Watched,
     model::{NodeName, ObjectKey},
     operation::OperationError,
     view::Views,
@@ -24,14 +25,20 @@ async fn see_all(connected: Arc<Connected>) -> Result<String, Error> {
 
 async fn see(connected: Arc<Connected>, namespace: String, name: String) -> Result<String, Error> {
     let key = ObjectKey::new(namespace, name);
-    let node = node_of(&connected, &key).await?;
-    let snapshot = connected.around(&node).await?.snapshot();
-    let found = Views::of(snapshot, connected.clock.now()).virtual_machine_instance(&key);
+    let view = |watched: Watched| Views::of(watched.snapshot(), connected.clock.now()).virtual_machine_instance(&key);
+    let mut found = match node_of(&connected, &key).await? {
+        Some(node) => view(connected.around(&node).await?),
+        None => None,
+    };
+    if found.is_none() {
+        // It has no node yet, or its pod has gone: around no node it is seen.
+        found = view(connected.whole_once().await?);
+    }
     Ok(serde_json::to_string(&found.ok_or(OperationError::VirtualMachineInstanceNotFound { key })?)?)
 }
 
-/// Where a VM runs: the node around which everything about it is to be seen.
-pub(crate) async fn node_of(connected: &Connected, key: &ObjectKey) -> Result<NodeName, Error> {
+/// Where a VM runs: the node around which everything about it is to be seen. `None`: it is starting.
+pub(crate) async fn node_of(connected: &Connected, key: &ObjectKey) -> Result<Option<NodeName>, Error> {
     for (argument, text) in [("namespace", &key.namespace), ("instance", &key.name)] {
         // What else is no name, the API server says.
         if text.is_empty() || text.contains(['/', '\0']) || text == "." || text == ".." {
@@ -54,8 +61,7 @@ pub(crate) async fn node_of(connected: &Connected, key: &ObjectKey) -> Result<No
         }
         error => Error::of_request("get the VirtualMachineInstance", error),
     })?;
-    let node = found.data["status"]["nodeName"].as_str().and_then(|name| name.parse().ok());
-    Ok(node.ok_or_else(|| OperationError::NotRunning { key: key.clone(), state: "starting" })?)
+    Ok(found.data["status"]["nodeName"].as_str().and_then(|name| name.parse().ok()))
 }
 
 pair! { virtual_machine_instances, virtual_machine_instances_async = see_all() }

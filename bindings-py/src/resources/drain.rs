@@ -26,7 +26,7 @@ use crate::{
     cluster::{self, Connected, node_name},
     drain_event::DrainEventView,
     error::Error,
-    runtime::{awaitable, block_on, is_forked, within},
+    runtime::{awaitable, block_on, is_forked, runtime, within},
 };
 
 /// A drain that cannot begin is given so long to take away what it has written, before its error is told.
@@ -59,7 +59,10 @@ impl Running {
     }
 
     pub(crate) fn cancel(&self) {
-        self.cancel.send_replace(true);
+        // In a fork a thread that is not there may have the lock; and the drain is not this process's.
+        if !is_forked() {
+            self.cancel.send_replace(true);
+        }
     }
 
     /// It takes too long to end: nothing more is sent, and its node Lease lapses.
@@ -213,6 +216,7 @@ impl Drain {
     /// How it ended, as JSON; nothing while it runs.
     #[getter]
     fn outcome(&self) -> PyResult<Option<String>> {
+        runtime()?;
         match &*self.running.result.borrow() {
             None => Ok(None),
             Some(Ok(outcome)) => Ok(Some(json(outcome)?)),
@@ -223,19 +227,23 @@ impl Drain {
     /// How it is doing, as JSON; nothing before it has begun.
     #[getter]
     fn event(&self) -> PyResult<Option<String>> {
+        runtime()?;
         Ok(DrainEventView::of(&self.running.reports.borrow()).map(|event| json(&event)).transpose()?)
     }
 
     /// Nothing new starts; does not wait.
-    fn cancel(&self) {
+    fn cancel(&self) -> PyResult<()> {
+        runtime()?;
         self.running.cancel();
+        Ok(())
     }
 
     /// What it tells from now on, beginning with how it is doing now.
-    fn events(&self) -> DrainEvents {
+    fn events(&self) -> PyResult<DrainEvents> {
+        runtime()?;
         let mut reports = self.running.reports.clone();
         reports.mark_changed();
-        DrainEvents { reports: Arc::new(tokio::sync::Mutex::new(reports)), drain: self.running.clone() }
+        Ok(DrainEvents { reports: Arc::new(tokio::sync::Mutex::new(reports)), drain: self.running.clone() })
     }
 
     /// Waits for its end, for so many seconds.

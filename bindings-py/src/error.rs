@@ -124,6 +124,7 @@ fn details_of(error: &OperationError) -> Value {
         | E::DrainInProgress { node, by, .. }
         | E::AlreadyUnderMaintenance { node, by, .. }
         | E::MaintenanceStopping { node, name: by } => json!({ "node": node, "holder": by }),
+        E::AlreadyMigrating { migration, .. } => json!({ "migration": migration }),
         _ => json!({}),
     }
 }

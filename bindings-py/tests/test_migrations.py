@@ -55,7 +55,7 @@ def test_a_migration_is_cancelled(simulated_cluster: SimulatedCluster) -> None:
         handle = cluster.migrate("office", "files")
         with pytest.raises(careen.ConflictError) as caught:
             cluster.migrate("office", "files")
-        assert caught.value.reason == "AlreadyMigrating"
+        assert (caught.value.reason, caught.value.migration) == ("AlreadyMigrating", handle.name)
         with pytest.raises(careen.TimeoutError, match="VM office/files has not moved within 0.3 s: .*" + handle.name):
             handle.wait(0.3)
         assert handle.cancel() is False
@@ -172,3 +172,32 @@ def test_a_vm_that_is_starting_can_be_read(simulated_cluster: SimulatedCluster, 
         with pytest.raises(careen.ConflictError) as caught:
             cluster.migrate("office", "files")
         assert caught.value.reason == "NotRunning"
+
+
+@with_kubevirt
+def test_a_migration_of_somebody_else_can_be_followed(slow: SimulatedCluster) -> None:
+    with slow.connect() as theirs, slow.connect() as cluster:
+        name = theirs.migrate("office", "files").name
+        with pytest.raises(careen.ConflictError) as caught:
+            cluster.migrate("office", "files")
+        assert caught.value.migration == name
+        handle = cluster.migration("office", name)
+        assert (handle.namespace, handle.name, handle.virtual_machine_instance) == ("office", name, "files")
+        assert handle.cancel() is False
+        with pytest.raises(careen.FailedError):
+            handle.wait(30)
+        for namespace, migration in (("office", "other"), ("elsewhere", name)):
+            with pytest.raises(careen.NotFoundError) as missing:
+                cluster.migration(namespace, migration)
+            assert missing.value.reason == "MigrationNotFound"
+
+
+@with_kubevirt
+async def test_a_migration_that_is_over_can_be_found_in_asyncio(office: SimulatedCluster) -> None:
+    async with office.connect_aio() as cluster:
+        moved = await (await cluster.migrate("office", "files")).wait(60)
+        assert moved.name is not None
+        office.remove("virtualmachineinstances.kubevirt.io", "office", "files")
+        found = await cluster.migration("office", moved.name)
+        assert (await found.wait(30)).phase == "Succeeded"
+        assert found.result is not None and found.virtual_machine_instance == "files"

@@ -27,12 +27,12 @@ class _AnyMigrationHandle:
     _instance: str
 
     def __init__(self) -> None:
-        raise TypeError("a migration is asked for by Cluster.migrate()")
+        raise TypeError("a migration is asked for by Cluster.migrate(), and found by Cluster.migration()")
 
     @classmethod
-    def _of(cls: type[H], native: _careen.Migration, namespace: str, instance: str) -> H:
+    def _of(cls: type[H], native: _careen.Migration, namespace: str) -> H:
         handle = cls.__new__(cls)
-        handle._native, handle._namespace, handle._instance = native, namespace, instance
+        handle._native, handle._namespace, handle._instance = native, namespace, native.instance
         return handle
 
     def __repr__(self) -> str:

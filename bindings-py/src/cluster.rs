@@ -184,7 +184,9 @@ impl Connected {
         }
         let ended = futures::future::join_all(drains.iter().map(|drain| drain.ended()));
         if tokio::time::timeout(FAREWELL, ended).await.is_err() {
-            drains.iter().for_each(|drain| drain.abandon());
+            for drain in &drains {
+                drain.abandon();
+            }
         }
         // Handles that somebody keeps have clones of it.
         if let Some(whole) = self.whole.lock().unwrap_or_else(PoisonError::into_inner).take() {

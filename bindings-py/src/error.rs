@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use careen_core::{
     cluster::{ConnectError, WatchState},
     lease::LeaseError,
+    model::NodeName,
     operation::{OperationError, OperationErrorKind},
 };
 use pyo3::prelude::*;
@@ -17,7 +18,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Operation(#[from] OperationError),
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(ConnectError),
+    /// The engine's own sentence names a flag of the command line.
+    #[error("found no cluster: {0}; name a kubeconfig, or set KUBECONFIG")]
+    NoKubeconfig(String),
     #[error("{message}")]
     InvalidArgument { argument: &'static str, message: String },
     #[error("the connection is closed: make another Cluster")]
@@ -28,6 +32,8 @@ pub(crate) enum Error {
     Forked,
     #[error("{what} has not come within {} s", limit.as_secs_f64())]
     Timeout { what: String, limit: Duration },
+    #[error("the drain of node {node} has not begun within {} s: the API server has not answered", limit.as_secs_f64())]
+    NotBegun { node: NodeName, limit: Duration },
     #[error("may not read what it takes: {0}")]
     Unreadable(String),
     #[error("the API server refuses the credentials by now: {0}")]
@@ -47,6 +53,15 @@ fn sentence(waiting: &BTreeMap<&'static str, WatchState>) -> String {
     waiting.iter().map(|(kind, state)| format!("{kind}: {state}")).collect::<Vec<_>>().join("; ")
 }
 
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NotFound { message } => Self::NoKubeconfig(message),
+            error => Self::Connect(error),
+        }
+    }
+}
+
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
         Self::Internal(error.to_string())
@@ -61,14 +76,16 @@ impl Error {
             Self::Connect(ConnectError::Kubeconfig { .. }) => ("InvalidArgumentError", "Kubeconfig"),
             Self::Connect(ConnectError::Context { .. }) => ("InvalidArgumentError", "Kubeconfig"),
             Self::Connect(ConnectError::Address { .. }) => ("InvalidArgumentError", "InvalidArgument"),
-            Self::Connect(ConnectError::NotFound { .. }) => ("ConfigurationError", "NoKubeconfig"),
+            Self::Connect(ConnectError::NotFound { .. }) | Self::NoKubeconfig(_) => {
+                ("ConfigurationError", "NoKubeconfig")
+            }
             Self::Connect(ConnectError::Client { .. }) => ("ConfigurationError", "Client"),
             Self::Connect(ConnectError::Unreachable { .. }) => ("UnreachableError", "Unreachable"),
             Self::Connect(ConnectError::Unauthorized { .. }) => ("UnauthorizedError", "Unauthorized"),
             Self::InvalidArgument { .. } => ("InvalidArgumentError", "InvalidArgument"),
             Self::Closed => ("ClosedError", "Closed"),
             Self::Forked => ("CareenError", "Forked"),
-            Self::Timeout { .. } => ("TimeoutError", "Timeout"),
+            Self::Timeout { .. } | Self::NotBegun { .. } => ("TimeoutError", "Timeout"),
             Self::Unreadable(_) => ("ForbiddenError", "Forbidden"),
             Self::Unauthorized(_) => ("UnauthorizedError", "Unauthorized"),
             Self::NotFilled(_) => ("UnreachableError", "ApiServerUnavailable"),
@@ -90,6 +107,7 @@ impl Error {
         match self {
             Self::Operation(error) => details_of(error),
             Self::InvalidArgument { argument, .. } => json!({ "argument": argument }),
+            Self::NotBegun { node, .. } => json!({ "node": node }),
             Self::Connect(ConnectError::Kubeconfig { .. }) => json!({ "argument": "kubeconfig" }),
             Self::Connect(ConnectError::Context { .. }) => json!({ "argument": "context" }),
             Self::Connect(ConnectError::Address { field, .. }) => json!({ "argument": field }),

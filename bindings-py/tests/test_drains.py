@@ -126,3 +126,12 @@ async def test_what_is_in_the_way_of_a_drain_is_told_when_the_time_is_over(shop:
     async with shop.connect_aio(timeout=2) as cluster:
         with pytest.raises(careen.UnreachableError, match="node02"):
             await cluster.drain("node02")
+
+
+def test_a_drain_that_does_not_begin_in_time_names_its_node(shop: SimulatedCluster) -> None:
+    shop.fail("patch", "nodes", "Hang")
+    with shop.connect(timeout=2) as cluster:
+        with pytest.raises(careen.TimeoutError, match="node02 has not begun within 2 s") as late:
+            cluster.drain("node02")
+        assert late.value.node == "node02"
+        shop.heal()

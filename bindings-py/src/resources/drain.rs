@@ -82,7 +82,7 @@ impl Running {
 
     /// Waits until the node is held and cordoned, or it has ended. What time alone does not mend is told at once, anything
     /// else that is in the way when the time is over.
-    async fn begun(&self, until: Instant) -> Result<(), Error> {
+    async fn begun(&self, until: Instant, late: Error) -> Result<(), Error> {
         let mut reports = self.reports.clone();
         let decided =
             reports.wait_for(|report| report.phase.is_some() || report.trouble.as_ref().is_some_and(is_for_somebody));
@@ -100,8 +100,7 @@ impl Running {
                 timeout_at(until.min(Instant::now() + FAREWELL), self.ended()).await.ok();
                 Err(error_of(trouble).into())
             }
-            // Nothing was heard: whoever called says that its time is over.
-            None if is_open => std::future::pending().await,
+            None if is_open => Err(late),
             _ => Ok(()),
         }
     }
@@ -310,11 +309,12 @@ async fn begin(connected: Arc<Connected>, node: String, options: String) -> Resu
     options.for_drain().map_err(OperationError::from)?;
     let cluster = connected.around(&node).await?;
     let id = new_drain_id();
+    let late = Error::NotBegun { node: node.clone(), limit: connected.timeout };
     let request = DrainHere { id: id.clone(), node, options, own_pod: None };
     let running = Arc::new(Running::start(ProcessDrain::start(cluster, connected.clock, request), id.0));
     connected.keep(&running);
     let drain = Drain { running, is_taken: AtomicBool::new(false) };
-    drain.running.begun(until).await?;
+    drain.running.begun(until, late).await?;
     Ok(drain)
 }
 

@@ -57,7 +57,7 @@ pub enum ConnectError {
         path: Option<PathBuf>,
     },
     /// No kubeconfig was named, and none of the usual places has a usable one.
-    #[error("found no cluster: {message}; name a kubeconfig, or set KUBECONFIG")]
+    #[error("found no cluster: {message}; name a kubeconfig with --kubeconfig, or set KUBECONFIG")]
     NotFound {
         /// What was tried.
         message: String,

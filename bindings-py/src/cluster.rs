@@ -19,7 +19,7 @@ use careen_core::{
 };
 use kube::Client;
 use pyo3::prelude::*;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use crate::{
     error::Error,
@@ -30,7 +30,7 @@ use crate::{
 /// A failing watch is looked at so often while a call waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Closing gives drains that are cancelled for it so long to take their record and Lease away.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A connection to a cluster.
 #[pyclass(frozen, module = "careen._careen")]
@@ -42,10 +42,10 @@ pub(crate) struct Connected {
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
     /// Longest time for one call; a drain is not one.
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Whether every call looks at the whole cluster.
     looks_at_everything: bool,
-    whole: OnceCell<Watched>,
+    whole: Mutex<Option<Watched>>,
     closed: watch::Sender<bool>,
     drains: Mutex<Vec<Arc<Running>>>,
 }
@@ -58,7 +58,7 @@ impl Cluster {
             clock: Clock::system(),
             timeout,
             looks_at_everything,
-            whole: OnceCell::new(),
+            whole: Mutex::default(),
             closed: watch::Sender::new(false),
             drains: Mutex::default(),
         }))
@@ -108,8 +108,23 @@ impl Connected {
 
     /// What there is to know about the whole cluster.
     pub(crate) async fn whole(&self) -> Result<Watched, Error> {
-        let start = || async { Watched::whole(self.client.clone(), self.metrics.clone()) };
-        self.filled(self.whole.get_or_init(start).await.clone()).await
+        let watched = {
+            let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
+            // Closing, which says so before it ends the watches, may have ended them already.
+            if *self.closed.borrow() {
+                return Err(Error::Closed);
+            }
+            whole.get_or_insert_with(|| Watched::whole(self.client.clone(), self.metrics.clone())).clone()
+        };
+        self.filled(watched).await
+    }
+
+    /// The same for one look.
+    pub(crate) async fn whole_once(&self) -> Result<Watched, Error> {
+        if self.looks_at_everything {
+            return self.whole().await;
+        }
+        self.filled(Watched::whole(self.client.clone(), self.metrics.clone())).await
     }
 
     /// Waits until everything is read. A right that is missing and credentials that are refused are told at once, anything
@@ -168,8 +183,15 @@ impl Connected {
             drain.cancel();
         }
         let ended = futures::future::join_all(drains.iter().map(|drain| drain.ended()));
-        // Those that take longer are dropped: they start nothing more, and their node Lease lapses.
-        tokio::time::timeout(FAREWELL, ended).await.ok();
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+            for drain in &drains {
+                drain.abandon();
+            }
+        }
+        // Handles that somebody keeps have clones of it.
+        if let Some(whole) = self.whole.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            whole.end();
+        }
         Ok(())
     }
 }

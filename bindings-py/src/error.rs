@@ -1,10 +1,12 @@
 //! What goes wrong, as Python's exceptions. The classes are in `careen.errors`; which one it is follows from the engine's
 //! own kind of failure, and `reason` is the engine's name for it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use careen_core::{
     cluster::{ConnectError, WatchState},
+    lease::LeaseError,
+    model::NodeName,
     operation::{OperationError, OperationErrorKind},
 };
 use pyo3::prelude::*;
@@ -16,7 +18,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Operation(#[from] OperationError),
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(ConnectError),
+    /// The engine's own sentence names a flag of the command line.
+    #[error("found no cluster: {0}; name a kubeconfig, or set KUBECONFIG")]
+    NoKubeconfig(String),
     #[error("{message}")]
     InvalidArgument { argument: &'static str, message: String },
     #[error("the connection is closed: make another Cluster")]
@@ -27,12 +32,16 @@ pub(crate) enum Error {
     Forked,
     #[error("{what} has not come within {} s", limit.as_secs_f64())]
     Timeout { what: String, limit: Duration },
+    #[error("the drain of node {node} has not begun within {} s: the API server has not answered", limit.as_secs_f64())]
+    NotBegun { node: NodeName, limit: Duration },
     #[error("may not read what it takes: {0}")]
     Unreadable(String),
     #[error("the API server refuses the credentials by now: {0}")]
     Unauthorized(String),
     #[error("cannot read what it takes: {}", sentence(.0))]
     NotFilled(BTreeMap<&'static str, WatchState>),
+    #[error("a controller cannot stand for election: {0}")]
+    NoElection(Arc<LeaseError>),
     #[error("a fault of careen, please report it: {0}")]
     Internal(String),
     #[cfg(feature = "testing")]
@@ -42,6 +51,15 @@ pub(crate) enum Error {
 
 fn sentence(waiting: &BTreeMap<&'static str, WatchState>) -> String {
     waiting.iter().map(|(kind, state)| format!("{kind}: {state}")).collect::<Vec<_>>().join("; ")
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NotFound { message } => Self::NoKubeconfig(message),
+            error => Self::Connect(error),
+        }
+    }
 }
 
 impl From<serde_json::Error> for Error {
@@ -56,18 +74,26 @@ impl Error {
         match self {
             Self::Operation(error) => (class_of(error), error.reason()),
             Self::Connect(ConnectError::Kubeconfig { .. }) => ("InvalidArgumentError", "Kubeconfig"),
+            Self::Connect(ConnectError::Context { .. }) => ("InvalidArgumentError", "Kubeconfig"),
             Self::Connect(ConnectError::Address { .. }) => ("InvalidArgumentError", "InvalidArgument"),
-            Self::Connect(ConnectError::NotFound { .. }) => ("ConfigurationError", "NoKubeconfig"),
+            Self::Connect(ConnectError::NotFound { .. }) | Self::NoKubeconfig(_) => {
+                ("ConfigurationError", "NoKubeconfig")
+            }
             Self::Connect(ConnectError::Client { .. }) => ("ConfigurationError", "Client"),
             Self::Connect(ConnectError::Unreachable { .. }) => ("UnreachableError", "Unreachable"),
             Self::Connect(ConnectError::Unauthorized { .. }) => ("UnauthorizedError", "Unauthorized"),
             Self::InvalidArgument { .. } => ("InvalidArgumentError", "InvalidArgument"),
             Self::Closed => ("ClosedError", "Closed"),
             Self::Forked => ("CareenError", "Forked"),
-            Self::Timeout { .. } => ("TimeoutError", "Timeout"),
+            Self::Timeout { .. } | Self::NotBegun { .. } => ("TimeoutError", "Timeout"),
             Self::Unreadable(_) => ("ForbiddenError", "Forbidden"),
             Self::Unauthorized(_) => ("UnauthorizedError", "Unauthorized"),
             Self::NotFilled(_) => ("UnreachableError", "ApiServerUnavailable"),
+            Self::NoElection(error) => match **error {
+                LeaseError::NamespaceMissing { .. } => ("NotFoundError", "NamespaceMissing"),
+                LeaseError::Forbidden { .. } => ("ForbiddenError", "Forbidden"),
+                _ => ("RejectedError", "Rejected"),
+            },
             Self::Internal(_) => ("CareenError", "Internal"),
             #[cfg(feature = "testing")]
             Self::Manifest(careen_sim::cluster::ManifestError::Refused { .. }) => ("RejectedError", "Rejected"),
@@ -81,7 +107,9 @@ impl Error {
         match self {
             Self::Operation(error) => details_of(error),
             Self::InvalidArgument { argument, .. } => json!({ "argument": argument }),
+            Self::NotBegun { node, .. } => json!({ "node": node }),
             Self::Connect(ConnectError::Kubeconfig { .. }) => json!({ "argument": "kubeconfig" }),
+            Self::Connect(ConnectError::Context { .. }) => json!({ "argument": "context" }),
             Self::Connect(ConnectError::Address { field, .. }) => json!({ "argument": field }),
             #[cfg(feature = "testing")]
             Self::Manifest(_) => json!({ "argument": "manifests" }),
@@ -111,9 +139,10 @@ fn details_of(error: &OperationError) -> Value {
         E::NodeNotFound { node } | E::DrainNotFound { node, .. } => json!({ "node": node }),
         E::NodeLeaseHeld { node, holder } => json!({ "node": node, "holder": holder }),
         E::UnderMaintenance { node, by }
-        | E::DrainInProgress { node, by }
+        | E::DrainInProgress { node, by, .. }
         | E::AlreadyUnderMaintenance { node, by, .. }
         | E::MaintenanceStopping { node, name: by } => json!({ "node": node, "holder": by }),
+        E::AlreadyMigrating { migration, .. } => json!({ "migration": migration }),
         _ => json!({}),
     }
 }

@@ -1,16 +1,21 @@
 //! A cluster in memory, to test scripts on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use careen_core::{cluster::client_on, maintenance::custom_resource_definition, metrics::Metrics, names};
 use careen_sim::{
     api_server::{
         Options, User,
         authorization::Authorization,
+        builtin, custom,
         fault::Effect,
         http,
         refusal::Refusal,
         request::{Request, Target},
+        resource_type::{ResourceType, Subresource},
     },
     clock::Clock,
     cluster::SimulatedCluster as Simulated,
@@ -28,6 +33,39 @@ use crate::{
 
 /// Who the controllers, kubelets and KubeVirt of such a cluster log in as.
 const ACTORS: &str = "system:actors";
+
+/// What a request does, as rights name it.
+const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+
+/// What KubeVirt serves below its objects by itself.
+const OF_KUBEVIRT: [&str; 2] = ["virtualmachineinstances/evacuate/cancel", "virtualmachines/migrate"];
+
+/// `nodes`, `nodes/status`: all that can be asked for of a kind.
+fn names_of(kind: &ResourceType) -> Vec<String> {
+    let below = kind.subresources.iter().map(|below| match below {
+        Subresource::Status => "status",
+        Subresource::Scale => "scale",
+        Subresource::Eviction => "eviction",
+        Subresource::Binding => "binding",
+        Subresource::Token => "token",
+    });
+    std::iter::once(kind.plural.to_string()).chain(below.map(|below| format!("{}/{below}", kind.plural))).collect()
+}
+
+/// An argument that has to be one of a few words.
+fn one_of(
+    argument: &'static str,
+    given: &str,
+    allowed: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<(), Error> {
+    let allowed: Vec<_> = allowed.into_iter().collect();
+    if allowed.iter().any(|word| word.as_ref() == given) {
+        return Ok(());
+    }
+    let words: Vec<&str> = allowed.iter().map(AsRef::as_ref).collect();
+    let message = format!("{argument}: {given:?} is none of {}", words.join(", "));
+    Err(Error::InvalidArgument { argument, message })
+}
 
 /// `nodes`, `pods/eviction`.
 fn named(target: &Target) -> String {
@@ -86,6 +124,20 @@ impl SimulatedCluster {
     fn running(&self) -> Result<Arc<Running>, Error> {
         runtime()?;
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Error::Closed)
+    }
+}
+
+impl Running {
+    /// The names of all that can be asked for.
+    fn resources(&self) -> BTreeSet<String> {
+        let mut kinds = builtin::resource_types();
+        for definition in self.cluster.api_server().all("customresourcedefinitions.apiextensions.k8s.io") {
+            // One that is not served has none.
+            kinds.extend(custom::resource_types(&definition).unwrap_or_default());
+        }
+        let has_kubevirt = kinds.iter().any(|kind| kind.group == "kubevirt.io");
+        let of_kubevirt = OF_KUBEVIRT.iter().filter(|_| has_kubevirt).map(|name| (*name).to_owned());
+        kinds.iter().flat_map(names_of).chain(of_kubevirt).collect()
     }
 }
 
@@ -215,18 +267,19 @@ impl SimulatedCluster {
             "DropConnection" => Effect::DropConnection,
             "LoseAnswer" => Effect::LoseAnswer,
             _ => {
-                let allowed = "Forbidden, Unauthorized, Unavailable, Hang, DropConnection or LoseAnswer";
-                let message = format!("{how:?} is not {allowed}");
-                return Err(Error::InvalidArgument { argument: "how", message }.into());
+                let allowed = ["Forbidden", "Unauthorized", "Unavailable", "Hang", "DropConnection", "LoseAnswer"];
+                return Ok(one_of("how", how, allowed)?);
             }
         };
+        let running = self.running()?;
+        one_of("verb", &verb, VERBS)?;
+        one_of("resource", &resource, running.resources())?;
         let is_meant = move |request: &Request| {
             // The cluster's own actors go on.
             request.user.name != ACTORS
                 && request.verb == verb
                 && request.target.as_ref().is_some_and(|target| named(target) == resource)
         };
-        let running = self.running()?;
         let mut faults = running.cluster.api_server().faults();
         match times {
             Some(times) => faults.add_times(times, is_meant, effect),
@@ -285,11 +338,9 @@ fn simulated_object(
         "Node" => objects::node(name),
         "ControlPlaneNode" => objects::control_plane_node(name),
         "Pod" => objects::pod(namespace, name),
-        "StaticPod" => objects::static_pod(namespace, name, text.unwrap_or_default()),
         "Deployment" => objects::deployment(namespace, name, number),
         "StatefulSet" => objects::stateful_set(namespace, name, number),
         "DaemonSet" => objects::daemon_set(namespace, name),
-        "Job" => objects::job(namespace, name, text.unwrap_or("1s")),
         "MinAvailable" => objects::min_available(namespace, name, amount()),
         "MaxUnavailable" => objects::max_unavailable(namespace, name, amount()),
         "VirtualMachine" => objects::virtual_machine(namespace, name, text),

@@ -92,6 +92,7 @@ METHODS: dict[str, tuple[Callable[..., object], st.SearchStrategy[Any]]] = {
     "maintenance": (careen.Cluster.maintenance, st.tuples(anything)),
     "virtual_machine_instance": (careen.Cluster.virtual_machine_instance, st.tuples(anything, anything)),
     "migrate": (careen.Cluster.migrate, st.tuples(anything, anything)),
+    "migration": (careen.Cluster.migration, st.tuples(anything, anything)),
     "Controller": (lambda c, n: careen.Controller(c, namespace=n).stop(), st.tuples(anything)),
     "Controller of anything": (lambda c, n: careen.Controller(n), st.tuples(anything)),
 }
@@ -129,6 +130,7 @@ AWAITED: dict[str, tuple[Callable[..., Any], st.SearchStrategy[Any]]] = {
     "maintenance": (careen.aio.Cluster.maintenance, st.tuples(anything)),
     "virtual_machine_instance": (careen.aio.Cluster.virtual_machine_instance, st.tuples(anything, anything)),
     "migrate": (careen.aio.Cluster.migrate, st.tuples(anything, anything)),
+    "migration": (careen.aio.Cluster.migration, st.tuples(anything, anything)),
 }
 
 
@@ -234,6 +236,8 @@ SIMULATED: dict[str, tuple[Callable[..., object], st.SearchStrategy[Any]]] = {
     "connect": (lambda s, t, w, u: s.connect(timeout=t, scope=w, user=u), st.tuples(*[anything] * 3)),
     "connect_aio": (lambda s, t, w, u: s.connect_aio(timeout=t, scope=w, user=u), st.tuples(*[anything] * 3)),
     "create": (SimulatedCluster.create, st.tuples(anything)),
+    "set": (SimulatedCluster.set, st.tuples(*[anything] * 4)),
+    "set of a node": (lambda s, x: s.set("nodes", "", "node02", x), st.tuples(anything)),
     "add_node": (lambda s, n, c, x: s.add_node(n, control_plane=c, settings=x), st.tuples(*[anything] * 3)),
     "add_pod": (lambda s, n, p, o, x: s.add_pod(n, p, on=o, settings=x), st.tuples(*[anything] * 4)),
     "add_deployment": (
@@ -376,3 +380,34 @@ def test_an_error_has_the_name_that_the_argument_has_here(cluster: careen.Cluste
         with pytest.raises(careen.InvalidArgumentError) as caught:
             call()
         assert caught.value.argument == argument and argument in str(caught.value)
+
+
+def test_what_a_simulated_cluster_does_not_know_is_refused_with_what_it_knows(simulated: SimulatedCluster) -> None:
+    calls: dict[str, tuple[str, Callable[[], object]]] = {
+        "verb of a request": ("patch, delete", lambda: simulated.fail("evict", "pods")),
+        "verb in capitals": ("patch, delete", lambda: simulated.fail("PATCH", "nodes")),
+        "resource of a kind": ("nodes/status", lambda: simulated.fail("patch", "node")),
+        "resource with its group": ("nodemaintenances", lambda: simulated.fail("list", "nodemaintenances.kubevirt.io")),
+        "resource below": ("pods/eviction", lambda: simulated.fail("create", "pods/evict")),
+        "how": ("DropConnection", lambda: simulated.fail("get", "pods", "Slowly")),  # type: ignore[arg-type]
+        "settings of a pod": ("ends-after", lambda: simulated.add_pod("shop", "a", settings={"end-after": "1s"})),
+        "settings of a node": ("unreachable", lambda: simulated.add_node("a", settings={"ends-after": "1s"})),
+        "settings of a VM": ("prepares-for", lambda: simulated.add_virtual_machine("a", "b", settings={"migrates": ""})),
+        "settings that are durations": ("1m30s", lambda: simulated.add_pod("shop", "a", settings={"ends-after": "soon"})),
+        "settings that are wishes": ("true", lambda: simulated.set("pods", "a", "b", {"never-ends": "yes"})),
+        "resource without settings": ("pods", lambda: simulated.set("secrets", "a", "b", {})),
+    }
+    for name, (allowed, call) in calls.items():
+        with pytest.raises(careen.InvalidArgumentError) as caught:
+            call()
+        assert caught.value.argument == name.partition(" ")[0] and allowed in str(caught.value), name
+    for verb, resource in (
+        ("create", "pods/eviction"),
+        ("patch", "nodes/status"),
+        ("watch", "nodemaintenances"),
+        ("patch", "nodemaintenances/status"),
+        ("list", "poddisruptionbudgets"),
+        ("update", "virtualmachineinstances/evacuate/cancel"),
+        ("deletecollection", "leases"),
+    ):
+        simulated.fail(verb, resource, times=0)

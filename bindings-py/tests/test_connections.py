@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -84,3 +85,22 @@ def test_without_a_kubeconfig_and_outside_of_a_pod_there_is_no_cluster(monkeypat
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
     with pytest.raises(careen.ConfigurationError, match="in the pod"):
         careen.Cluster()
+
+
+def watches_that_have_ended(simulated: SimulatedCluster) -> set[str]:
+    return {
+        event["objectRef"]["resource"]
+        for event in simulated.audit()
+        if event["verb"] == "watch" and event["user"]["username"] != "system:actors"
+    }
+
+
+def test_a_connection_that_is_closed_watches_nothing(simulated_cluster: SimulatedCluster) -> None:
+    cluster = simulated_cluster.settle().connect(scope="whole")
+    assert len(cluster.nodes()) == 3
+    assert "pods" not in watches_that_have_ended(simulated_cluster)
+    cluster.close()
+    deadline = time.monotonic() + 30
+    while not {"nodes", "pods"} <= watches_that_have_ended(simulated_cluster):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

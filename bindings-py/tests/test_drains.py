@@ -1,5 +1,7 @@
 """Plans and drains."""
 
+import time
+
 import pytest
 
 import careen
@@ -56,6 +58,10 @@ def test_what_blocks_is_told(shop: SimulatedCluster) -> None:
         with pytest.raises(TimeoutError) as late:
             drain.wait(0)
         assert isinstance(late.value, careen.TimeoutError)
+        assert late.value.node == "node02" and late.value.blocking[0].name == "bare"
+        assert str(late.value).startswith("node node02 is not drained within 0 s: shop/bare: ")
+        with pytest.raises(careen.TimeoutError, match="within 0.4 s: shop/bare"):
+            drain.wait(0.4, on_progress=lambda _: None)
         drain.cancel()
         with pytest.raises(careen.CancelledError):
             drain.wait(30)
@@ -99,3 +105,34 @@ def test_a_drain_that_runs_out_of_its_own_time_has_failed(simulated_cluster: Sim
             drain.wait(30)
         assert (failed.value.reason, failed.value.node) == ("TimedOut", "node02")
         assert not isinstance(failed.value, TimeoutError)
+
+
+@pytest.mark.parametrize("resource", ["nodes", "nodes/status"])
+def test_a_right_that_is_missing_is_told_at_once(shop: SimulatedCluster, resource: str) -> None:
+    shop.fail("patch", resource, "Forbidden")
+    with shop.connect() as cluster:
+        began = time.monotonic()
+        with pytest.raises(careen.ForbiddenError) as forbidden:
+            cluster.drain("node02")
+        assert time.monotonic() - began < 20
+        assert forbidden.value.permission == f"patch {resource}"
+        # It has not begun, and holds the node for nobody.
+        assert cluster.node("node02").record is None
+        assert shop.get("leases.coordination.k8s.io", "medik8s-leases", "node-node02") is None
+    assert shop.evicted() == []
+
+
+async def test_what_is_in_the_way_of_a_drain_is_told_when_the_time_is_over(shop: SimulatedCluster) -> None:
+    shop.fail("patch", "nodes", "Unavailable")
+    async with shop.connect_aio(timeout=2) as cluster:
+        with pytest.raises(careen.UnreachableError, match="node02"):
+            await cluster.drain("node02")
+
+
+def test_a_drain_that_does_not_begin_in_time_names_its_node(shop: SimulatedCluster) -> None:
+    shop.fail("patch", "nodes", "Hang")
+    with shop.connect(timeout=2) as cluster:
+        with pytest.raises(careen.TimeoutError, match="node02 has not begun within 2 s") as late:
+            cluster.drain("node02")
+        assert late.value.node == "node02"
+        shop.heal()

@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+import inspect
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -13,8 +16,10 @@ from careen.testing import SimulatedCluster
 from still import node, pod
 
 NODES = [f"node{number:03}" for number in range(1, 101)]
-PODS = 4
+PODS = 30
 LIMIT = 0.01
+# What is measured is a matter of chance on a machine with much else to do: a loop that is really held up is so each time.
+TRIES = 3
 
 
 class MeasuredLoop(asyncio.SelectorEventLoop):
@@ -41,6 +46,39 @@ async def lag(until: asyncio.Event) -> list[float]:
     return sorted(lags)
 
 
+def nearly_all(lags: list[float]) -> float:
+    """So late it is at most in 99 of 100 looks."""
+    return lags[len(lags) * 99 // 100]
+
+
+async def lag_of_somebody_else() -> None:
+    """The same in a process that has no drains, at the same time, until its standard input ends: what the machine does."""
+    is_over = asyncio.Event()
+    measuring = asyncio.ensure_future(lag(is_over))
+    print("measures", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    is_over.set()
+    print(nearly_all(await measuring), flush=True)
+
+
+class Control:
+    """Somebody else, as long as the block lasts."""
+
+    def __enter__(self) -> "Control":
+        functions = "".join(map(inspect.getsource, (lag, nearly_all, lag_of_somebody_else)))
+        script = f"import asyncio, sys, time\n{functions}\nasyncio.run(lag_of_somebody_else())"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "measures\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        told, _nothing = self._process.communicate()
+        self.lag = float(told)
+
+
 async def wait(drain: careen.aio.Drain) -> None:
     await drain.wait()
 
@@ -52,6 +90,10 @@ async def follow(drain: careen.aio.Drain) -> None:
 
 @pytest.mark.parametrize("way", [wait, follow])
 def test_a_hundred_drains_at_once_leave_the_loop_free(way: Callable[[careen.aio.Drain], Awaitable[None]]) -> None:
+    assert any(is_free(way) for _ in range(TRIES))
+
+
+def is_free(way: Callable[[careen.aio.Drain], Awaitable[None]]) -> bool:
     with SimulatedCluster(0, still=True) as simulated:
         simulated.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
         for name in NODES:
@@ -75,19 +117,21 @@ def test_a_hundred_drains_at_once_leave_the_loop_free(way: Callable[[careen.aio.
         # What pytest has piled up is not looked through again in one of the turns.
         gc.freeze()
         try:
-            lags = loop.run_until_complete(drain_all())
+            with Control() as control:
+                lags = loop.run_until_complete(drain_all())
         finally:
             loop.close()
             gc.unfreeze()
         assert len(set(simulated.evicted())) == len(NODES) * PODS
         turns = sorted(loop.turns)
         print(
-            f"\nlag over {len(lags)} looks: median {milliseconds(lags[len(lags) // 2])}, "
-            f"99 % {milliseconds(lags[len(lags) * 99 // 100])}, longest {milliseconds(lags[-1])}; "
-            f"CPU of the longest of {len(turns)} turns: {', '.join(map(milliseconds, turns[-3:]))}"
+            f"\nlag over {len(lags)} looks: median {milliseconds(lags[len(lags) // 2])}, 99 % "
+            f"{milliseconds(nearly_all(lags))} (of somebody else {milliseconds(control.lag)}), longest "
+            f"{milliseconds(lags[-1])}; CPU of the longest of {len(turns)} turns: "
+            f"{', '.join(map(milliseconds, turns[-3:]))}"
         )
         # A garbage collection may fall into one or two.
-        assert turns[-3] < LIMIT
+        return turns[-3] < LIMIT and nearly_all(lags) < control.lag + LIMIT
 
 
 def milliseconds(seconds: float) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 import careen
 import careen.aio
-from careen._following import Following
+from careen._following import TAKEN_UP_WITHIN, Following
 from careen.models import Maintenance, MaintenancePhase
 from careen.testing import SimulatedCluster
 
@@ -234,19 +234,124 @@ def test_without_the_definition_there_are_none(simulated_cluster: SimulatedClust
                 call()
 
 
-def test_one_that_is_changed_in_the_middle_of_a_wait_has_time_again(
-    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.2)
+class Clock:
+    """The time that a wait sees."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("careen._following.monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def undecided(shop: SimulatedCluster) -> Maintenance:
     with shop.connect() as cluster:
-        undecided = cluster.start_maintenance("node02").status()
+        return cluster.start_maintenance("node02").status()
+
+
+def test_one_that_is_changed_in_the_middle_of_a_wait_has_time_again(
+    undecided: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     following = Following(undecided, None)
     following.saw(dataclasses.replace(undecided, phase=MaintenancePhase.RUNNING))
     assert following.left() is None
-    time.sleep(0.3)
+    clock.now += 100
     following.saw(undecided)
-    assert 0 < (following.left() or 0)
-    time.sleep(0.3)
+    assert following.left() == TAKEN_UP_WITHIN
+    clock.now += 30
     following.saw(undecided)
-    assert following.left() == 0
-    assert isinstance(following.late(careen.TimeoutError()), careen.NoControllerError)
+    assert following.left() == TAKEN_UP_WITHIN - 30
+    clock.now += TAKEN_UP_WITHIN - 30
+    assert isinstance(following.late(), careen.NoControllerError)
+
+
+def test_a_controller_has_the_time_that_is_really_waited(
+    undecided: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Longer than a leader that has gone without a word keeps its Lease.
+    assert TAKEN_UP_WITHIN > 35
+    clock = Clock(monkeypatch)
+    following = Following(undecided, None)
+    assert following.left() == TAKEN_UP_WITHIN
+    clock.now += 1
+    following.saw(undecided)
+    # The body of a loop, or on_progress.
+    clock.now += 100
+    assert following.left() == TAKEN_UP_WITHIN - 1
+
+
+def test_a_time_out_names_what_was_asked_for_and_what_is_in_the_way(
+    undecided: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    following = Following(undecided, 600, "restored")
+    following.left()
+    clock.now += 599.58
+    following.saw(dataclasses.replace(undecided, phase=MaintenancePhase.STOPPING, last_error="node02 is held by another"))
+    following.left()
+    clock.now += 0.42
+    late = following.late()
+    assert isinstance(late, careen.TimeoutError) and late.node == "node02"
+    assert str(late) == "node node02 is not restored within 600 s: node02 is held by another"
+
+
+def test_a_word_that_is_on_its_way_is_looked_for(shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        with careen.Controller(cluster):
+            handle.wait(30)
+        # Its watch shows nothing any more.
+        shop.fail("list", "nodemaintenances", "Hang")
+        shop.fail("watch", "nodemaintenances", "Hang")
+        monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.3)
+        assert handle.wait(30).phase is MaintenancePhase.SUCCEEDED
+
+
+def test_one_that_nobody_restores_is_told(shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    with shop.connect() as cluster:
+        handle = cluster.start_maintenance("node02")
+        with careen.Controller(cluster):
+            handle.wait(30)
+        handle.stop()
+        with monkeypatch.context() as hasty, pytest.raises(careen.NoControllerError, match="restores node node02"):
+            hasty.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
+            handle.wait_gone()
+        with careen.Controller(cluster):
+            handle.wait_gone(60)
+        assert cluster.node("node02").schedulable
+
+
+async def test_one_that_nobody_restores_is_told_in_asyncio(
+    shop: SimulatedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop.connect_aio() as cluster:
+        handle = await cluster.start_maintenance("node02")
+        async with careen.aio.Controller(cluster):
+            await handle.wait(30)
+        await handle.stop()
+        with pytest.raises(careen.TimeoutError, match="node node02 is not restored within 0.2 s"):
+            await handle.wait_gone(0.2)
+        monkeypatch.setattr("careen._following.TAKEN_UP_WITHIN", 0.5)
+        with pytest.raises(careen.NoControllerError):
+            await handle.wait_gone()
+
+
+def test_a_controller_that_can_never_lead_says_so_at_once(shop: SimulatedCluster) -> None:
+    with shop.connect() as cluster:
+        with pytest.raises(careen.NotFoundError, match="namespace nowhere") as missing:
+            careen.Controller(cluster, namespace="nowhere")
+        assert missing.value.reason == "NamespaceMissing"
+        shop.fail("create", "leases", "Forbidden")
+        with pytest.raises(careen.ForbiddenError) as forbidden:
+            careen.Controller(cluster)
+        assert forbidden.value.permission is not None and forbidden.value.permission.startswith("create leases")
+        shop.heal()
+        with careen.Controller(cluster), careen.Controller(cluster):
+            pass
+
+
+async def test_a_controller_of_asyncio_that_can_never_lead_says_so_at_once(shop: SimulatedCluster) -> None:
+    async with shop.connect_aio() as cluster:
+        with pytest.raises(careen.NotFoundError, match="namespace nowhere"):
+            async with careen.aio.Controller(cluster, namespace="nowhere"):
+                pass

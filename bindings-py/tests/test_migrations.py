@@ -55,8 +55,8 @@ def test_a_migration_is_cancelled(simulated_cluster: SimulatedCluster) -> None:
         handle = cluster.migrate("office", "files")
         with pytest.raises(careen.ConflictError) as caught:
             cluster.migrate("office", "files")
-        assert caught.value.reason == "AlreadyMigrating"
-        with pytest.raises(careen.TimeoutError):
+        assert (caught.value.reason, caught.value.migration) == ("AlreadyMigrating", handle.name)
+        with pytest.raises(careen.TimeoutError, match="VM office/files has not moved within 0.3 s: .*" + handle.name):
             handle.wait(0.3)
         assert handle.cancel() is False
         with pytest.raises(careen.FailedError):
@@ -147,3 +147,57 @@ def test_without_kubevirt_nothing_migrates(simulated_cluster: SimulatedCluster) 
         for call in (cluster.migrate, cluster.virtual_machine_instance):
             with pytest.raises(careen.NotServedError, match="KubeVirt"):
                 call("office", "files")
+
+
+@with_kubevirt
+@pytest.mark.parametrize("scope", ["nodes", "whole"])
+def test_a_vm_that_is_starting_can_be_read(simulated_cluster: SimulatedCluster, scope: careen.Scope) -> None:
+    simulated_cluster.settle()
+    with simulated_cluster.connect(scope=scope) as cluster:
+        for node in cluster.nodes():
+            cluster.cordon(node.name)
+        simulated_cluster.add_virtual_machine("office", "files")
+        deadline = time.monotonic() + 30
+        while simulated_cluster.get("virtualmachineinstances.kubevirt.io", "office", "files") is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        while True:
+            try:
+                vm = cluster.virtual_machine_instance("office", "files")
+                break
+            except careen.NotFoundError:
+                # With scope="whole", a moment behind.
+                assert scope == "whole" and time.monotonic() < deadline
+        assert (vm.name, vm.node) == ("files", None) and vm.phase is not VirtualMachineInstancePhase.RUNNING
+        with pytest.raises(careen.ConflictError) as caught:
+            cluster.migrate("office", "files")
+        assert caught.value.reason == "NotRunning"
+
+
+@with_kubevirt
+def test_a_migration_of_somebody_else_can_be_followed(slow: SimulatedCluster) -> None:
+    with slow.connect() as theirs, slow.connect() as cluster:
+        name = theirs.migrate("office", "files").name
+        with pytest.raises(careen.ConflictError) as caught:
+            cluster.migrate("office", "files")
+        assert caught.value.migration == name
+        handle = cluster.migration("office", name)
+        assert (handle.namespace, handle.name, handle.virtual_machine_instance) == ("office", name, "files")
+        assert handle.cancel() is False
+        with pytest.raises(careen.FailedError):
+            handle.wait(30)
+        for namespace, migration in (("office", "other"), ("elsewhere", name)):
+            with pytest.raises(careen.NotFoundError) as missing:
+                cluster.migration(namespace, migration)
+            assert missing.value.reason == "MigrationNotFound"
+
+
+@with_kubevirt
+async def test_a_migration_that_is_over_can_be_found_in_asyncio(office: SimulatedCluster) -> None:
+    async with office.connect_aio() as cluster:
+        moved = await (await cluster.migrate("office", "files")).wait(60)
+        assert moved.name is not None
+        office.remove("virtualmachineinstances.kubevirt.io", "office", "files")
+        found = await cluster.migration("office", moved.name)
+        assert (await found.wait(30)).phase == "Succeeded"
+        assert found.result is not None and found.virtual_machine_instance == "files"

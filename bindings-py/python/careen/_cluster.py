@@ -195,7 +195,13 @@ class Cluster:
         """All migrations; looks at the whole cluster, whatever the scope."""
         return many(Migration, _careen.migrations(self._native))
 
+    def migration(self, namespace: str, migration: str) -> MigrationHandle:
+        """A migration that is there, whoever has asked for it: to wait for it or to cancel it. What is in the way of another
+        is named by ``ConflictError.migration``."""
+        arguments = name("namespace", namespace), name("migration", migration)
+        return MigrationHandle._of(_careen.migration(self._native, *arguments), namespace)
+
     def migrate(self, namespace: str, instance: str) -> MigrationHandle:
         """Moves a VM to another node, live; KubeVirt chooses which. Returns when KubeVirt has been asked."""
         native = _careen.migrate(self._native, name("namespace", namespace), name("instance", instance))
-        return MigrationHandle._of(native, namespace, instance)
+        return MigrationHandle._of(native, namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +15,12 @@ from careen._arguments import seconds
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import BlockedError, CancelledError, CareenError, FailedError, TimeoutError
-from careen.models import BlockClass, DrainEnd, DrainEvent, DrainOutcome
+from careen.models import BlockClass, Blocking, DrainEnd, DrainEvent, DrainOutcome
 
 __all__ = ["Drain"]
+
+# Whatever ends the interpreter: a traceback, sys.exit(). The engine's log ends after this.
+atexit.register(_careen.end_drains)
 
 T = TypeVar("T")
 D = TypeVar("D", bound="_AnyDrain")
@@ -40,6 +44,8 @@ class _AnyDrain:
     def _of(cls: type[D], native: _careen.Drain, node: str) -> D:
         drain = cls.__new__(cls)
         drain._native, drain._node = native, node
+        # Until then, the drain is cancelled with it: nobody could.
+        native.take()
         return drain
 
     def __repr__(self) -> str:
@@ -119,12 +125,12 @@ class Drain(_AnyDrain):
         with self._cancelled_by_ctrl_c(), Bar(self._node, progress) as bar:
             if on_progress is None and not raise_if_stuck and not bar.is_shown:
                 # Nobody looks: then no events are made.
-                self._within(self._native.wait, limit)
+                self._within(self._native.wait, limit, limit)
                 return concluded(self._native, self._node)
             events = self._native.events()
             while True:
                 left = None if limit is None else max(0.0, began + limit - time.monotonic())
-                answer = self._within(events.next, left)
+                answer = self._within(events.next, left, limit)
                 if answer is None:
                     return concluded(self._native, self._node)
                 event = one(DrainEvent, answer)
@@ -134,11 +140,11 @@ class Drain(_AnyDrain):
                 if raise_if_stuck:
                     raise_stuck(event, self._node)
 
-    def _within(self, wait: Callable[[float | None], T], timeout: float | None) -> T:
+    def _within(self, wait: Callable[[float | None], T], left: float | None, limit: float | None) -> T:
         try:
-            return wait(timeout)
-        except TimeoutError as error:
-            raise explained(error, self._native, self._node) from None
+            return wait(left)
+        except TimeoutError:
+            raise late(self._native, self._node, limit or 0.0) from None
 
     @contextlib.contextmanager
     def _cancelled_by_ctrl_c(self) -> Iterator[None]:
@@ -171,11 +177,16 @@ def raise_stuck(event: DrainEvent, node: str) -> None:
         raise BlockedError.of(node, stuck)
 
 
-def explained(error: TimeoutError, native: _careen.Drain, node: str) -> TimeoutError:
+def late(native: _careen.Drain, node: str, limit: float) -> TimeoutError:
     """The error of a wait that took too long, with what the drain waits for."""
-    event = last_event(native)
-    error.node, error.blocking = node, () if event is None else event.blocking
-    return error
+    event, why = last_event(native), "it has not begun"
+    blocking: tuple[Blocking, ...] = ()
+    if event is not None:
+        blocking = event.blocking
+        in_the_way = event.trouble or event.waits_for
+        still = f"{event.progress.left} of {event.progress.had_to_leave} workloads have still to leave"
+        why = still if in_the_way is None else in_the_way.message
+    return TimeoutError.of(f"node {node} is not drained", limit, node, blocking, why)
 
 
 def concluded(native: _careen.Drain, node: str) -> DrainOutcome:

@@ -2,60 +2,95 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 
 from careen.errors import CareenError, NoControllerError, TimeoutError, UnreachableError
 from careen.models import Maintenance, MaintenancePhase
 
-TAKEN_UP_WITHIN = 10.0
-"""A controller takes a maintenance up in a moment; a new leader within a few seconds."""
+TAKEN_UP_WITHIN = 40.0
+"""A controller takes a maintenance up, or says what keeps it from restoring a node, in a moment. One that follows another
+which has ended without a word waits 30 s for that one's Lease first; and it looks every 3 s."""
 
 
 class Following:
-    """What a wait has seen of a maintenance, and how long the next word may take."""
+    """What a wait has seen of a maintenance, and how long the next word may take. Only the time for which it really waits
+    counts: what its caller does in between may take long.
 
-    def __init__(self, maintenance: Maintenance, limit: float | None) -> None:
-        self._maintenance = maintenance
+    :param wanted: what the node is not yet.
+    """
+
+    def __init__(self, maintenance: Maintenance, limit: float | None, wanted: str = "drained") -> None:
+        self._maintenance, self._limit, self._wanted = maintenance, limit, wanted
         self._seen: Maintenance | None = None
-        self._open_since = now = time.monotonic()
-        self._ends = None if limit is None else now + limit
+        self._ends = None if limit is None else monotonic() + limit
+        self._waited = 0.0
+        self._asked: float | None = None
 
     def saw(self, seen: Maintenance) -> Maintenance:
-        # One that was decided and is open again was changed: it is as good as new.
-        if not self._is_open():
-            self._open_since = time.monotonic()
+        self._count()
+        # One that was decided and is open again was changed: it is as good as new. And news of one that is being stopped
+        # may be its controller's.
+        if not (is_undecided(self._seen) and is_undecided(seen)):
+            self._waited = 0.0
         self._seen = seen
         return seen
 
     def left(self) -> float | None:
         """How long to wait for the next that it says."""
-        ends = [end for end in (self._ends, self._taken_up_until()) if end is not None]
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
+        self._asked = monotonic()
+        ends = [end for end in (self._own_time(), self._time_for_a_controller()) if end is not None]
+        return max(0.0, min(ends)) if ends else None
 
-    def late(self, error: TimeoutError) -> CareenError:
+    def late(self) -> CareenError:
         """Why it takes so long."""
-        node = error.node = self._maintenance.node
-        error.blocking = () if self._seen is None else self._seen.blocking
-        until = self._taken_up_until()
-        if until is None or (self._ends is not None and self._ends < until):
-            return error
-        name = f"NodeMaintenance {self._maintenance.name}"
+        self._count()
+        node, name = self._maintenance.node, f"NodeMaintenance {self._maintenance.name}"
+        own_time, controllers = self._own_time(), self._time_for_a_controller()
+        if self._limit is not None and own_time is not None and (controllers is None or own_time <= controllers):
+            blocking = () if self._seen is None else self._seen.blocking
+            return TimeoutError.of(f"node {node} is not {self._wanted}", self._limit, node, blocking, self._stands())
         if self._seen is None:
             away = UnreachableError(
                 f"the API server has not shown {name} within {TAKEN_UP_WITHIN:g} s: it is away, or too slow"
             )
             away.reason, away.node = "ApiServerUnavailable", node
             return away
+        does = "takes" if is_undecided(self._seen) else f"restores node {node} for"
         nobody = NoControllerError(
-            f"no controller takes {name} up: the Careen service does not run in this cluster, or has lost its leader; run "
-            "it, or a careen.Controller"
+            f"no controller {does} {name}{' up' if is_undecided(self._seen) else ', which is stopped'}: the Careen service "
+            "does not run in this cluster, or has lost its leader; run it, or a careen.Controller"
         )
         nobody.reason, nobody.node = "NoController", node
         return nobody
 
-    def _is_open(self) -> bool:
-        return self._seen is None or self._seen.phase is MaintenancePhase.UNDECIDED
+    def _count(self) -> None:
+        if self._asked is not None:
+            self._waited += monotonic() - self._asked
+            self._asked = None
 
-    def _taken_up_until(self) -> float | None:
-        """When a controller has to have decided, while none has."""
-        return self._open_since + TAKEN_UP_WITHIN if self._is_open() else None
+    def _own_time(self) -> float | None:
+        return None if self._ends is None else self._ends - monotonic()
+
+    def _time_for_a_controller(self) -> float | None:
+        """How long a controller may still take, while none is seen to act."""
+        return TAKEN_UP_WITHIN - self._waited if is_left_alone(self._seen) else None
+
+    def _stands(self) -> str:
+        """Where it stands, for those who have waited in vain."""
+        if self._seen is None:
+            return "the API server does not show its maintenance"
+        if self._seen.last_error is not None:
+            return self._seen.last_error
+        return f"NodeMaintenance {self._seen.name} is {self._seen.phase}"
+
+
+def is_undecided(seen: Maintenance | None) -> bool:
+    """Whether no controller has said anything about it."""
+    return seen is None or seen.phase is MaintenancePhase.UNDECIDED
+
+
+def is_left_alone(seen: Maintenance | None) -> bool:
+    """Whether it is a controller's turn, and there is no sign of one. Who cannot restore a node says why."""
+    if seen is not None and seen.phase is MaintenancePhase.STOPPING:
+        return seen.last_error is None
+    return is_undecided(seen)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import ClassVar, TypeVar
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._following import Following
+from careen._following import Following, is_left_alone
 from careen._progress import Bar
 from careen._read import one
-from careen.errors import BlockedError, FailedError, NotFoundError, TimeoutError
+from careen.errors import BlockedError, CareenError, FailedError, NotFoundError, TimeoutError
 from careen.models import BlockClass, Maintenance, MaintenancePhase
 
 __all__ = ["MaintenanceHandle"]
@@ -85,7 +84,7 @@ class _AnyMaintenanceHandle:
 
 class MaintenanceHandle(_AnyMaintenanceHandle):
     """A maintenance that was started. Iterating over it gives what it says, until it is gone; it raises
-    :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds.
+    :class:`~careen.errors.NoControllerError` if no controller takes it up within 40 seconds.
 
     It is carried out by the controller, not by this process: dropping the handle ends nothing.
     """
@@ -102,14 +101,10 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         events = self._events()
         following = Following(self._maintenance, None)
         while True:
-            try:
-                answer = events.next(following.left())
-            except TimeoutError as error:
-                raise following.late(error) from None
-            if answer is None:
+            seen = self._next(events, following)
+            if seen is None:
                 return
-            self._seen = following.saw(one(Maintenance, answer))
-            yield self._seen
+            yield seen
 
     def wait(
         self,
@@ -122,8 +117,8 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
 
         Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
-        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds;
-        :class:`~careen.errors.UnreachableError` if the API server does not show it within ten seconds;
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within 40 seconds (a new leader may wait 30
+        for an old one); :class:`~careen.errors.UnreachableError` if the API server does not show it within that time;
         :class:`~careen.errors.NotFoundError` if it is stopped meanwhile and gone.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
@@ -136,11 +131,7 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         events = self._events()
         with Bar(self.node, progress) as bar:
             while True:
-                try:
-                    answer = events.next(following.left())
-                except TimeoutError as error:
-                    raise following.late(error) from None
-                seen = self._seen = following.saw(told(answer, self._maintenance))
+                seen = told(self._next(events, following), self._maintenance)
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)
@@ -148,11 +139,39 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
                     return seen
 
     def wait_gone(self, timeout: timedelta | float | None = None) -> None:
-        """Waits until it is gone, after a stop: the node is restored then."""
-        limit, began = seconds("timeout", timeout), time.monotonic()
+        """Waits until it is gone, after a stop: the node is restored then.
+
+        Raises :class:`~careen.errors.NoControllerError` if it is stopped and no controller restores the node.
+
+        :param timeout: raises :class:`~careen.errors.TimeoutError` after that time.
+        """
+        following = Following(self._maintenance, seconds("timeout", timeout), "restored")
         events = self._events()
-        while events.next(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
+        while self._next(events, following) is not None:
             pass
+
+    def _next(self, events: _careen.MaintenanceEvents, following: Following) -> Maintenance | None:
+        """The next that it says; ``None`` once it is gone."""
+        try:
+            answer = events.next(following.left())
+        except TimeoutError:
+            late = following.late()
+            if isinstance(late, TimeoutError):
+                raise late from None
+            # Its word may be on its way: what it says now counts.
+            try:
+                seen = self.status()
+            except NotFoundError:
+                return None
+            except CareenError:
+                raise late from None
+            if is_left_alone(seen):
+                raise late from None
+            return following.saw(seen)
+        if answer is None:
+            return None
+        self._seen = following.saw(one(Maintenance, answer))
+        return self._seen
 
     def stop(self) -> Maintenance:
         """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does.
@@ -166,10 +185,10 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         return self.stop()
 
 
-def told(answer: str | None, maintenance: Maintenance) -> Maintenance:
+def told(seen: Maintenance | None, maintenance: Maintenance) -> Maintenance:
     """What a maintenance says, unless it is gone."""
-    if answer is not None:
-        return one(Maintenance, answer)
+    if seen is not None:
+        return seen
     gone = NotFoundError(f"NodeMaintenance {maintenance.name} is gone: somebody has stopped it")
     gone.reason, gone.node = "MaintenanceNotFound", maintenance.node
     raise gone

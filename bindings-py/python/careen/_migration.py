@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 from careen import _careen
 from careen._arguments import seconds
 from careen._read import one
-from careen.errors import FailedError
+from careen.errors import FailedError, TimeoutError
 from careen.models import Migration
 
 __all__ = ["MigrationHandle"]
@@ -27,12 +27,12 @@ class _AnyMigrationHandle:
     _instance: str
 
     def __init__(self) -> None:
-        raise TypeError("a migration is asked for by Cluster.migrate()")
+        raise TypeError("a migration is asked for by Cluster.migrate(), and found by Cluster.migration()")
 
     @classmethod
-    def _of(cls: type[H], native: _careen.Migration, namespace: str, instance: str) -> H:
+    def _of(cls: type[H], native: _careen.Migration, namespace: str) -> H:
         handle = cls.__new__(cls)
-        handle._native, handle._namespace, handle._instance = native, namespace, instance
+        handle._native, handle._namespace, handle._instance = native, namespace, native.instance
         return handle
 
     def __repr__(self) -> str:
@@ -52,6 +52,15 @@ class _AnyMigrationHandle:
     def virtual_machine_instance(self) -> str:
         """Name of the VM."""
         return self._instance
+
+    def _late(self, limit: float, seen: Migration | None) -> TimeoutError:
+        """The error of a wait that took too long, with where the migration stands."""
+        phase = None if seen is None else seen.phase
+        why = f"VirtualMachineInstanceMigration {self.name} is {phase or 'not taken up by KubeVirt'}"
+        if seen is not None and seen.waits_for is not None:
+            why += f" and waits for {seen.waits_for.kind}"
+        node = None if seen is None else seen.source
+        return TimeoutError.of(f"VM {self._namespace}/{self._instance} has not moved", limit, node, (), why)
 
     @property
     def result(self) -> Migration | None:
@@ -86,10 +95,13 @@ class MigrationHandle(_AnyMigrationHandle):
         :param on_progress: is called with everything that it says, in this thread.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
-        events = self._native.events()
+        events, seen = self._native.events(), None
         while True:
             left = None if limit is None else max(0.0, began + limit - time.monotonic())
-            seen = told(events.next(left), self.name)
+            try:
+                seen = told(events.next(left), self.name)
+            except TimeoutError:
+                raise self._late(limit or 0.0, seen) from None
             if on_progress is not None:
                 on_progress(seen)
             if has_moved(seen):

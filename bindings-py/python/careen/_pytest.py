@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from careen.testing import SimulatedCluster
+from careen.testing import SimulatedCluster
 
 
 @pytest.fixture
@@ -17,8 +15,5 @@ def simulated_cluster(request: pytest.FixtureRequest) -> Iterator[SimulatedClust
 
     ``@pytest.mark.parametrize("simulated_cluster", [{"nodes": 6, "kubevirt": True}], indirect=True)`` gives it arguments.
     """
-    # Late: a plugin is loaded in every run of pytest, and most have no use for a cluster.
-    from careen.testing import SimulatedCluster
-
     with SimulatedCluster(**getattr(request, "param", {})) as cluster:
         yield cluster

@@ -62,7 +62,7 @@ class ForbiddenError(CareenError):
 
 
 class NotFoundError(CareenError):
-    """There is no such node, VM, maintenance or migration."""
+    """There is no such node, VM, maintenance, migration or namespace."""
 
 
 class ConflictError(CareenError):
@@ -70,6 +70,8 @@ class ConflictError(CareenError):
 
     holder: str | None = None
     """Who acts on the node, where that is what is in the way: a maintenance, the id of a drain, a Lease's holder."""
+    migration: str | None = None
+    """The migration that moves the VM already, where that is what is in the way: see :meth:`careen.Cluster.migration`."""
 
 
 class PreconditionFailedError(ConflictError):
@@ -85,9 +87,7 @@ class BlockedError(CareenError):
     @classmethod
     def of(cls, node: str, blocking: tuple[Blocking, ...]) -> BlockedError:
         """The error that these workloads block that node."""
-        named = "; ".join(f"{each.namespace}/{each.name}: {each.message}" for each in blocking[:3])
-        more = f"; and {len(blocking) - 3} more" if len(blocking) > 3 else ""
-        error = cls(f"node {node} cannot be drained: {named}{more}")
+        error = cls(f"node {node} cannot be drained: {_named(blocking)}")
         error.reason, error.node, error.blocking = "Blocked", node, blocking
         return error
 
@@ -111,6 +111,16 @@ class TimeoutError(CareenError, builtins.TimeoutError):
     blocking: tuple[Blocking, ...] = ()
     """For a drain: what it is waiting for."""
 
+    @classmethod
+    def of(
+        cls, what: str, limit: float, node: str | None, blocking: tuple[Blocking, ...] = (), otherwise: str = ""
+    ) -> TimeoutError:
+        """The error that it is not so yet after so many seconds: because of these workloads, else because of that."""
+        why = _named(blocking) or otherwise
+        error = cls(f"{what} within {limit:g} s" + (f": {why}" if why else ""))
+        error.reason, error.node, error.blocking = "Timeout", node, blocking
+        return error
+
 
 class UnreachableError(CareenError):
     """The API server cannot be reached, or cannot serve now. Trying again is harmless."""
@@ -133,6 +143,12 @@ class InvalidArgumentError(CareenError, ValueError):
 
 class ClosedError(CareenError):
     """The connection was closed."""
+
+
+def _named(blocking: tuple[Blocking, ...]) -> str:
+    """The first of them, in a sentence."""
+    named = "; ".join(f"{each.namespace}/{each.name}: {each.message}" for each in blocking[:3])
+    return named + (f"; and {len(blocking) - 3} more" if len(blocking) > 3 else "")
 
 
 _CLASSES: dict[str, type[CareenError]] = {

@@ -3,9 +3,21 @@
 Its API answers as the real one does, budgets really block, VMs really migrate; only time is faster, and nothing runs. The
 pytest plugin that comes with the package has the fixture ``simulated_cluster``.
 
-How long things take, and what goes wrong, are settings of a node or of a workload's pods: ``ends-after: 30s``,
-``starts-after``, ``ready-after``, ``never-ready: true``, ``ignores-termination: true``, for VMs ``migrates-for: 10s`` and
-``not-migratable: DisksNotLiveMigratable``. They are multiplied by ``scale``.
+How long things take, and what goes wrong, are settings: of a node (:meth:`~SimulatedCluster.add_node`), of the pods of a
+workload, of a VM. :meth:`~SimulatedCluster.set` changes those of what is there. Durations are written ``1m30s``, ``2s``,
+``500ms``, and are multiplied by ``scale``; a wish is ``"true"``.
+
+Of a node: ``unreachable`` (nothing is heard of it, and nothing on it moves), ``not-ready``.
+
+Of a pod: ``starts-after`` (default ``1s``, from its binding), ``ready-after`` (``1s``, from then), ``ends-after`` (``1s``, from
+its deletion; no longer than its grace), ``completes-after`` and ``fails-after`` (never, from its start), ``never-starts``,
+``never-ready``, ``ignores-termination`` (it ends when its grace is over), ``never-ends`` (not even then), ``left-alone`` (the
+kubelet does nothing about it).
+
+Of a VM, beside those of its launcher pods: ``guest-starts-after`` (``1s``), ``guest-never-starts``, ``shuts-down-after``
+(``2s``), ``powers-off-after`` and ``crashes-after`` (never), ``not-migratable`` (KubeVirt's reason:
+``DisksNotLiveMigratable``), ``prepares-for`` (``1s``) and ``migrates-for`` (``5s``): how long its migrations take,
+``migration-stays-in`` (a phase), ``migration-fails`` (so many do), ``migration-mode`` (``PreCopy``, ``PostCopy``, ``Paused``).
 """
 
 from __future__ import annotations
@@ -18,13 +30,15 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from careen import _careen, _read, aio
 from careen._arguments import invalid, text
 from careen._cluster import Cluster
 from careen._read import Scope
 from careen._read import name as _text
+from careen._settled import unsettled
+from careen._settings import KINDS, Kind, annotations
 from careen.errors import TimeoutError
 
 __all__ = ["SimulatedCluster"]
@@ -137,13 +151,13 @@ class SimulatedCluster:
     ) -> None:
         """A node with 16 CPUs, 64 GiB and room for 110 pods."""
         kind = "ControlPlaneNode" if control_plane else "Node"
-        self._add(kind, "", name, patch={"metadata": _annotations(settings)})
+        self._add(kind, "", name, patch={"metadata": annotations(settings, "nodes")})
 
     def add_pod(
         self, namespace: str, name: str, *, on: str | None = None, settings: Mapping[str, str] | None = None
     ) -> None:
         """A pod that nobody owns."""
-        self._add("Pod", namespace, name, patch={"metadata": _annotations(settings), "spec": _prefers(on)})
+        self._add("Pod", namespace, name, patch={"metadata": annotations(settings, "pods"), "spec": _prefers(on)})
 
     def add_deployment(
         self,
@@ -209,7 +223,7 @@ class SimulatedCluster:
 
         :param eviction_strategy: ``None`` for the cluster's.
         """
-        patch = _template(on, settings)
+        patch = _template(on, settings, "virtualmachineinstances.kubevirt.io")
         patch["spec"]["runStrategy"] = _text("run_strategy", run_strategy)
         self._add("VirtualMachine", namespace, name, words=text("eviction_strategy", eviction_strategy), patch=patch)
 
@@ -230,6 +244,16 @@ class SimulatedCluster:
     def edit(self, resource: str, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
         """Changes an object by a merge patch, past all checks: to make it what your script has to cope with."""
         self._native.patch(*_key(resource, namespace, name), _json("patch", patch))
+
+    def set(self, resource: str, namespace: str, name: str, settings: Mapping[str, str | None]) -> None:
+        """Changes the settings of an object that is there; ``None`` takes one away.
+
+        :param resource: ``"nodes"``, ``"pods"`` or ``"virtualmachineinstances.kubevirt.io"``.
+        """
+        key = _key(resource, namespace, name)
+        if resource not in KINDS:
+            raise invalid("resource", f"{resource!r} has no settings: {', '.join(KINDS)} have")
+        self._native.patch(*key, _json("settings", {"metadata": annotations(settings, cast(Kind, resource))}))
 
     def remove(self, resource: str, namespace: str, name: str) -> bool:
         """Removes an object past all checks. Says whether it was there."""
@@ -258,8 +282,9 @@ class SimulatedCluster:
     ) -> None:
         """Lets requests of scripts go wrong; the cluster's own controllers go on.
 
-        :param verb: ``"get"``, ``"list"``, ``"watch"``, ``"create"``, ``"patch"``, ``"delete"``, …
-        :param resource: ``"nodes"``, ``"pods/eviction"``, …
+        :param verb: ``"get"``, ``"list"``, ``"watch"``, ``"create"``, ``"update"``, ``"patch"``, ``"delete"`` or
+            ``"deletecollection"``.
+        :param resource: one that the cluster serves, without its group: ``"nodes"``, ``"pods/eviction"``, …
         :param how: ``LoseAnswer`` is carried out, all others are not.
         :param times: so often; else until :meth:`heal`.
         """
@@ -276,7 +301,7 @@ class SimulatedCluster:
         limit = _read.call_timeout(timeout)
         looked_at = time.monotonic()
         deadline = looked_at + limit
-        while missing := self._missing():
+        while missing := unsettled(self.objects):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not settled within {limit:g} s: {missing}")
             # A look at a large cluster takes its time: that is left to those who settle it.
@@ -299,39 +324,6 @@ class SimulatedCluster:
             raise invalid(counted, f"{number} is not a count that Kubernetes takes")
         place = _text("namespace", namespace), _text("name", name)
         self._native.create(_careen.simulated_object(kind, *place, number, words, _json("settings", patch or {})))
-
-    def _missing(self) -> str | None:
-        for node in self.objects("nodes"):
-            if not _is_true(node, "Ready"):
-                return f"node {_name(node)} is not ready"
-        for resource in ("deployments.apps", "statefulsets.apps"):
-            for each in self.objects(resource):
-                if each.get("status", {}).get("readyReplicas", 0) != each["spec"]["replicas"]:
-                    return f"not all pods of {resource} {_name(each)} are ready"
-        for each in self.objects("daemonsets.apps"):
-            status = each.get("status", {})
-            # Before its controller has looked at the nodes it wants none.
-            wanted = max(status.get("desiredNumberScheduled", 0), 1)
-            if status.get("numberReady", 0) < wanted:
-                return f"not all pods of daemonsets.apps {_name(each)} are ready"
-        for pod in self.objects("pods"):
-            over = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-            if "deletionTimestamp" in pod["metadata"] or not (over or _is_true(pod, "Ready")):
-                return f"pod {_name(pod)} is not ready"
-        for budget in self.objects("poddisruptionbudgets.policy"):
-            status = budget.get("status", {})
-            is_current = status.get("observedGeneration") == budget["metadata"].get("generation")
-            if not is_current or status.get("currentHealthy", 0) < status.get("expectedPods", 0):
-                return f"budget {_name(budget)} is not up to date"
-        running = {
-            _name(each)
-            for each in self.objects("virtualmachineinstances.kubevirt.io")
-            if each.get("status", {}).get("phase") == "Running" and _condition(each, "LiveMigratable") is not None
-        }
-        for each in self.objects("virtualmachines.kubevirt.io"):
-            if each["spec"].get("runStrategy") == "Always" and _name(each) not in running:
-                return f"VM {_name(each)} does not run"
-        return None
 
 
 def _node_names(nodes: int | Iterable[str]) -> list[str]:
@@ -357,14 +349,6 @@ def _json(argument: str, value: Mapping[str, Any]) -> str:
         raise invalid(argument, f"is no JSON: {error}") from None
 
 
-def _annotations(settings: Mapping[str, str] | None) -> dict[str, Any]:
-    if settings is None:
-        return {}
-    if not isinstance(settings, Mapping):
-        raise TypeError(f"settings has to be a mapping, not {type(settings).__name__}")
-    return {"annotations": {f"sim.careen.dev/{key}": value for key, value in settings.items()}}
-
-
 def _prefers(node: str | None) -> dict[str, Any]:
     if node is None:
         return {}
@@ -374,19 +358,5 @@ def _prefers(node: str | None) -> dict[str, Any]:
     return {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}}
 
 
-def _template(node: str | None, settings: Mapping[str, str] | None) -> dict[str, Any]:
-    return {"spec": {"template": {"metadata": _annotations(settings), "spec": _prefers(node)}}}
-
-
-def _name(found: Mapping[str, Any]) -> str:
-    metadata = found["metadata"]
-    return "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
-
-
-def _condition(found: Mapping[str, Any], type_: str) -> str | None:
-    conditions = found.get("status", {}).get("conditions") or []
-    return next((each["status"] for each in conditions if each["type"] == type_), None)
-
-
-def _is_true(found: Mapping[str, Any], type_: str) -> bool:
-    return _condition(found, type_) == "True"
+def _template(node: str | None, settings: Mapping[str, str] | None, kind: Kind = "pods") -> dict[str, Any]:
+    return {"spec": {"template": {"metadata": annotations(settings, kind), "spec": _prefers(node)}}}

@@ -8,17 +8,22 @@ use std::{
 use careen_core::{
     cluster::Changes,
     model::{ObjectKey, Uid},
-    operation::{CancelMigration, MigrateInstance, Operations},
+    operation::{CancelMigration, MigrateInstance, OperationError, Operations},
     view::{MigrationView, Views},
+};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
 };
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
-use super::virtual_machine_instances::node_of;
+use super::virtual_machine_instances::{check_names, node_of, unseen};
 use crate::{
     cluster::Connected,
     error::Error,
-    runtime::{awaitable, block_on, within},
+    runtime::{awaitable, block_on, runtime, within},
 };
 
 /// So long the caches may take to show a migration that was made.
@@ -40,6 +45,8 @@ struct Migration(Arc<Asked>);
 struct Asked {
     connected: Arc<Connected>,
     key: ObjectKey,
+    /// Name of the VM.
+    instance: String,
     operations: Operations,
     /// Its UID, as soon as the caches have shown it. Before that, that they do not show it says nothing.
     uid: OnceLock<Uid>,
@@ -128,18 +135,27 @@ impl Migration {
         &self.0.key.name
     }
 
+    /// Name of the VM.
+    #[getter]
+    fn instance(&self) -> &str {
+        &self.0.instance
+    }
+
     /// How it ended, as JSON; nothing while it runs.
     #[getter]
     fn result(&self) -> PyResult<Option<String>> {
+        runtime()?;
         self.0.view();
         let ended = self.0.ended.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(ended.as_ref().map(serde_json::to_string).transpose().map_err(Error::from)?)
     }
 
     /// What it tells from now on, beginning with how it is doing now.
-    fn events(&self) -> MigrationEvents {
+    fn events(&self) -> PyResult<MigrationEvents> {
+        runtime()?;
         let changes = self.0.operations.cluster().changes();
-        MigrationEvents { asked: self.0.clone(), progress: Arc::new(Mutex::new(Progress { changes, told: None })) }
+        let progress = Arc::new(Mutex::new(Progress { changes, told: None }));
+        Ok(MigrationEvents { asked: self.0.clone(), progress })
     }
 
     /// Aborts it. Says whether KubeVirt makes another, because the VM is still to leave its node.
@@ -168,15 +184,55 @@ impl Migration {
 
 async fn ask(connected: Arc<Connected>, namespace: String, name: String) -> Result<Migration, Error> {
     let key = ObjectKey::new(namespace, name);
-    let node = node_of(&connected, &key).await?;
+    let starting = || OperationError::NotRunning { key: key.clone(), state: "starting" };
+    let node = node_of(&connected, &key).await?.ok_or_else(starting)?;
     let watched = connected.around(&node).await?;
     let operations = connected.operations(watched);
+    let instance = key.name.clone();
     let asked = operations.migrate(&MigrateInstance { key, requested_by: None, dry_run: false }).await?;
     let key = asked.migration.ok_or_else(|| Error::Internal("a migration without a name".to_owned()))?;
-    let asked = Asked { connected, key, operations, uid: OnceLock::new(), ended: std::sync::Mutex::default() };
+    Ok(followed(connected, key, instance, operations).await)
+}
+
+async fn followed(connected: Arc<Connected>, key: ObjectKey, instance: String, operations: Operations) -> Migration {
+    let ended = std::sync::Mutex::default();
+    let asked = Asked { connected, key, instance, operations, uid: OnceLock::new(), ended };
     // So that its end is known as such however soon it comes.
     asked.shown().await;
-    Ok(Migration(Arc::new(asked)))
+    Migration(Arc::new(asked))
+}
+
+/// A migration that is there, whoever has asked for it.
+async fn take_up(connected: Arc<Connected>, namespace: String, name: String) -> Result<Migration, Error> {
+    let key = ObjectKey::new(namespace, name);
+    check_names(&key, "migration")?;
+    let kind = GroupVersionKind::gvk("kubevirt.io", "v1", "VirtualMachineInstanceMigration");
+    let kind = ApiResource::from_gvk(&kind);
+    let api = Api::<DynamicObject>::namespaced_with(connected.client.clone(), &key.namespace, &kind);
+    let missing = || OperationError::MigrationNotFound { key: key.clone() };
+    let found = api.get(&key.name).await;
+    let found = found.map_err(|error| unseen(&error, "VirtualMachineInstanceMigration", missing))?;
+    let instance = found.data["spec"]["vmiName"].as_str().unwrap_or_default().to_owned();
+    let node = match node_of(&connected, &ObjectKey::new(&key.namespace, &instance)).await {
+        Err(Error::Operation(OperationError::VirtualMachineInstanceNotFound { .. })) => None,
+        node => node?,
+    };
+    let around = match &node {
+        Some(node) => Some(connected.around(node).await?),
+        None => None,
+    };
+    let watched = match around.filter(|around| around.snapshot().migration(&key).is_some()) {
+        Some(around) => around,
+        // Its VM has ended, or runs on no node: around no node it is seen.
+        None => connected.whole_once().await?,
+    };
+    let operations = connected.operations(watched);
+    Ok(followed(connected, key, instance, operations).await)
+}
+
+pair! {
+    /// A migration that is there.
+    migration, migration_async = take_up(namespace: String, name: String) -> Migration
 }
 
 pair! {
@@ -187,6 +243,6 @@ pair! {
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Migration>()?;
     module.add_class::<MigrationEvents>()?;
-    add_pairs!(module: migrations, migrations_async, migrate, migrate_async);
+    add_pairs!(module: migrations, migrations_async, migration, migration_async, migrate, migrate_async);
     Ok(())
 }

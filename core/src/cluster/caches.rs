@@ -1,6 +1,10 @@
 //! A connection with its watch caches, and news of what changes in them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use kube::Client;
 use tokio::{sync::broadcast, task::JoinSet};
@@ -17,7 +21,7 @@ use crate::{metrics::Metrics, model::NodeName};
 pub struct Cluster {
     client: Client,
     shared: Arc<Shared>,
-    _watches: Arc<JoinSet<()>>,
+    watches: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Cluster {
@@ -27,7 +31,7 @@ impl Cluster {
         let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
         let mut watches = JoinSet::new();
         whole::start(&client, &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
+        Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
     }
 
     /// Starts to watch the whole cluster, and the drain orders and receipts in Careen's own namespace.
@@ -37,7 +41,7 @@ impl Cluster {
         let mut watches = JoinSet::new();
         whole::start(&client, &shared, &mut watches);
         whole::follow_orders(&client, namespace, &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
+        Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
     }
 
     /// Starts to watch some nodes, and what is around them. Maintenances are not watched: the record on a node says who
@@ -47,7 +51,7 @@ impl Cluster {
         let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
         let mut watches = JoinSet::new();
         nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
+        Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
     }
 
     /// As [`Self::nodes`], and all maintenances as well, if their kind is served: for whoever starts, changes or stops
@@ -58,7 +62,12 @@ impl Cluster {
         let mut watches = JoinSet::new();
         nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
         nodes::follow_maintenances(&client, &shared, &mut watches);
-        Self { client, shared, _watches: Arc::new(watches) }
+        Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
+    }
+
+    /// Ends the watches, whoever else has a clone: what is known stays as it is now.
+    pub fn end(&self) {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
     /// The client, for what is not in the caches.

@@ -2,7 +2,12 @@
 
 mod address;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::{HeaderValue, Request, Response, header::USER_AGENT};
 use kube::{
@@ -42,6 +47,14 @@ pub enum ConnectError {
         path: PathBuf,
         /// What is wrong with it.
         message: String,
+    },
+    /// The kubeconfig does not have the context that was named.
+    #[error("there is no context {context:?} in the kubeconfig{}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
+    Context {
+        /// The context.
+        context: String,
+        /// The file, if one was named.
+        path: Option<PathBuf>,
     },
     /// No kubeconfig was named, and none of the usual places has a usable one.
     #[error("found no cluster: {message}; name a kubeconfig with --kubeconfig, or set KUBECONFIG")]
@@ -96,20 +109,23 @@ impl Connection {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         if let Some(path) = &self.kubeconfig {
             let unusable = |error| {
-                let message = match error {
-                    KubeconfigError::ReadConfig(error, _) => error.to_string(),
-                    error => reason(&error),
+                let message = match (error, &self.context) {
+                    (KubeconfigError::LoadContext(_), Some(context)) => return self.lacks(context),
+                    (KubeconfigError::ReadConfig(error, _), _) => error.to_string(),
+                    (error, _) => reason(&error),
                 };
                 ConnectError::Kubeconfig { path: path.clone(), message }
             };
             let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
             return Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable);
         }
-        let kubeconfig = match Config::from_kubeconfig(&options).await {
-            Ok(config) => return Ok(config),
-            Err(error) => reason(&error),
+        let kubeconfig = match (Config::from_kubeconfig(&options).await, &self.context) {
+            (Ok(config), _) => return Ok(config),
+            (Err(KubeconfigError::LoadContext(_)), Some(context)) => return Err(self.lacks(context)),
+            (Err(error), _) => reason(&error),
         };
-        if self.context.is_some() {
+        let (named, usual) = (env::var_os("KUBECONFIG"), env::home_dir().map(|home| home.join(".kube/config")));
+        if self.context.is_some() || !is_absent(named.as_deref(), usual.as_deref()) {
             return Err(ConnectError::NotFound { message: kubeconfig });
         }
         Config::incluster().map_err(|error| match error {
@@ -119,6 +135,17 @@ impl Connection {
             error => ConnectError::NotFound { message: format!("{kubeconfig}, and in the pod {error}") },
         })
     }
+
+    fn lacks(&self, context: &str) -> ConnectError {
+        ConnectError::Context { context: context.to_owned(), path: self.kubeconfig.clone() }
+    }
+}
+
+/// Whether there is no kubeconfig at all. Only then the cluster of this pod is meant: one that is there and cannot be used
+/// was to lead elsewhere. `named` is `$KUBECONFIG`, a list of files; `usual` is `~/.kube/config`.
+fn is_absent(named: Option<&OsStr>, usual: Option<&Path>) -> bool {
+    let names_one = named.is_some_and(|list| env::split_paths(list).any(|path| !path.as_os_str().is_empty()));
+    !names_one && !usual.is_some_and(Path::exists)
 }
 
 /// A client that has asked the API server once.
@@ -146,7 +173,7 @@ async fn checked(mut config: Config, metrics: &Metrics) -> Result<Client, Connec
 fn reason(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::CurrentContextNotSet => {
-            "there is no kubeconfig, or it has no current-context (name one with --context)".to_owned()
+            "there is no kubeconfig, or it has no current-context (name the context)".to_owned()
         }
         KubeconfigError::LoadContext(context) => format!("there is no context {context:?} in the kubeconfig"),
         KubeconfigError::ReadConfig(error, path) => format!("cannot read {}: {error}", path.display()),

@@ -167,7 +167,12 @@ impl Acting {
         {
             *left_behind = Some(take_back(&self.context.cluster, &self.node, &record, options).await);
         }
-        let said = self.say_of(&node, if is_done { DrainStage::Completed } else { DrainStage::Ended }).await?;
+        let said = self.say_of(&node, if is_done { DrainStage::Completed } else { DrainStage::Ended }).await;
+        let said = match said {
+            // Who may not write conditions has written none: that keeps no record on the node.
+            Err(trouble) if trouble.reason == TroubleReason::Forbidden && !node::has_conditions(&node) => None,
+            said => said?,
+        };
         let node = said.unwrap_or(node);
         // The record goes last: what is not done before it goes would never be done.
         let from = self.cached_node_version();

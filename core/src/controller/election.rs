@@ -29,6 +29,7 @@ pub struct Controller {
     settings: Settings,
     clock: Clock,
     delivery: Option<Delivery>,
+    standing: watch::Sender<Leadership>,
 }
 
 impl std::fmt::Debug for Controller {
@@ -41,7 +42,14 @@ impl Controller {
     /// A controller on that connection.
     #[must_use]
     pub fn new(cluster: Cluster, settings: Settings, clock: Clock) -> Self {
-        Self { cluster, settings, clock, delivery: None }
+        let standing = watch::Sender::new(Leadership::Standby { holder: None });
+        Self { cluster, settings, clock, delivery: None, standing }
+    }
+
+    /// How it stands in the election, from now on. Before it has looked, it stands by, and nobody leads.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Leadership> {
+        self.standing.subscribe()
     }
 
     /// Tells others through that what becomes of maintenances while this replica leads.
@@ -62,6 +70,7 @@ impl Controller {
         loop {
             let leads = leadership.borrow_and_update().is_mine(Instant::now());
             self.cluster.metrics().leader.set(i64::from(leads));
+            self.standing.send_replace(leadership.borrow().clone());
             if !leads {
                 tell(&leadership.borrow());
                 tokio::select! {

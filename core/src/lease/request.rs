@@ -80,7 +80,8 @@ pub enum LeaseError {
 
 impl LeaseError {
     /// Whether time alone will not help: somebody has to change something.
-    pub(super) fn is_refusal(&self) -> bool {
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
         matches!(self, Self::NamespaceMissing { .. } | Self::Forbidden { .. } | Self::Rejected { .. })
     }
 }

@@ -64,6 +64,11 @@ pub fn conditions_patch(node: &Node, wanted: Option<&Lifecycle<'_>>, now: Timest
     })
 }
 
+/// Whether the node has conditions of Careen's own.
+pub(crate) fn has_conditions(node: &Node) -> bool {
+    ALL.into_iter().any(|type_| removal(node, type_).is_some())
+}
+
 fn removal(node: &Node, type_: &str) -> Option<Value> {
     let is_ours = node.conditions.iter().any(|found| found.type_ == type_ && is_ours(&found.message));
     is_ours.then(|| json!({ "$patch": "delete", "type": type_ }))

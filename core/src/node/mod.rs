@@ -8,6 +8,7 @@ mod patch;
 mod write;
 
 pub use crate::model::{Actor, ActorKind, Record, RecordFault, RecordReading, TaintEffect, UnreadableRecord};
+pub(crate) use conditions::has_conditions;
 pub use conditions::{DRAIN_IN_PROGRESS, DRAINED, DrainStage, Lifecycle, MAINTENANCE_IN_PROGRESS, conditions_patch};
 pub use patch::{
     Refused, add_taint, cordon, forget_record, remove_taint, restore, take_out, uncordon, uncordon_left_behind,

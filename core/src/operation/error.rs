@@ -8,7 +8,7 @@ use crate::{
     migration::RequestError,
     model::{ActorKind, InvalidDrainSpec, InvalidNodeName, InvalidTaint, NodeName, ObjectKey},
     node::{NodeError, Refused},
-    plan::Refusal,
+    plan::{Refusal, way_out},
 };
 
 /// Why an operation was not carried out.
@@ -29,12 +29,14 @@ pub enum OperationError {
         by: String,
     },
     /// A drain acts on the node.
-    #[error("node {node} is being drained by {by}: wait for its end, or cancel it")]
+    #[error("node {node} is being drained by {by}: {}", way_out(*.kind))]
     DrainInProgress {
         /// The node.
         node: NodeName,
         /// The id of the drain.
         by: String,
+        /// Who carries it out.
+        kind: ActorKind,
     },
     /// Somebody who is not Careen acts on the node.
     #[error("node {node} is held by {holder}: wait until it is done with the node")]
@@ -306,7 +308,7 @@ impl From<Refusal> for OperationError {
         match refusal {
             Refusal::NodeNotFound { node } => Self::NodeNotFound { node },
             Refusal::AlreadyUnderMaintenance { node, by } => Self::AlreadyUnderMaintenance { node, by, ticket: None },
-            Refusal::DrainInProgress { node, by } => Self::DrainInProgress { node, by },
+            Refusal::DrainInProgress { node, by, kind } => Self::DrainInProgress { node, by, kind },
             Refusal::QuorumLost { message } => Self::QuorumLost { message },
             Refusal::QuorumUnknown { message } => Self::QuorumUnknown { message },
         }
@@ -338,7 +340,7 @@ impl From<NodeError> for OperationError {
                 Refused::Taken { node, by } if by.kind == ActorKind::Maintenance => {
                     Self::UnderMaintenance { node, by: by.name }
                 }
-                Refused::Taken { node, by } => Self::DrainInProgress { node, by: by.name },
+                Refused::Taken { node, by } => Self::DrainInProgress { node, by: by.name, kind: by.kind },
                 Refused::Record(_) => Self::Rejected { message },
             },
             NodeError::Rejected { .. } => Self::Rejected { message },

@@ -27,7 +27,11 @@ impl Holder {
     pub fn refuse(&self, node: &NodeName) -> Result<(), OperationError> {
         match self {
             Self::Maintenance(by) => Err(OperationError::UnderMaintenance { node: node.clone(), by: by.clone() }),
-            Self::Drain(by) => Err(OperationError::DrainInProgress { node: node.clone(), by: by.clone() }),
+            // That of a process is known by its record only.
+            Self::Drain(by) => {
+                let (node, by) = (node.clone(), by.clone());
+                Err(OperationError::DrainInProgress { node, by, kind: ActorKind::Order })
+            }
             Self::Nobody | Self::LeftBehind(_) => Ok(()),
         }
     }

@@ -208,8 +208,8 @@ impl Operations {
         acquired.map_err(|error| match error {
             NodeLeaseError::HeldBy { node, holder, .. } if holder == actor.lease_holder() => match actor.kind {
                 ActorKind::Maintenance => OperationError::UnderMaintenance { node, by: actor.name.clone() },
-                ActorKind::Order | ActorKind::Process => {
-                    OperationError::DrainInProgress { node, by: actor.name.clone() }
+                kind @ (ActorKind::Order | ActorKind::Process) => {
+                    OperationError::DrainInProgress { node, by: actor.name.clone(), kind }
                 }
             },
             error => error.into(),

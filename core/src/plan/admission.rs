@@ -26,12 +26,14 @@ pub enum Refusal {
         by: String,
     },
     /// Another drain acts on it.
-    #[error("node {node} is being drained by {by}: wait for its end, or cancel it")]
+    #[error("node {node} is being drained by {by}: {}", way_out(*.kind))]
     DrainInProgress {
         /// The node.
         node: NodeName,
         /// The id of that drain.
         by: String,
+        /// Who carries it out.
+        kind: ActorKind,
     },
     /// The control plane would lose its quorum.
     #[error("{message}")]
@@ -45,6 +47,17 @@ pub enum Refusal {
         /// A sentence that says what is missing.
         message: String,
     },
+}
+
+/// What to do about a drain that is in the way. Of one that is carried out by a process nobody but that process knows
+/// whether it goes on.
+pub(crate) fn way_out(kind: ActorKind) -> &'static str {
+    match kind {
+        ActorKind::Process => {
+            "wait for its end; if its process has ended, uncordon the node (its Lease lapses within 90 s)"
+        }
+        ActorKind::Maintenance | ActorKind::Order => "wait for its end, or cancel it",
+    }
 }
 
 /// Why a maintenance is not accepted, or an order not carried out.
@@ -86,7 +99,7 @@ pub fn may_go(
 ) -> Result<(), Refusal> {
     let Some(found) = snapshot.node(node) else { return Err(Refusal::NodeNotFound { node: node.clone() }) };
     if let Some(by) = rival_order(node, actor, snapshot) {
-        return Err(Refusal::DrainInProgress { node: node.clone(), by });
+        return Err(Refusal::DrainInProgress { node: node.clone(), by, kind: ActorKind::Order });
     }
     if let Some(by) = rival_maintenance(node, actor, snapshot) {
         return Err(Refusal::AlreadyUnderMaintenance { node: node.clone(), by });
@@ -193,7 +206,9 @@ fn rival_record(node: &Node, actor: Option<&Uid>, snapshot: &Snapshot) -> Option
     let record = Record::of(node).filter(|record| actor != Some(&record.actor.uid))?;
     let by = record.actor.name;
     match record.actor.kind {
-        ActorKind::Order | ActorKind::Process => Some(Refusal::DrainInProgress { node: node.name.clone(), by }),
+        kind @ (ActorKind::Order | ActorKind::Process) => {
+            Some(Refusal::DrainInProgress { node: node.name.clone(), by, kind })
+        }
         ActorKind::Maintenance => {
             let lives = snapshot.maintenance(&by).is_some_and(|found| found.uid() == record.actor.uid);
             let may_live = snapshot.view() == View::Nodes && snapshot.maintenance(&by).is_none();
@@ -290,8 +305,13 @@ mod tests {
     #[test]
     fn a_record_of_another_actor_holds_the_node() {
         let drained = Snapshot::default().with(recorded_by(ActorKind::Process, "drain-7"));
-        assert_eq!(refused(Some("mine"), &drained).unwrap().reason(), "DrainInProgress");
+        let refusal = refused(Some("mine"), &drained).unwrap();
+        assert_eq!(refusal.reason(), "DrainInProgress");
+        assert!(refusal.to_string().contains("if its process has ended, uncordon the node"), "{refusal}");
         assert_eq!(refused(Some("drain-7"), &drained), None);
+        let ordered = Snapshot::default().with(recorded_by(ActorKind::Order, "drain-8"));
+        let refusal = refused(Some("mine"), &ordered).unwrap();
+        assert!(refusal.to_string().ends_with("wait for its end, or cancel it"), "{refusal}");
         let held = Snapshot::default().with(recorded_by(ActorKind::Maintenance, "m"));
         assert_eq!(refused(Some("mine"), &held), None, "its maintenance is gone");
         assert_eq!(rival(Some("mine"), &held.with(maintenance("m", "node02"))), Some("m".into()));

@@ -27,7 +27,7 @@ mod room;
 pub use crate::model::{
     Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict, Workload, WorkloadKind,
 };
-pub(crate) use admission::{Decision as MaintenanceDecision, decision as maintenance_decision, precedence};
+pub(crate) use admission::{Decision as MaintenanceDecision, decision as maintenance_decision, precedence, way_out};
 pub use admission::{Refusal, Refused, may_go};
 pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule, several_budgets};
 pub use classify::{Classified, classify, is_launcher, is_work_left, vmi_of};

@@ -196,8 +196,13 @@ class Cluster:
         """All migrations; looks at the whole cluster, whatever the scope."""
         return many(Migration, await _careen.migrations_async(await self._connected()))
 
+    async def migration(self, namespace: str, migration: str) -> MigrationHandle:
+        """A migration that is there, whoever has asked for it. See :meth:`careen.Cluster.migration`."""
+        arguments = name("namespace", namespace), name("migration", migration)
+        return MigrationHandle._of(await _careen.migration_async(await self._connected(), *arguments), namespace)
+
     async def migrate(self, namespace: str, instance: str) -> MigrationHandle:
         """Moves a VM to another node, live; KubeVirt chooses which. There when KubeVirt has been asked."""
         arguments = name("namespace", namespace), name("instance", instance)
         native = await _careen.migrate_async(await self._connected(), *arguments)
-        return MigrationHandle._of(native, namespace, instance)
+        return MigrationHandle._of(native, namespace)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from careen._arguments import seconds
-from careen._drain import _AnyDrain, concluded, explained, raise_stuck
+from careen._drain import _AnyDrain, concluded, late, raise_stuck
 from careen._progress import Bar
 from careen._read import one
 from careen.errors import TimeoutError
@@ -66,12 +66,12 @@ class Drain(_AnyDrain):
         with Bar(self._node, progress) as bar:
             if on_progress is None and not raise_if_stuck and not bar.is_shown:
                 # Nobody looks: then no events are made.
-                await self._within(self._native.wait_async, limit)
+                await self._within(self._native.wait_async, limit, limit)
                 return concluded(self._native, self._node)
             events = self._native.events()
             while True:
                 left = None if limit is None else max(0.0, began + limit - time.monotonic())
-                answer = await self._within(events.next_async, left)
+                answer = await self._within(events.next_async, left, limit)
                 if answer is None:
                     return concluded(self._native, self._node)
                 event = one(DrainEvent, answer)
@@ -81,11 +81,13 @@ class Drain(_AnyDrain):
                 if raise_if_stuck:
                     raise_stuck(event, self._node)
 
-    async def _within(self, wait: Callable[[float | None], Awaitable[T]], timeout: float | None) -> T:
+    async def _within(
+        self, wait: Callable[[float | None], Awaitable[T]], left: float | None, limit: float | None
+    ) -> T:
         try:
-            return await wait(timeout)
-        except TimeoutError as error:
-            raise explained(error, self._native, self._node) from None
+            return await wait(left)
+        except TimeoutError:
+            raise late(self._native, self._node, limit or 0.0) from None
         except asyncio.CancelledError:
             self._native.cancel()
             raise

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 from careen import _careen
 from careen._arguments import seconds
-from careen._following import Following
+from careen._following import Following, is_left_alone
 from careen._maintenance import _AnyMaintenanceHandle, is_drained, told
 from careen._progress import Bar
 from careen._read import one
-from careen.errors import TimeoutError
+from careen.errors import CareenError, NotFoundError, TimeoutError
 from careen.models import Maintenance
 
 __all__ = ["MaintenanceHandle"]
@@ -36,14 +35,10 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         events = self._events()
         following = Following(self._maintenance, None)
         while True:
-            try:
-                answer = await events.next_async(following.left())
-            except TimeoutError as error:
-                raise following.late(error) from None
-            if answer is None:
+            seen = await self._next(events, following)
+            if seen is None:
                 return
-            self._seen = following.saw(one(Maintenance, answer))
-            yield self._seen
+            yield seen
 
     async def wait(
         self,
@@ -56,8 +51,8 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
 
         Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
-        :class:`~careen.errors.NoControllerError` if no controller takes it up within ten seconds;
-        :class:`~careen.errors.UnreachableError` if the API server does not show it within ten seconds;
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within 40 seconds (a new leader may wait 30
+        for an old one); :class:`~careen.errors.UnreachableError` if the API server does not show it within that time;
         :class:`~careen.errors.NotFoundError` if it is stopped meanwhile and gone.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.
@@ -70,11 +65,7 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         events = self._events()
         with Bar(self.node, progress) as bar:
             while True:
-                try:
-                    answer = await events.next_async(following.left())
-                except TimeoutError as error:
-                    raise following.late(error) from None
-                seen = self._seen = following.saw(told(answer, self._maintenance))
+                seen = told(await self._next(events, following), self._maintenance)
                 bar.show(seen)
                 if on_progress is not None:
                     on_progress(seen)
@@ -82,11 +73,39 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
                     return seen
 
     async def wait_gone(self, timeout: timedelta | float | None = None) -> None:
-        """Waits until it is gone, after a stop: the node is restored then."""
-        limit, began = seconds("timeout", timeout), time.monotonic()
+        """Waits until it is gone, after a stop: the node is restored then.
+
+        Raises :class:`~careen.errors.NoControllerError` if it is stopped and no controller restores the node.
+
+        :param timeout: raises :class:`~careen.errors.TimeoutError` after that time.
+        """
+        following = Following(self._maintenance, seconds("timeout", timeout), "restored")
         events = self._events()
-        while await events.next_async(None if limit is None else max(0.0, began + limit - time.monotonic())) is not None:
+        while await self._next(events, following) is not None:
             pass
+
+    async def _next(self, events: _careen.MaintenanceEvents, following: Following) -> Maintenance | None:
+        """The next that it says; ``None`` once it is gone."""
+        try:
+            answer = await events.next_async(following.left())
+        except TimeoutError:
+            late = following.late()
+            if isinstance(late, TimeoutError):
+                raise late from None
+            # Its word may be on its way: what it says now counts.
+            try:
+                seen = await self.status()
+            except NotFoundError:
+                return None
+            except CareenError:
+                raise late from None
+            if is_left_alone(seen):
+                raise late from None
+            return following.saw(seen)
+        if answer is None:
+            return None
+        self._seen = following.saw(one(Maintenance, answer))
+        return self._seen
 
     async def stop(self) -> Maintenance:
         """Puts the node back into service as it was. Does not wait for that: :meth:`wait_gone` does.

@@ -9,6 +9,7 @@ from datetime import timedelta
 from careen._arguments import seconds
 from careen._migration import _AnyMigrationHandle, has_moved, is_over, told
 from careen._read import one
+from careen.errors import TimeoutError
 from careen.models import Migration
 
 __all__ = ["MigrationHandle"]
@@ -40,10 +41,13 @@ class MigrationHandle(_AnyMigrationHandle):
         :param on_progress: is called with everything that it says, in this thread.
         """
         limit, began = seconds("timeout", timeout), time.monotonic()
-        events = self._native.events()
+        events, seen = self._native.events(), None
         while True:
             left = None if limit is None else max(0.0, began + limit - time.monotonic())
-            seen = told(await events.next_async(left), self.name)
+            try:
+                seen = told(await events.next_async(left), self.name)
+            except TimeoutError:
+                raise self._late(limit or 0.0, seen) from None
             if on_progress is not None:
                 on_progress(seen)
             if has_moved(seen):

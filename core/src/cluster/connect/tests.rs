@@ -66,11 +66,11 @@ async fn a_kubeconfig_that_cannot_be_used_is_named_and_what_is_wrong_with_it_is_
 
     let empty = File::new("empty", "{}");
     let error = error_of(empty.connection()).await;
-    assert!(error.contains("no current-context (name one with --context)"), "{error}");
+    assert!(error.contains("no current-context (name the context)"), "{error}");
 
     let other = File::new("context", &kubeconfig("http://127.0.0.1:1"));
     let error = error_of(Connection { context: Some("elsewhere".to_owned()), ..other.connection() }).await;
-    assert!(error.ends_with("there is no context \"elsewhere\" in the kubeconfig"), "{error}");
+    assert_eq!(error, format!("there is no context \"elsewhere\" in the kubeconfig {}", other.path.display()));
 
     let no_url = File::new("no-url", &kubeconfig("not a url"));
     let error = error_of(no_url.connection()).await;
@@ -80,6 +80,24 @@ async fn a_kubeconfig_that_cannot_be_used_is_named_and_what_is_wrong_with_it_is_
     let no_file = File::new("no-token-file", &no_file);
     let error = error_of(no_file.connection()).await;
     assert!(error.contains("/nonexistent/token"), "{error}");
+}
+
+#[test]
+fn the_cluster_of_the_pod_is_meant_only_where_there_is_no_kubeconfig_at_all() {
+    let there = File::new("usual", "truncated: {");
+    let (there, missing) = (Some(there.path.as_path()), Some(Path::new("/nonexistent/config")));
+    for (named, usual, expected) in [
+        (None, None, true),
+        (None, missing, true),
+        (Some(""), missing, true),
+        (Some(":"), missing, true),
+        (None, there, false),
+        (Some(""), there, false),
+        (Some("/nonexistent/misspelt"), missing, false),
+        (Some(":/nonexistent/misspelt"), None, false),
+    ] {
+        assert_eq!(is_absent(named.map(OsStr::new), usual), expected, "KUBECONFIG={named:?}, {usual:?}");
+    }
 }
 
 #[tokio::test]

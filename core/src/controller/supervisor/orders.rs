@@ -19,7 +19,7 @@ use crate::{
 /// What is done about an order that nobody carries out.
 enum Settlement {
     /// It is refused, by what is known.
-    Refuse(Snapshot),
+    Refuse(Box<Snapshot>),
     /// It is forgotten.
     Forget,
 }
@@ -58,7 +58,7 @@ impl Supervisor {
                 Duty::Refuse(refused) => {
                     let (reason, message) = (refused.reason, &refused.message);
                     tracing::info!(drain = %order.id(), node = %order.node(), reason, message, "not to be carried out");
-                    self.settle_order(order, Settlement::Refuse(snapshot.clone()));
+                    self.settle_order(order, Settlement::Refuse(Box::new(snapshot.clone())));
                 }
                 Duty::Forget => self.settle_order(order, Settlement::Forget),
             }
@@ -93,7 +93,7 @@ impl Supervisor {
         let context = self.context.clone();
         self.tasks.spawn(async move {
             let settled = match settlement {
-                Settlement::Refuse(known) => refusal::refuse_order(&context, &order, known).await,
+                Settlement::Refuse(known) => refusal::refuse_order(&context, &order, *known).await,
                 Settlement::Forget => forget(&context, &order).await.map_err(RefusalError::from),
             };
             Done::SettledOrder(what, settled)

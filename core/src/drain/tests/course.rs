@@ -118,7 +118,7 @@ fn when_its_time_is_over_nothing_new_starts() {
     drill.shows(61.1, "web-2", Seen::Unchanged);
     drill.rests(61.1);
     let longer = DrainSpec { timeout: Some("1h".into()), ..spec };
-    drill.takes(62.0, longer);
+    drill.takes(62.0, &longer);
     assert_eq!(drill.does(62.0), ["evict web-1", "evict web-2", "evict web-3"]);
 }
 
@@ -130,11 +130,11 @@ fn other_options_give_what_has_timed_out_the_whole_time_again() {
     drill.rests(0.0);
     drill.rests(60.0);
     assert_eq!(drill.phase(), "TimedOut");
-    drill.takes(100.0, DrainSpec { delete_after: Some("30s".into()), ..spec.clone() });
+    drill.takes(100.0, &DrainSpec { delete_after: Some("30s".into()), ..spec.clone() });
     drill.rests(100.0);
     assert_eq!((drill.phase().as_str(), drill.wakes()), ("Draining", Some(130.0)));
     // While its time is not over, it goes on counting.
-    drill.takes(110.0, spec);
+    drill.takes(110.0, &spec);
     drill.rests(110.0);
     assert_eq!(drill.wakes(), Some(160.0));
     drill.rests(160.0);
@@ -198,7 +198,7 @@ fn stopped_it_starts_nothing_more() {
         drill.rests(time);
         assert_eq!(drill.phase(), "Stopped");
     }
-    drill.takes(501.0, DrainSpec { timeout: Some("1h".into()), ..spec() });
+    drill.takes(501.0, &DrainSpec { timeout: Some("1h".into()), ..spec() });
     drill.rests(501.0);
 }
 
@@ -220,7 +220,7 @@ fn after_a_restart_a_withdrawn_evacuation_is_not_asked_for_again() {
     drill.machine.resume(&[said("a", BlockReason::EvacuationWithdrawn), said("b", BlockReason::ApiServerUnavailable)]);
     assert_eq!(drill.does(1.0), ["evict virt-launcher-b-abcde at 1"]);
     assert_eq!(drill.state("virt-launcher-a-abcde"), "Stuck EvacuationWithdrawn");
-    drill.takes(2.0, DrainSpec { delete_after: Some("1h".into()), ..spec() });
+    drill.takes(2.0, &DrainSpec { delete_after: Some("1h".into()), ..spec() });
     assert_eq!(drill.does(2.0), ["evict virt-launcher-a-abcde at 1"]);
 }
 

@@ -95,10 +95,10 @@ fn a_mark_that_was_taken_back_is_not_asked_for_again_unless_the_options_change()
     assert_eq!(drill.state(DB), "Stuck EvacuationWithdrawn");
     assert!(drill.sentence(DB).contains("shop/db"), "{}", drill.sentence(DB));
     drill.rests(5000.0);
-    drill.takes(5000.0, spec());
+    drill.takes(5000.0, &spec());
     drill.rests(5000.0);
     let other = DrainSpec { delete_after: Some("100h".into()), ..spec() };
-    drill.takes(5001.0, other);
+    drill.takes(5001.0, &other);
     assert_eq!(drill.does(5001.0), [EVICT_DB]);
 }
 
@@ -106,7 +106,7 @@ fn a_mark_that_was_taken_back_is_not_asked_for_again_unless_the_options_change()
 fn options_that_change_while_the_mark_is_on_do_not_ask_again_when_it_is_taken_back() {
     let mut drill = marked();
     let other = DrainSpec { delete_after: Some("100h".into()), ..spec() };
-    drill.takes(1.0, other);
+    drill.takes(1.0, &other);
     drill.rests(1.0);
     drill.see(live_migrate());
     drill.rests(2.0);

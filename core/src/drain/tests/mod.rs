@@ -106,7 +106,7 @@ impl Drill {
     }
 
     /// The options become those.
-    fn takes(&mut self, time: f64, options: DrainSpec) {
+    fn takes(&mut self, time: f64, options: &DrainSpec) {
         self.machine.set_options(options.for_maintenance().unwrap(), second(time));
     }
 

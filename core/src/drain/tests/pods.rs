@@ -193,7 +193,7 @@ fn other_options_need_another_last_look() {
     drill.lists(0.1, vec![pod(NAMESPACE, "cache").on(NODE).label("app", "cache")]);
     drill.rests(0.1);
     assert_eq!(drill.phase(), "Drained");
-    drill.takes(0.2, spec());
+    drill.takes(0.2, &spec());
     assert_eq!(drill.does(0.2), ["list"]);
     assert_eq!(drill.phase(), "Draining");
 }

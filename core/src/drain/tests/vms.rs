@@ -93,7 +93,7 @@ fn a_vm_that_would_stay_down_blocks_until_that_is_allowed() {
     drill.rests(0.0);
     assert_eq!(drill.state(DB), "Stuck WillNotRestart");
     let allowed = DrainSpec { vm_that_will_not_restart: Some(ShutDownOrBlock::ShutDown), ..spec() };
-    drill.takes(1.0, allowed);
+    drill.takes(1.0, &allowed);
     assert_eq!(drill.does(1.0), [EVICT_DB]);
 }
 
@@ -115,7 +115,7 @@ fn an_external_vm_is_asked_for_once_and_then_stuck() {
     drill.rests(5001.0);
     assert_eq!(drill.state(DB), "Stuck ExternalStrategy");
     let other = DrainSpec { delete_after: Some("100h".into()), ..spec() };
-    drill.takes(5002.0, other);
+    drill.takes(5002.0, &other);
     assert_eq!(drill.does(5002.0), [EVICT_DB]);
     // Its owner moves it.
     drill.see(vmi().marked(NODE));
@@ -147,7 +147,7 @@ fn a_vm_that_cannot_migrate_is_stuck_or_its_vmi_is_deleted_once() {
     drill.rests(0.0);
     assert_eq!(drill.state(DB), "Stuck NotLiveMigratable");
     let shut_down = DrainSpec { vm_that_cannot_migrate: Some(ShutDownOrBlock::ShutDown), ..spec() };
-    drill.takes(1.0, shut_down);
+    drill.takes(1.0, &shut_down);
     assert_eq!(drill.does(1.0), ["delete VMI db"]);
     drill.rests(1.1);
     drill.answers(1.2, DB, Answer::Accepted);
@@ -166,7 +166,7 @@ fn a_vm_that_cannot_migrate_is_stuck_or_its_vmi_is_deleted_once() {
 fn a_marked_vm_that_turns_out_not_to_migrate_is_shut_down_where_that_is_allowed() {
     let mut drill = marked();
     let shut_down = DrainSpec { vm_that_cannot_migrate: Some(ShutDownOrBlock::ShutDown), ..spec() };
-    drill.takes(1.0, shut_down);
+    drill.takes(1.0, &shut_down);
     drill.rests(1.0);
     drill.see(live_migrate().marked(NODE).not_migratable());
     assert_eq!(drill.does(2.0), ["delete VMI db"]);
@@ -190,7 +190,7 @@ fn a_vm_that_turns_out_not_to_migrate_before_its_mark_shows_is_shut_down_where_t
 fn a_lost_deletion_of_a_vmi_is_repeated_although_the_vm_is_marked() {
     let mut drill = marked();
     let shut_down = DrainSpec { vm_that_cannot_migrate: Some(ShutDownOrBlock::ShutDown), ..spec() };
-    drill.takes(2.0, shut_down);
+    drill.takes(2.0, &shut_down);
     drill.see(live_migrate().marked(NODE).not_migratable());
     assert_eq!(drill.does(2.0), ["delete VMI db"]);
     drill.answers(2.0, DB, Answer::Lost("connection reset".into()));

@@ -79,7 +79,7 @@ async fn a_leader_that_is_cut_off_stops_long_before_another_begins() {
         let second = candidate(&server.another_link(), "second");
         watch_for(20, &[&first, &second]).await;
 
-        server.set_mood(mood);
+        server.set_mood(mood.clone());
         let cut_off = Instant::now();
         let mut leadership = first.leadership();
         leadership.mark_unchanged();
@@ -110,7 +110,7 @@ async fn a_short_disturbance_ends_nothing() {
     let first = candidate(&server, "first");
     watch_for(1, &[&first]).await;
     for mood in [Mood::Hang, Mood::Refuse(500), Mood::ConflictOnWrite, Mood::LoseAnswers] {
-        server.set_mood(mood);
+        server.set_mood(mood.clone());
         for _ in 0..8 {
             sleep(Duration::from_secs(1)).await;
             assert!(first.is_mine(), "{mood:?}");

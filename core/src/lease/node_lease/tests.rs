@@ -132,7 +132,7 @@ async fn without_renewal_we_stop_before_others_may_begin_and_go_on_afterwards() 
     for mood in [Mood::Hang, Mood::Refuse(500), Mood::LoseAnswers] {
         let scene = scene();
         let lease = scene.acquire().await.unwrap();
-        scene.server.set_mood(mood);
+        scene.server.set_mood(mood.clone());
         let mut state = lease.state();
         let cut_off = Instant::now();
         changes(&mut state).await;

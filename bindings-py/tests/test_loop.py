@@ -65,7 +65,7 @@ class Control:
     """Somebody else, as long as the block lasts."""
 
     def __enter__(self) -> "Control":
-        functions = "".join(map(inspect.getsource, (lag, nearly_all, lag_of_somebody_else)))
+        functions = inspect.getsource(lag) + inspect.getsource(nearly_all) + inspect.getsource(lag_of_somebody_else)
         script = f"import asyncio, sys, time\n{functions}\nasyncio.run(lag_of_somebody_else())"
         self._process = subprocess.Popen(
             [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

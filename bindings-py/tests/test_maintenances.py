@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import threading
-import time
 from datetime import timedelta
 
 import pytest

@@ -47,7 +47,7 @@ KINDS: dict[str, dict[str, Any]] = {
 Kind = Literal["nodes", "pods", "virtualmachineinstances.kubevirt.io"]
 
 
-def annotations(settings: Mapping[str, str | None] | None, kind: Kind) -> dict[str, Any]:
+def metadata_of(settings: Mapping[str, str | None] | None, kind: Kind) -> dict[str, Any]:
     """The metadata that tells an object of that kind these settings; ``None`` takes one away."""
     if settings is None:
         return {}

@@ -38,7 +38,7 @@ from careen._cluster import Cluster
 from careen._read import Scope
 from careen._read import name as _text
 from careen._settled import unsettled
-from careen._settings import KINDS, Kind, annotations
+from careen._settings import KINDS, Kind, metadata_of
 from careen.errors import TimeoutError
 
 __all__ = ["SimulatedCluster"]
@@ -151,13 +151,13 @@ class SimulatedCluster:
     ) -> None:
         """A node with 16 CPUs, 64 GiB and room for 110 pods."""
         kind = "ControlPlaneNode" if control_plane else "Node"
-        self._add(kind, "", name, patch={"metadata": annotations(settings, "nodes")})
+        self._add(kind, "", name, patch={"metadata": metadata_of(settings, "nodes")})
 
     def add_pod(
         self, namespace: str, name: str, *, on: str | None = None, settings: Mapping[str, str] | None = None
     ) -> None:
         """A pod that nobody owns."""
-        self._add("Pod", namespace, name, patch={"metadata": annotations(settings, "pods"), "spec": _prefers(on)})
+        self._add("Pod", namespace, name, patch={"metadata": metadata_of(settings, "pods"), "spec": _prefers(on)})
 
     def add_deployment(
         self,
@@ -253,7 +253,7 @@ class SimulatedCluster:
         key = _key(resource, namespace, name)
         if resource not in KINDS:
             raise invalid("resource", f"{resource!r} has no settings: {', '.join(KINDS)} have")
-        self._native.patch(*key, _json("settings", {"metadata": annotations(settings, cast(Kind, resource))}))
+        self._native.patch(*key, _json("settings", {"metadata": metadata_of(settings, cast(Kind, resource))}))
 
     def remove(self, resource: str, namespace: str, name: str) -> bool:
         """Removes an object past all checks. Says whether it was there."""
@@ -359,4 +359,4 @@ def _prefers(node: str | None) -> dict[str, Any]:
 
 
 def _template(node: str | None, settings: Mapping[str, str] | None, kind: Kind = "pods") -> dict[str, Any]:
-    return {"spec": {"template": {"metadata": annotations(settings, kind), "spec": _prefers(node)}}}
+    return {"spec": {"template": {"metadata": metadata_of(settings, kind), "spec": _prefers(node)}}}

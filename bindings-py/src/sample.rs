@@ -78,7 +78,7 @@ fn words() -> BTreeMap<&'static str, Value> {
         "VerdictKind" = VerdictKind { Skip, Evict, Delete, Migrate, ShutDown, Blocked }
         "VirtualMachineInstancePhase" = VmiPhase { Starting, Running, Ended, Unknown }
         "WaitsFor" = WaitsForKind { Backoff, Queue, Unknown }
-        "WarningReason" = WarningReason { MayNotFit, RoomUnknown, NodeUnreachable, KubeVirtDrainTaint }
+        "WarningReason" = WarningReason { MayNotFit, RoomUnknown, NodeUnreachable, NodeLeaseHeld, KubeVirtDrainTaint }
         "WorkloadKind" = WorkloadKindView { Pod, VirtualMachineInstance }
         "WorkloadState" = WorkloadStateKind { Skipped, Next, Terminating, Migrating, Blocked }
     }

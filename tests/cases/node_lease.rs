@@ -2,7 +2,8 @@
 
 use careen_tests::{
     case::{Case, NODE_LEASES, summary},
-    objects::{condition, kinds},
+    objects::{condition, kinds, text},
+    wait::{check, soon},
 };
 use serde_json::json;
 
@@ -20,6 +21,15 @@ pub async fn a_node_that_somebody_else_holds_is_left_alone_until_it_is_free(case
             },
         }))
         .await;
+    let token = case.account_with("viewer", "careen-viewer").await;
+    let viewer = case.caller(&token);
+    soon("the plan says who holds the node", async || {
+        let plan = viewer.get(&format!("/api/v1/nodes/{a}/plan")).await;
+        let warning = &plan.body["warnings"][0];
+        let is_said = warning["reason"] == "NodeLeaseHeld" && text(warning, "/message").contains("someone");
+        check(is_said, || plan.body.to_string())
+    })
+    .await;
     let name = case.maintain(&a).await;
     let waits = case.until_maintenance(&name, "it names the holder", |found| summary(found).contains("someone")).await;
     assert_ne!(condition(&waits, "Drained"), "True", "{}", summary(&waits));

@@ -73,7 +73,8 @@ impl Api {
         node: &NodeName,
         options: &DrainOptions,
     ) -> Result<PlanView, Problem> {
-        let plan = plan::plan(node, self.own_pod.as_ref(), snapshot, options).map_err(|_| Problem::no_node(node))?;
+        let plan = plan::plan(node, self.own_pod.as_ref(), snapshot, options, self.now())
+            .map_err(|_| Problem::no_node(node))?;
         Ok(PlanView::from(&plan))
     }
 

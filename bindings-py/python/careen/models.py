@@ -245,6 +245,8 @@ class WarningReason(_Word):
     ROOM_UNKNOWN = "RoomUnknown"
     """Whether other nodes have room is not known: they are not seen (``scope="nodes"``)."""
     NODE_UNREACHABLE = "NodeUnreachable"
+    NODE_LEASE_HELD = "NodeLeaseHeld"
+    """Somebody else holds the node Lease; seen by the service, not by scripts."""
     KUBE_VIRT_DRAIN_TAINT = "KubeVirtDrainTaint"
 
 

@@ -16,7 +16,7 @@ async fn make(connected: Arc<Connected>, node: String, options: String, maintena
     let options = if maintenance { spec.for_maintenance() } else { spec.for_drain() };
     let options = options.map_err(OperationError::from)?;
     let snapshot = connected.around(&node).await?.snapshot();
-    let plan = decide(&node, None, &snapshot, &options).map_err(OperationError::from)?;
+    let plan = decide(&node, None, &snapshot, &options, connected.clock.now()).map_err(OperationError::from)?;
     Ok(serde_json::to_string(&PlanView::from(&plan))?)
 }
 

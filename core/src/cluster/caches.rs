@@ -34,13 +34,14 @@ impl Cluster {
         Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
     }
 
-    /// Starts to watch the whole cluster, and the drain orders and receipts in Careen's own namespace.
+    /// Starts to watch the whole cluster, the drain orders and receipts in Careen's own namespace, and the node Leases.
     #[must_use]
     pub fn with_orders(client: Client, namespace: &str, metrics: Metrics) -> Self {
         let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
         let mut watches = JoinSet::new();
         whole::start(&client, &shared, &mut watches);
         whole::follow_orders(&client, namespace, &shared, &mut watches);
+        whole::follow_node_leases(&client, &shared, &mut watches);
         Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
     }
 

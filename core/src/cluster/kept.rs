@@ -10,7 +10,7 @@ use super::{
     apply::{Concerned, Kept, Part},
 };
 use crate::model::{
-    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod, Receipt, Uid,
+    Budget, DrainOrder, Node, NodeClaim, NodeMaintenance, NodeName, ObjectKey, Pod, Receipt, Uid,
     virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
 };
 
@@ -249,6 +249,41 @@ impl Kept for Receipt {
 
     fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
         snapshot.receipts.get(key).map(|receipt| receipt.uid.clone())
+    }
+}
+
+impl Kept for NodeClaim {
+    type Key = String;
+
+    fn key(&self) -> String {
+        self.lease.clone()
+    }
+
+    fn key_of(metadata: &ObjectMeta) -> Option<String> {
+        metadata.name.clone()
+    }
+
+    fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
+        let (node, holder) = (self.node(), self.holder.clone());
+        let old = snapshot.claims.insert(self.lease.clone(), self);
+        // That its holder renews it concerns nobody.
+        if old.and_then(|old| old.holder.clone()) != holder {
+            concerned.nodes.extend(node);
+        }
+    }
+
+    fn take(snapshot: &mut Snapshot, key: &String, concerned: &mut Concerned) {
+        if let Some(old) = snapshot.claims.remove(key) {
+            concerned.nodes.extend(old.node());
+        }
+    }
+
+    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
+        snapshot.claims.keys().cloned().collect()
+    }
+
+    fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
+        snapshot.claims.get(key).map(|claim| claim.uid.clone())
     }
 }
 

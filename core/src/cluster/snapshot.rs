@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use crate::model::{
-    Budget, DrainOrder, Node, NodeMaintenance, NodeName, ObjectKey, Pod, Receipt,
+    Budget, DrainOrder, Node, NodeClaim, NodeMaintenance, NodeName, ObjectKey, Pod, Receipt,
     virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
 };
 
@@ -25,6 +25,7 @@ pub struct Snapshot {
     pub(super) maintenances: OrdMap<String, Arc<NodeMaintenance>>,
     pub(super) orders: OrdMap<String, Arc<DrainOrder>>,
     pub(super) receipts: OrdMap<String, Arc<Receipt>>,
+    pub(super) claims: OrdMap<String, Arc<NodeClaim>>,
     pub(super) vms: OrdMap<ObjectKey, Arc<VirtualMachine>>,
     pub(super) vmis: OrdMap<ObjectKey, Arc<VirtualMachineInstance>>,
     pub(super) vmis_by_node: OrdMap<NodeName, OrdMap<ObjectKey, Arc<VirtualMachineInstance>>>,
@@ -138,6 +139,12 @@ impl Snapshot {
     /// All receipts, by name.
     pub fn receipts(&self) -> impl Iterator<Item = &Arc<Receipt>> {
         self.receipts.values()
+    }
+
+    /// Who holds that node, as its Lease says; `None` if it has none, or where Leases are not watched.
+    #[must_use]
+    pub fn node_claim(&self, node: &NodeName) -> Option<&Arc<NodeClaim>> {
+        self.claims.get(&NodeClaim::key_of(node).name)
     }
 
     /// The VM of that namespace and name.

@@ -185,6 +185,14 @@ impl FromWire for k8s_openapi::api::policy::v1::PodDisruptionBudget {
     }
 }
 
+impl FromWire for k8s_openapi::api::coordination::v1::Lease {
+    type Kept = crate::model::NodeClaim;
+
+    fn convert(self) -> Result<Self::Kept, String> {
+        Ok(self.into())
+    }
+}
+
 impl FromWire for k8s_openapi::api::core::v1::ConfigMap {
     type Kept = crate::model::DrainOrder;
 

@@ -8,6 +8,7 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::{
     api::{
+        coordination::v1::Lease,
         core::v1::{ConfigMap, Node, Pod},
         policy::v1::PodDisruptionBudget,
     },
@@ -32,7 +33,7 @@ use crate::{
         NodeMaintenance,
         virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
     },
-    names::{DRAIN_ORDER_LABEL, RECEIPT_LABEL},
+    names::{DRAIN_ORDER_LABEL, NODE_LEASE_NAMESPACE, RECEIPT_LABEL},
 };
 
 /// Starts the watches of the kinds that every cluster has.
@@ -56,6 +57,9 @@ pub(super) fn start(client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<(
 /// The kind under which the state of the drain orders is told.
 const DRAIN_ORDERS: &str = "ConfigMap";
 
+/// The kind under which the state of the node Leases is told.
+const NODE_LEASES: &str = "Lease";
+
 /// The kind under which the state of the receipts is told.
 const RECEIPTS: &str = "Receipt";
 
@@ -71,6 +75,15 @@ pub(super) fn follow_orders(client: &Client, namespace: &str, shared: &Arc<Share
     let config = watcher::Config::default().labels(&format!("{RECEIPT_LABEL}=true"));
     let receipts = receipts_api(client, namespace);
     tasks.spawn(follow(receipts, config, RECEIPTS, part, Need::IfAllowed, shared.clone()));
+}
+
+/// Starts the watch of the node Leases: who holds which node.
+pub(super) fn follow_node_leases(client: &Client, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    let part = Part::Namespace(NODE_LEASE_NAMESPACE.to_owned());
+    shared.set_state(NODE_LEASES, &part, WatchState::Syncing);
+    let leases = Api::<DeserializeGuard<Lease>>::namespaced(client.clone(), NODE_LEASE_NAMESPACE);
+    // Without the right a plan does not say who holds the node; whoever acts asks for its Lease all the same.
+    tasks.spawn(follow(leases, watcher::Config::default(), NODE_LEASES, part, Need::IfAllowed, shared.clone()));
 }
 
 /// A kind that a cluster has once its CustomResourceDefinition is installed.

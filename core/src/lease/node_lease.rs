@@ -24,7 +24,7 @@ use super::{
 use crate::{
     answer::Answer,
     clock::Clock,
-    model::{NodeName, ObjectKey, Uid},
+    model::{NodeClaim, NodeName, Uid},
     names::NODE_LEASE_NAMESPACE,
 };
 
@@ -147,7 +147,7 @@ impl NodeLease {
             ..OwnerReference::default()
         };
         let claimant = Claimant { holder: holder.into(), duration: DURATION, owner: Some(owner) };
-        let mut contender = Contender::new(client, clock, key_of(node), claimant);
+        let mut contender = Contender::new(client, clock, NodeClaim::key_of(node), claimant);
         match contender.attempt(Expiry::ByWallClock).await {
             Ok(Outcome::Mine { sent }) => {
                 let (publisher, state) = watch::channel(NodeLeaseState::Held { until: sent + HELD_FOR });
@@ -170,7 +170,7 @@ impl NodeLease {
         node: &NodeName,
     ) -> Result<Option<(String, Duration)>, NodeLeaseError> {
         let nobody = Claimant { holder: String::new(), duration: DURATION, owner: None };
-        let mut contender = Contender::new(client, clock, key_of(node), nobody);
+        let mut contender = Contender::new(client, clock, NodeClaim::key_of(node), nobody);
         contender.look().await.map_err(|error| failure(node, error))?;
         match contender.decide(Expiry::ByWallClock) {
             Decision::HeldBy { holder, expires_in } => Ok(Some((holder, expires_in))),
@@ -216,7 +216,7 @@ impl NodeLease {
         holder: impl Into<String>,
     ) -> Result<(), NodeLeaseError> {
         let claimant = Claimant { holder: holder.into(), duration: DURATION, owner: None };
-        match give_away(&mut Contender::new(client, clock, key_of(node), claimant), node).await {
+        match give_away(&mut Contender::new(client, clock, NodeClaim::key_of(node), claimant), node).await {
             Err(NodeLeaseError::HeldBy { .. }) => Ok(()),
             released => released,
         }
@@ -241,10 +241,6 @@ pub async fn ensure_namespace(client: Client) -> Result<(), LeaseError> {
             Err(request::failure(failed, "create", "namespaces", object))
         }
     }
-}
-
-fn key_of(node: &NodeName) -> ObjectKey {
-    ObjectKey::new(NODE_LEASE_NAMESPACE, format!("node-{node}"))
 }
 
 async fn give_away(contender: &mut Contender, node: &NodeName) -> Result<(), NodeLeaseError> {

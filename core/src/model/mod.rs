@@ -13,6 +13,7 @@
 //! | `drain_order` | a drain that was ordered over the network |
 //! | `receipt` | what a request that is sent once only has led to |
 //! | `sentence` | how long what is said may be |
+//! | `node_claim` | who holds a node, as its Lease says |
 //! | `record`, `taint` | what was done to a node |
 //! | `trouble` | what is wrong with an operation itself |
 //! | `verdict` | what would become of a workload, and what is in its way |
@@ -23,6 +24,7 @@ mod drain_order;
 mod identity;
 mod maintenance;
 mod node;
+mod node_claim;
 mod notice;
 mod pod;
 mod receipt;
@@ -49,6 +51,7 @@ pub use maintenance::{
     custom_resource_definition,
 };
 pub use node::{ConditionStatus, Node, NodeCondition, Readiness};
+pub use node_claim::NodeClaim;
 pub use notice::{Moved, Notice, NoticeEvent, Notices, Report, Stopped};
 pub use pod::{Deletion, Owner, Pod, PodPhase};
 pub use receipt::{InvalidReceipt, Receipt, ReceiptRequest, ReceiptResult};

@@ -1,5 +1,6 @@
 //! The plan of a node: what would happen to each of its workloads, in the order in which they would leave.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -62,6 +63,8 @@ pub enum WarningReason {
     RoomUnknown,
     /// The node does not answer: its pods cannot be seen to end.
     NodeUnreachable,
+    /// Somebody else holds the node Lease: a drain or a maintenance waits until they are done with the node.
+    NodeLeaseHeld,
     /// The node has KubeVirt's own drain taint: KubeVirt evacuates its VMs, and that cannot be cancelled.
     KubeVirtDrainTaint,
 }
@@ -106,13 +109,14 @@ impl Plan {
     }
 }
 
-/// What would happen if that node were drained now with these options. `own_pod` is the pod that this process runs in,
+/// What would happen if that node were drained at that moment with these options. `own_pod` is the pod that this process runs in,
 /// if it runs in one. A node that does not exist has no plan; every other refusal is in [`Plan::admission`].
 pub fn plan(
     node: &NodeName,
     own_pod: Option<&ObjectKey>,
     snapshot: &Snapshot,
     options: &DrainOptions,
+    now: Timestamp,
 ) -> Result<Plan, Refusal> {
     let Some(found) = snapshot.node(node) else { return Err(Refusal::NodeNotFound { node: node.clone() }) };
     let elsewhere = Elsewhere::than(node, snapshot);
@@ -130,12 +134,12 @@ pub fn plan(
         let warnings = may_not_fit(pod, &verdict, &elsewhere, snapshot).into_iter().collect();
         Entry { workload, verdict, tier, budgets, warnings }
     });
-    Ok(Plan {
-        node: node.clone(),
-        entries: entries.collect(),
-        admission: may_go(node, None, snapshot, options),
-        warnings: node_warnings(found, snapshot),
-    })
+    let entries = entries.collect();
+    let admission = may_go(node, None, snapshot, options);
+    let mut warnings = node_warnings(found, snapshot);
+    // Whoever keeps it out holds it, as a rule.
+    warnings.extend(admission.is_ok().then(|| lease_held(node, snapshot, now)).flatten());
+    Ok(Plan { node: node.clone(), entries, admission, warnings })
 }
 
 /// Whether it is carried out by an eviction that Kubernetes asks budgets about.
@@ -185,6 +189,14 @@ fn node_warnings(node: &Node, snapshot: &Snapshot) -> Vec<Warning> {
         warn(WarningReason::RoomUnknown, message);
     }
     warnings
+}
+
+fn lease_held(node: &NodeName, snapshot: &Snapshot, now: Timestamp) -> Option<Warning> {
+    let (holder, until) = snapshot.node_claim(node)?.holder(now)?;
+    let message = format!(
+        "node {node} is held by {holder} until {until:.0}, or longer: a drain or a maintenance waits until they are done with it"
+    );
+    Some(Warning { reason: WarningReason::NodeLeaseHeld, message })
 }
 
 #[cfg(test)]

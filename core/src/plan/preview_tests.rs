@@ -5,15 +5,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     model::{
-        Budget, DrainSpec,
-        testing::{at, budget, launcher, migration, node, node_name, pod, vm, vmi},
+        Budget, DrainSpec, NodeClaim,
+        testing::{at, budget, launcher, maintenance, migration, node, node_name, pod, vm, vmi},
         virtual_machine::{EvictionStrategy, MigrationPhase, VirtualMachineInstance},
     },
     plan::BlockReason,
 };
 
 fn plan_of(snapshot: &Snapshot) -> Plan {
-    plan(&node_name("node02"), None, snapshot, &DrainSpec::default().for_maintenance().unwrap()).unwrap()
+    plan(&node_name("node02"), None, snapshot, &DrainSpec::default().for_maintenance().unwrap(), at(0)).unwrap()
 }
 
 fn cluster() -> Snapshot {
@@ -22,6 +22,32 @@ fn cluster() -> Snapshot {
 
 fn web(number: usize) -> Pod {
     pod("shop", &format!("web-{number}")).on("node02").owned_by("ReplicaSet", "web").label("app", "web")
+}
+
+#[test]
+fn who_holds_the_node_is_said_unless_it_may_not_go_anyway() {
+    let held = |seconds: i64| {
+        let claim = serde_json::json!({
+            "metadata": { "name": "node-node02", "uid": "uid-lease" },
+            "spec": { "holderIdentity": "fence-agents", "leaseDurationSeconds": 60, "renewTime": at(seconds).to_string() },
+        });
+        let claim: k8s_openapi::api::coordination::v1::Lease = serde_json::from_value(claim).unwrap();
+        cluster().with(NodeClaim::from(claim))
+    };
+    let said =
+        |snapshot: &Snapshot| plan_of(snapshot).warnings.into_iter().map(|warning| warning.message).collect::<Vec<_>>();
+    assert_eq!(
+        said(&held(0)),
+        [
+            "node node02 is held by fence-agents until 2026-01-01T00:01:00Z, or longer: a drain or a maintenance waits until they \
+          are done with it"
+        ]
+    );
+    assert_eq!(plan_of(&held(0)).warnings[0].reason, WarningReason::NodeLeaseHeld);
+    assert!(plan_of(&held(0)).admission.is_ok(), "it waits");
+    assert_eq!(said(&held(-3600)), [""; 0], "it has lapsed");
+    let taken = held(0).with(maintenance("m", "node02").decided(true));
+    assert_eq!(said(&taken), [""; 0], "that is said already");
 }
 
 #[test]
@@ -66,7 +92,7 @@ fn a_plan_is_in_the_order_of_leaving() {
         .with(launcher("shop", "db").on("node02"))
         .with(vmi("shop", "db").on("node02").strategy(EvictionStrategy::LiveMigrate));
     let options = DrainSpec::default().for_maintenance().unwrap();
-    let plan = plan(&node_name("node02"), Some(&own), &snapshot, &options).unwrap();
+    let plan = plan(&node_name("node02"), Some(&own), &snapshot, &options, at(0)).unwrap();
     let names: Vec<_> = plan.entries.iter().map(|entry| entry.workload.kind_and_key().1.to_string()).collect();
     assert_eq!(names, ["shop/db", "shop/web-1", "kubevirt/virt-api", "careen/careen-0"]);
     assert_eq!(plan.counts(), Counts { evict: 3, migrate: 1, ..Counts::default() });
@@ -108,7 +134,7 @@ fn what_is_worth_knowing_is_said() {
 #[test]
 fn a_node_that_does_not_exist_has_no_plan_and_one_that_may_not_go_has() {
     let options = DrainSpec::default().for_maintenance().unwrap();
-    assert!(matches!(plan(&node_name("nope"), None, &cluster(), &options), Err(Refusal::NodeNotFound { .. })));
+    assert!(matches!(plan(&node_name("nope"), None, &cluster(), &options, at(0)), Err(Refusal::NodeNotFound { .. })));
     let alone = Snapshot::default().with(node("node02").control_plane()).with(web(1));
     let plan = plan_of(&alone);
     assert!(matches!(plan.admission, Err(Refusal::QuorumLost { .. })));

@@ -141,8 +141,13 @@ fn json_is_in_camel_case_and_pascal_case() {
     assert_eq!((&web["budgets"][0]["disruptionsAllowed"], &web["verdict"]["verdict"]), (&json!(0), &json!("Evict")));
     let node = json!(views.node(&node_name("node02")));
     assert_eq!((&node["maintenance"]["phase"], &node["acting"]["kind"]), (&json!("Undecided"), &json!("Maintenance")));
-    let plan =
-        crate::plan::plan(&node_name("node02"), None, views.snapshot(), &DrainSpec::default().for_drain().unwrap());
+    let plan = crate::plan::plan(
+        &node_name("node02"),
+        None,
+        views.snapshot(),
+        &DrainSpec::default().for_drain().unwrap(),
+        at(0),
+    );
     let plan = json!(PlanView::from(&plan.unwrap()));
     assert_eq!(plan["refusal"]["reason"], "AlreadyUnderMaintenance");
     assert!(plan["workloads"].as_array().unwrap().iter().any(|entry| entry["skipReason"] == "DaemonSet"));

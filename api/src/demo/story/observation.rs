@@ -125,7 +125,7 @@ fn told(maintenance: &NodeMaintenance) -> Told {
 
 fn workloads(node: &NodeName, options: &DrainOptions, snapshot: &Snapshot, now: Timestamp) -> BTreeMap<Name, Standing> {
     // A node that does not exist has no plan, and nothing on it.
-    let Ok(plan) = plan(node, None, snapshot, options) else { return BTreeMap::new() };
+    let Ok(plan) = plan(node, None, snapshot, options, now) else { return BTreeMap::new() };
     let queue = Queue::of(snapshot);
     let visible = plan.entries.into_iter().filter(|entry| {
         // It is what a VM has left behind.

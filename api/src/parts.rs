@@ -62,7 +62,9 @@ impl Parts {
                 let fault = self.fault(ended);
                 if in_order { Ok(()) } else { Err(fault) }
             }
-            error = panicked(&mut self.beside) => Err(Error::Ended { part: "server", message: Some(error.to_string()) }),
+            error = panicked(&mut self.beside) => {
+                Err(Error::Ended { part: "server", message: Some(error.to_string()) })
+            }
         };
         shutdown.request();
         let stopped = timeout(STOP_WITHIN, self.stopped()).await;

@@ -23,7 +23,7 @@ pub(crate) fn rights_of_options(options: &DrainSpec) -> Vec<Right> {
     rights
 }
 
-/// What it needs to be told which nodes have a maintenance, and which have none: the answer shows it by what is missing.
+/// What it needs to be told which nodes have a maintenance, and which have none.
 pub(crate) fn rights_of_filter(under_maintenance: Option<bool>) -> Vec<Right> {
     under_maintenance.map(|_| maintenances("list").everywhere()).into_iter().collect()
 }

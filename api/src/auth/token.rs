@@ -18,7 +18,7 @@ use crate::rest::{Problem, Reason};
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// One that was not, for so long: a token may be sent a moment before the API server knows its ServiceAccount.
 const BAD_FOR: Duration = Duration::from_secs(2);
-/// So many reviews run at once of tokens that are not known, and as many of those that are. Whoever sends made-up tokens
+/// So many reviews run at once of tokens that are not known, and as many of those that are. Whoever sends made-up ones
 /// keeps the former busy: not the API server, and nobody else.
 const MAX_REVIEWS: usize = 16;
 /// So many requests wait for reviews of tokens that are not known: half of all that are answered at the same time, and

@@ -1,5 +1,5 @@
-//! What an operation does not know is refused, by the contract, before its handler runs: a parameter that is misspelt, a
-//! body where the options are in the query. To ignore it would be to do something else than was asked for.
+//! What an operation does not know is refused, by the contract, before its handler runs: a parameter that is misspelt,
+//! a body where the options are in the query. To ignore it would be to do something else than was asked for.
 
 use std::{collections::HashMap, sync::Arc};
 

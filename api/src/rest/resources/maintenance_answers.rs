@@ -136,8 +136,8 @@ pub(super) async fn stop_maintenance(
     Ok(maintenance_response(StatusCode::ACCEPTED, &view))
 }
 
-/// `If-Match: "12345"`: the resourceVersions, each quoted as an entity tag is; `None` if any will do. They name an object
-/// and not what it is sent as: what a proxy has made weak because it compresses is compared all the same.
+/// `If-Match: "12345"`: the resourceVersions, each quoted as an entity tag is; `None` if any will do. They name an
+/// object and not what it is sent as: what a proxy has made weak because it compresses is compared all the same.
 fn if_match(headers: &HeaderMap) -> Result<Option<Vec<String>>, Problem> {
     let refused = || {
         let detail = "If-Match: it is the resourceVersion of the maintenance, as in \"12345\", or several, or *";

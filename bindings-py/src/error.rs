@@ -175,7 +175,7 @@ impl Error {
                 OperationError::ApiServerUnavailable { message: format!("cannot {what}: {}", status.message) }
             }
             kube::Error::Api(status) => {
-                OperationError::Rejected { message: format!("cannot {what}: {}", status.message) }
+                OperationError::Rejected { message: format!("cannot {what}: {}", status.message), kubernetes_reason: Some(status.reason.clone()) }
             }
             error => OperationError::ApiServerUnavailable { message: format!("cannot {what}: {error}") },
         };

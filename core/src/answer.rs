@@ -39,6 +39,11 @@ pub(crate) fn lacks_right(status: &Status) -> bool {
     status.code == 403 && !admission && !is_webhooks(&status.message) && !has_cause(status, "NamespaceTerminating")
 }
 
+/// Kubernetes' own word for why it refuses, if it says one.
+pub(crate) fn reason_of(status: &Status) -> Option<String> {
+    Some(status.reason.clone()).filter(|reason| !reason.is_empty())
+}
+
 /// Whether it is an admission webhook that says no.
 pub(crate) fn is_webhooks(message: &str) -> bool {
     message.contains("admission webhook \"") && message.contains("denied the request")

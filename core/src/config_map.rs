@@ -11,7 +11,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT, lacks_right},
+    answer::{Answer, REQUEST_TIMEOUT, lacks_right, reason_of},
     model::Uid,
     names::FIELD_MANAGER,
 };
@@ -39,6 +39,8 @@ pub enum ConfigMapError {
         name: String,
         /// What is wrong.
         message: String,
+        /// Kubernetes' own word for why, if it has said one: `Forbidden`, `Invalid`.
+        reason: Option<String>,
     },
     /// The API server cannot be reached or cannot serve now: it may have been written. Trying again is harmless.
     #[error("the API server could not be asked about the ConfigMap {name}: {message}")]
@@ -133,7 +135,7 @@ impl ConfigMaps {
 
     /// What it holds is not what it should be.
     pub(crate) fn rejected(&self, name: &str, error: impl std::fmt::Display) -> ConfigMapError {
-        ConfigMapError::Rejected { name: self.full(name), message: error.to_string() }
+        ConfigMapError::Rejected { name: self.full(name), message: error.to_string(), reason: None }
     }
 
     fn full(&self, name: &str) -> String {
@@ -146,7 +148,9 @@ impl ConfigMaps {
             Answer::Refused(status) if lacks_right(&status) => {
                 ConfigMapError::Forbidden { verb, name, message: status.message }
             }
-            Answer::Refused(status) => ConfigMapError::Rejected { name, message: status.message },
+            Answer::Refused(status) => {
+                ConfigMapError::Rejected { name, reason: reason_of(&status), message: status.message }
+            }
             Answer::Unavailable(error) => ConfigMapError::Unavailable { name, message: error.to_string() },
             Answer::TimedOut | Answer::Done(_) => {
                 let message = format!("no answer in {} s", REQUEST_TIMEOUT.as_secs());

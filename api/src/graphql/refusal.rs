@@ -10,7 +10,7 @@ use async_graphql::{
 use crate::rest::Problem;
 
 /// What of a problem stands in `extensions` besides `code`.
-const MEMBERS: [&str; 6] = ["type", "title", "status", "field", "missing", "see"];
+const MEMBERS: [&str; 7] = ["type", "title", "status", "field", "missing", "see", "kubernetesReason"];
 
 /// The error of a problem.
 pub(super) fn refusal(problem: &Problem) -> Error {

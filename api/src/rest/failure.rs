@@ -60,6 +60,7 @@ impl From<OperationError> for Problem {
                 problem.see(format!("/api/v1/migrations/{}/{name}", key.namespace))
             }
             OperationError::InvalidArgument { field, .. } => problem.field(field),
+            OperationError::Rejected { kubernetes_reason: Some(reason), .. } => problem.kubernetes_reason(reason),
             OperationError::Contended { .. } | OperationError::ApiServerUnavailable { .. } => {
                 problem.retry_after(std::time::Duration::from_secs(1))
             }
@@ -84,6 +85,17 @@ mod tests {
         assert!(reasons.len() > 25, "{reasons:?}");
         let unknown: Vec<_> = reasons.into_iter().filter(|reason| Reason::named(reason).is_none()).collect();
         assert_eq!(unknown, [""; 0]);
+    }
+
+    #[test]
+    fn what_kubernetes_refused_keeps_its_reason() {
+        let rejected = |reason: Option<&str>| {
+            let kubernetes_reason = reason.map(str::to_owned);
+            let error = OperationError::Rejected { message: "not on Fridays".to_owned(), kubernetes_reason };
+            String::from_utf8(Problem::from(error).json(None)).unwrap()
+        };
+        assert!(rejected(Some("Forbidden")).contains(r#""kubernetesReason":"Forbidden""#));
+        assert!(!rejected(None).contains("kubernetesReason"));
     }
 
     #[test]

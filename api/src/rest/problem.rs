@@ -28,6 +28,7 @@ struct Inner {
     field: Option<String>,
     missing: Vec<String>,
     see: Option<String>,
+    kubernetes_reason: Option<String>,
     headers: BTreeMap<&'static str, String>,
 }
 
@@ -61,6 +62,9 @@ pub(crate) struct ProblemBody<'a> {
     /// The path of what stands in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     see: Option<&'a str>,
+    /// Kubernetes' own reason, where it has refused what Careen sent: `Forbidden`, `Invalid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kubernetes_reason: Option<&'a str>,
     /// Names this request in the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
@@ -79,6 +83,7 @@ impl Problem {
             field: None,
             missing: Vec::new(),
             see: None,
+            kubernetes_reason: None,
             headers: BTreeMap::new(),
         }))
     }
@@ -122,6 +127,12 @@ impl Problem {
         self
     }
 
+    /// Gives Kubernetes' own reason.
+    pub(crate) fn kubernetes_reason(mut self, reason: impl Into<String>) -> Self {
+        self.0.kubernetes_reason = Some(reason.into());
+        self
+    }
+
     /// Says when to try again; whole seconds, rounded up, and never 0.
     pub(crate) fn retry_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -160,6 +171,7 @@ impl Problem {
             field: self.0.field.as_deref(),
             missing: &self.0.missing,
             see: self.0.see.as_deref(),
+            kubernetes_reason: self.0.kubernetes_reason.as_deref(),
             request_id,
         }
     }

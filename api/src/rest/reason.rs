@@ -112,7 +112,8 @@ reasons! {
     KUBEVIRT_DRAIN_TAINT: "KubeVirtDrainTaint", 422, "KubeVirt's own drain taint is never written",
         "It makes KubeVirt evacuate every VM without being asked, and defeats cancelling. Drain the node instead.";
     REJECTED: "Rejected", 422, "Kubernetes says no",
-        "The API server, a webhook or KubeVirt has refused what Careen sent; `detail` has its words.";
+        "The API server, a webhook or KubeVirt has refused what Careen sent; `detail` has its words, and `kubernetesReason` \
+         its reason (`Forbidden`, `Invalid`), if it has said one.";
     TOO_MANY_REQUESTS: "TooManyRequests", 429, "Too many requests",
         "This caller sends more than its share, or the server answers as many requests at once as it can. Wait as long \
          as `Retry-After` says.";

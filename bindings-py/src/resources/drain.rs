@@ -119,7 +119,7 @@ fn error_of(trouble: Trouble) -> OperationError {
     let message = trouble.message;
     match trouble.reason {
         TroubleReason::Forbidden => OperationError::Forbidden { message },
-        TroubleReason::NodeNotChanged => OperationError::Rejected { message },
+        TroubleReason::NodeNotChanged => OperationError::Rejected { message, kubernetes_reason: None },
         TroubleReason::RecordOfAnother | TroubleReason::Contended => OperationError::Contended { message },
         _ => OperationError::ApiServerUnavailable { message },
     }

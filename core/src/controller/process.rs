@@ -89,7 +89,10 @@ impl ProcessDrain {
             return result.clone();
         }
         let result = (&mut self.task).await.unwrap_or_else(|error: JoinError| {
-            Err(OperationError::Rejected { message: format!("the drain ended without a result: {error}") })
+            Err(OperationError::Rejected {
+                message: format!("the drain ended without a result: {error}"),
+                kubernetes_reason: None,
+            })
         });
         self.result = Some(result.clone());
         result

@@ -9,7 +9,7 @@ use kube::{
 };
 
 use crate::{
-    answer::{Answer, lacks_right},
+    answer::{Answer, lacks_right, reason_of},
     model::ObjectKey,
     names::FIELD_MANAGER,
 };
@@ -69,6 +69,8 @@ pub enum LeaseError {
         object: String,
         /// What it says.
         message: String,
+        /// Kubernetes' own word for why, if it has said one: `Forbidden`, `Invalid`.
+        reason: Option<String>,
     },
     /// Somebody else wrote it each time.
     #[error("{object} was written by somebody else each time it was to be written")]
@@ -160,7 +162,9 @@ pub(super) fn failure<T>(answer: Answer<T>, verb: &'static str, resource: &'stat
         Answer::Refused(status) if lacks_right(&status) => {
             LeaseError::Forbidden { verb, resource, object, message: status.message }
         }
-        Answer::Refused(status) => LeaseError::Rejected { verb, object, message: status.message },
+        Answer::Refused(status) => {
+            LeaseError::Rejected { verb, object, reason: reason_of(&status), message: status.message }
+        }
         Answer::Unavailable(source) => LeaseError::Unreachable { verb, object, source },
         Answer::TimedOut | Answer::Done(_) => LeaseError::Timeout { verb, object, after: REQUEST_TIMEOUT },
     }

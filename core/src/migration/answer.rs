@@ -2,7 +2,7 @@
 
 use kube::core::Status;
 
-use crate::answer::{has_cause, lacks_right};
+use crate::answer::{has_cause, lacks_right, reason_of};
 
 /// A request that needs nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub enum RequestError {
         action: String,
         /// What the API server or KubeVirt said.
         message: String,
+        /// Kubernetes' own word for why, if it has said one: `Forbidden`, `Invalid`.
+        reason: Option<String>,
     },
 }
 
@@ -106,7 +108,7 @@ impl Request {
             409 if status.reason == "AlreadyExists" => Ok(Outcome::Done),
             409 if message.contains("UID in precondition") => Ok(Outcome::Gone),
             401 | 408 | 409 | 429 | 500.. => Err(RequestError::TryAgain { action, message }),
-            _ => Err(RequestError::Refused { action, message }),
+            _ => Err(RequestError::Refused { action, message, reason: reason_of(status) }),
         }
     }
 }

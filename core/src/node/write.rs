@@ -15,7 +15,7 @@ use super::{
     patch::Refused,
 };
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT, lacks_right},
+    answer::{Answer, REQUEST_TIMEOUT, lacks_right, reason_of},
     model::{Node, NodeName, Uid},
     names::FIELD_MANAGER,
 };
@@ -92,6 +92,8 @@ pub enum NodeError {
         node: NodeName,
         /// What it says.
         message: String,
+        /// Kubernetes' own word for why, if it has said one: `Forbidden`, `Invalid`.
+        reason: Option<String>,
     },
 }
 
@@ -181,8 +183,11 @@ impl Writer {
     fn node_from(&self, expected: &Node, verb: &'static str, answer: Answer<v1::Node>) -> Result<Node, NodeError> {
         let node = expected.name.clone();
         let found = match answer {
-            Answer::Done(found) => Node::try_from(found)
-                .map_err(|error| NodeError::Rejected { node: node.clone(), message: error.to_string() })?,
+            Answer::Done(found) => Node::try_from(found).map_err(|error| NodeError::Rejected {
+                node: node.clone(),
+                message: error.to_string(),
+                reason: None,
+            })?,
             Answer::Refused(status) if status.is_not_found() => return Err(NodeError::Gone { node }),
             Answer::Refused(status) if lacks_right(&status) => {
                 let resource = match (verb, self.part) {
@@ -191,7 +196,9 @@ impl Writer {
                 };
                 return Err(NodeError::Forbidden { node, verb, resource, message: status.message });
             }
-            Answer::Refused(status) => return Err(NodeError::Rejected { node, message: status.message }),
+            Answer::Refused(status) => {
+                return Err(NodeError::Rejected { node, reason: reason_of(&status), message: status.message });
+            }
             Answer::Unavailable(source) => return Err(NodeError::Unreachable { node, source }),
             Answer::TimedOut => return Err(NodeError::Timeout { node, after: REQUEST_TIMEOUT }),
         };

@@ -202,6 +202,8 @@ pub enum OperationError {
     Rejected {
         /// What it says.
         message: String,
+        /// Kubernetes' own word for why, if it has said one: `Forbidden`, `Invalid`.
+        kubernetes_reason: Option<String>,
     },
     /// The API server cannot be reached or cannot serve now. Trying again is harmless.
     #[error("{message}")]
@@ -321,7 +323,9 @@ impl From<NodeLeaseError> for OperationError {
         match error {
             NodeLeaseError::HeldBy { node, holder, .. } => Self::NodeLeaseHeld { node, holder },
             NodeLeaseError::Forbidden { .. } | NodeLeaseError::NamespaceMissing { .. } => Self::Forbidden { message },
-            NodeLeaseError::Request { source: LeaseError::Rejected { .. }, .. } => Self::Rejected { message },
+            NodeLeaseError::Request { source: LeaseError::Rejected { reason, .. }, .. } => {
+                Self::Rejected { message, kubernetes_reason: reason }
+            }
             NodeLeaseError::Request { .. } => Self::ApiServerUnavailable { message },
         }
     }
@@ -341,9 +345,9 @@ impl From<NodeError> for OperationError {
                     Self::UnderMaintenance { node, by: by.name }
                 }
                 Refused::Taken { node, by } => Self::DrainInProgress { node, by: by.name, kind: by.kind },
-                Refused::Record(_) => Self::Rejected { message },
+                Refused::Record(_) => Self::Rejected { message, kubernetes_reason: None },
             },
-            NodeError::Rejected { .. } => Self::Rejected { message },
+            NodeError::Rejected { reason, .. } => Self::Rejected { message, kubernetes_reason: reason },
         }
     }
 }
@@ -354,7 +358,7 @@ impl From<ConfigMapError> for OperationError {
         match error {
             ConfigMapError::Changed(_) => Self::Contended { message },
             ConfigMapError::Forbidden { .. } => Self::Forbidden { message },
-            ConfigMapError::Rejected { .. } => Self::Rejected { message },
+            ConfigMapError::Rejected { reason, .. } => Self::Rejected { message, kubernetes_reason: reason },
             ConfigMapError::Unavailable { .. } => Self::ApiServerUnavailable { message },
         }
     }
@@ -367,7 +371,7 @@ impl From<RequestError> for OperationError {
             RequestError::Forbidden { .. } => Self::Forbidden { message },
             RequestError::NotServed { .. } => Self::NotServed { message },
             RequestError::TryAgain { .. } => Self::ApiServerUnavailable { message },
-            RequestError::Refused { .. } => Self::Rejected { message },
+            RequestError::Refused { reason, .. } => Self::Rejected { message, kubernetes_reason: reason },
         }
     }
 }

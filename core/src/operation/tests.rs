@@ -150,6 +150,9 @@ async fn what_is_refused_is_told_by_what_helps_whatever_was_to_be_written() {
         for (what, error) in world.each(&status(code, reason, message)).await {
             assert_eq!(error.reason(), expected, "{what}, {code} {message}: {error}");
             assert!(error.to_string().contains(message), "{what}: {error}");
+            if let OperationError::Rejected { kubernetes_reason, .. } = error {
+                assert_eq!(kubernetes_reason.as_deref(), Some(reason), "{what}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::Api;
 
 use crate::{
-    answer::{Answer, REQUEST_TIMEOUT, lacks_right},
+    answer::{Answer, REQUEST_TIMEOUT, lacks_right, reason_of},
     cluster::Snapshot,
     model::{NodeMaintenance, NodeName},
     operation::{OperationError, Operations},
@@ -56,6 +56,7 @@ pub(super) fn failure<T>(verb: &str, name: &str, answer: Answer<T>) -> Operation
             message: "the API server does not serve NodeMaintenances: install the definition (careen crd)".to_owned(),
         },
         Answer::Refused(status) => OperationError::Rejected {
+            kubernetes_reason: reason_of(&status),
             message: format!("the API server refuses to {verb} NodeMaintenance {name}: {}", status.message),
         },
         Answer::Unavailable(error) => OperationError::ApiServerUnavailable { message: error.to_string() },

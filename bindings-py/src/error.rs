@@ -174,9 +174,10 @@ impl Error {
             kube::Error::Api(status) if status.code >= 500 || status.code == 429 => {
                 OperationError::ApiServerUnavailable { message: format!("cannot {what}: {}", status.message) }
             }
-            kube::Error::Api(status) => {
-                OperationError::Rejected { message: format!("cannot {what}: {}", status.message), kubernetes_reason: Some(status.reason.clone()) }
-            }
+            kube::Error::Api(status) => OperationError::Rejected {
+                message: format!("cannot {what}: {}", status.message),
+                kubernetes_reason: Some(status.reason.clone()),
+            },
             error => OperationError::ApiServerUnavailable { message: format!("cannot {what}: {error}") },
         };
         operation.into()

@@ -5,6 +5,8 @@ from collections.abc import Generator
 
 import pytest
 
+from careen.testing import SimulatedCluster
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
@@ -25,3 +27,12 @@ def no_cluster_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path_factor
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         with contextlib.suppress(KeyError):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def stuck(simulated_cluster: SimulatedCluster) -> SimulatedCluster:
+    """A drain of node02 does not end: its budget never lets a pod go."""
+    simulated_cluster.settle()
+    simulated_cluster.add_deployment("shop", "web", 2, on="node02")
+    simulated_cluster.add_budget("shop", "web", max_unavailable=0)
+    return simulated_cluster.settle()

@@ -1,6 +1,9 @@
-"""Objects of a cluster in which nothing happens by itself, as its controllers and kubelets would have left them."""
+"""Objects of a cluster in which nothing happens by itself, as its controllers and kubelets would have left them; and what
+is seen of a drain there."""
 
 from typing import Any
+
+from careen.testing import SimulatedCluster
 
 
 def node(name: str) -> dict[str, Any]:
@@ -41,3 +44,9 @@ def budget(namespace: str, app: str, allowed: int) -> dict[str, Any]:
             "expectedPods": allowed,
         },
     }
+
+
+def is_let_go(simulated: SimulatedCluster, name: str) -> bool:
+    """Whether no drain has its record on the node."""
+    found = simulated.get("nodes", "", name)
+    return found is not None and "careen.dev/record" not in found["metadata"].get("annotations", {})

@@ -380,34 +380,3 @@ def test_an_error_has_the_name_that_the_argument_has_here(cluster: careen.Cluste
         with pytest.raises(careen.InvalidArgumentError) as caught:
             call()
         assert caught.value.argument == argument and argument in str(caught.value)
-
-
-def test_what_a_simulated_cluster_does_not_know_is_refused_with_what_it_knows(simulated: SimulatedCluster) -> None:
-    calls: dict[str, tuple[str, Callable[[], object]]] = {
-        "verb of a request": ("patch, delete", lambda: simulated.fail("evict", "pods")),
-        "verb in capitals": ("patch, delete", lambda: simulated.fail("PATCH", "nodes")),
-        "resource of a kind": ("nodes/status", lambda: simulated.fail("patch", "node")),
-        "resource with its group": ("nodemaintenances", lambda: simulated.fail("list", "nodemaintenances.kubevirt.io")),
-        "resource below": ("pods/eviction", lambda: simulated.fail("create", "pods/evict")),
-        "how": ("DropConnection", lambda: simulated.fail("get", "pods", "Slowly")),  # type: ignore[arg-type]
-        "settings of a pod": ("ends-after", lambda: simulated.add_pod("shop", "a", settings={"end-after": "1s"})),
-        "settings of a node": ("unreachable", lambda: simulated.add_node("a", settings={"ends-after": "1s"})),
-        "settings of a VM": ("prepares-for", lambda: simulated.add_virtual_machine("a", "b", settings={"migrates": ""})),
-        "settings that are durations": ("1m30s", lambda: simulated.add_pod("shop", "a", settings={"ends-after": "soon"})),
-        "settings that are wishes": ("true", lambda: simulated.set("pods", "a", "b", {"never-ends": "yes"})),
-        "resource without settings": ("pods", lambda: simulated.set("secrets", "a", "b", {})),
-    }
-    for name, (allowed, call) in calls.items():
-        with pytest.raises(careen.InvalidArgumentError) as caught:
-            call()
-        assert caught.value.argument == name.partition(" ")[0] and allowed in str(caught.value), name
-    for verb, resource in (
-        ("create", "pods/eviction"),
-        ("patch", "nodes/status"),
-        ("watch", "nodemaintenances"),
-        ("patch", "nodemaintenances/status"),
-        ("list", "poddisruptionbudgets"),
-        ("update", "virtualmachineinstances/evacuate/cancel"),
-        ("deletecollection", "leases"),
-    ):
-        simulated.fail(verb, resource, times=0)

@@ -3,12 +3,8 @@
 import asyncio
 import http.server
 import json
-import multiprocessing
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -20,21 +16,13 @@ import careen
 from careen import _careen
 from careen.models import DrainEnd
 from careen.testing import SimulatedCluster
+from still import is_let_go
 from waiting import ended
 
 T = TypeVar("T")
 
 AT_ONCE = 5
 """It takes a tenth of a second, and another half for the drain at most: on a machine that does nothing else."""
-
-
-@pytest.fixture
-def stuck(simulated_cluster: SimulatedCluster) -> SimulatedCluster:
-    """A drain of node02 does not end: its budget never lets a pod go."""
-    simulated_cluster.settle()
-    simulated_cluster.add_deployment("shop", "web", 2, on="node02")
-    simulated_cluster.add_budget("shop", "web", max_unavailable=0)
-    return simulated_cluster.settle()
 
 
 class Interrupt(threading.Thread):
@@ -113,11 +101,6 @@ async def test_a_task_that_is_cancelled_while_a_drain_begins_leaves_no_drain(stu
 
 def eviction_was_asked_for(simulated: SimulatedCluster) -> bool:
     return any(event.get("objectRef", {}).get("subresource") == "eviction" for event in simulated.audit())
-
-
-def is_let_go(simulated: SimulatedCluster, name: str) -> bool:
-    found = simulated.get("nodes", "", name)
-    return found is not None and "careen.dev/record" not in found["metadata"].get("annotations", {})
 
 
 async def test_a_task_that_is_cancelled_before_it_has_the_handle_leaves_no_drain(
@@ -244,46 +227,6 @@ def test_a_drain_goes_on_without_its_handle(simulated_cluster: SimulatedCluster)
             assert time.monotonic() < deadline
 
 
-def ask_in_a_child(*calls: Callable[[], object]) -> None:
-    for number, call in enumerate(calls, 1):
-        try:
-            call()
-        except careen.CareenError as error:
-            if error.reason == "Forked" and "before careen is first used" in str(error):
-                continue
-        os._exit(number)
-    began = time.monotonic()
-    _careen.flush_log()
-    _careen.end_drains()
-    os._exit(0 if time.monotonic() - began < 0.5 else 100)
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-@pytest.mark.parametrize("simulated_cluster", [{"kubevirt": True}], indirect=True)
-def test_after_a_fork_it_says_so(stuck: SimulatedCluster) -> None:
-    stuck.add_virtual_machine("office", "files", on="node01", settings={"migrates-for": "1h"})
-    stuck.settle()
-    with stuck.connect() as cluster:
-        drain, migration = cluster.drain("node02"), cluster.migrate("office", "files")
-        calls = (
-            cluster.nodes,
-            lambda: drain.result,
-            lambda: drain.event,
-            drain.cancel,
-            lambda: next(iter(drain)),
-            drain.wait,
-            lambda: migration.result,
-            lambda: next(iter(migration)),
-            migration.wait,
-            migration.cancel,
-        )
-        child = multiprocessing.get_context("fork").Process(target=ask_in_a_child, args=calls)
-        child.start()
-        child.join(20)
-        assert child.exitcode == 0
-        assert drain.result is None, "it goes on in this process"
-
-
 def test_an_api_server_that_does_not_answer_is_unreachable(tmp_path: pathlib.Path) -> None:
     with SimulatedCluster(1) as simulated:
         kubeconfig = pathlib.Path(simulated.kubeconfig)
@@ -380,34 +323,3 @@ def test_a_kubeconfig_that_is_misspelt_in_a_pod_does_not_mean_the_cluster_of_the
     with pytest.raises(careen.ConfigurationError, match="misspelt") as caught:
         careen.Cluster()
     assert "in the pod" not in str(caught.value) and "--" not in str(caught.value)
-
-
-def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, timeout=60)
-
-
-def test_a_drain_in_a_process_that_ends_leaves_nothing_behind_and_no_noise(stuck: SimulatedCluster) -> None:
-    ended = run("import careen, sys; careen.Cluster(sys.argv[1]).drain('node02')", stuck.kubeconfig)
-    assert (ended.returncode, ended.stderr) == (0, b"")
-    assert is_let_go(stuck, "node02")
-    with stuck.connect() as cluster:
-        assert not cluster.node("node02").schedulable
-        cluster.drain("node02").cancel()
-
-
-def test_a_script_that_gives_up_leaves_nothing_behind(stuck: SimulatedCluster) -> None:
-    script = "import careen, sys; cluster = careen.Cluster(sys.argv[1]); cluster.drain('node02').wait(0.1)"
-    ended = run(script, stuck.kubeconfig)
-    assert ended.returncode == 1 and b"TimeoutError" in ended.stderr
-    assert is_let_go(stuck, "node02")
-
-
-def test_what_a_process_that_was_killed_has_left_behind_is_explained(stuck: SimulatedCluster) -> None:
-    script = "import careen, os, sys; cluster = careen.Cluster(sys.argv[1]); cluster.drain('node02'); os._exit(3)"
-    assert run(script, stuck.kubeconfig).returncode == 3
-    assert not is_let_go(stuck, "node02")
-    with stuck.connect() as cluster:
-        for call in (cluster.drain, cluster.start_maintenance):
-            with pytest.raises(careen.ConflictError, match="if its process has ended, uncordon the node") as caught:
-                call("node02")
-            assert caught.value.reason == "DrainInProgress" and caught.value.holder

@@ -18,7 +18,8 @@ from still import node, pod
 NODES = [f"node{number:03}" for number in range(1, 101)]
 PODS = 30
 LIMIT = 0.01
-# What is measured is a matter of chance on a machine with much else to do: a loop that is really held up is so each time.
+# What is measured is a matter of chance on a machine with much else to do: a loop that is really held up is so each
+# time.
 TRIES = 3
 
 
@@ -52,7 +53,8 @@ def nearly_all(lags: list[float]) -> float:
 
 
 async def lag_of_somebody_else() -> None:
-    """The same in a process that has no drains, at the same time, until its standard input ends: what the machine does."""
+    """The same in a process that has no drains, at the same time, until its standard input ends: what the machine
+    does."""
     is_over = asyncio.Event()
     measuring = asyncio.ensure_future(lag(is_over))
     print("measures", flush=True)

@@ -286,7 +286,8 @@ def test_a_time_out_names_what_was_asked_for_and_what_is_in_the_way(
     following = Following(undecided, 600, "restored")
     following.left()
     clock.now += 599.58
-    following.saw(dataclasses.replace(undecided, phase=MaintenancePhase.STOPPING, last_error="node02 is held by another"))
+    stopping = dataclasses.replace(undecided, phase=MaintenancePhase.STOPPING)
+    following.saw(dataclasses.replace(stopping, last_error="node02 is held by another"))
     following.left()
     clock.now += 0.42
     late = following.late()

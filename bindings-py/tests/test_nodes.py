@@ -1,7 +1,5 @@
 """Nodes: see, cordon, uncordon, taint, untaint."""
 
-import time
-
 import pytest
 
 import careen
@@ -59,25 +57,3 @@ def test_a_node_that_does_not_exist_is_not_found(simulated_cluster: SimulatedClu
             with pytest.raises(careen.NotFoundError) as caught:
                 ask("node99")
             assert (caught.value.reason, caught.value.node) == ("NodeNotFound", "node99")
-
-
-def test_what_happens_to_an_object_that_is_there_can_be_set(simulated_cluster: SimulatedCluster) -> None:
-    simulated_cluster.settle()
-    simulated_cluster.add_deployment("shop", "web", 1, on="node02")
-    simulated_cluster.settle()
-    [pod] = simulated_cluster.objects("pods")
-    place = "pods", pod["metadata"]["namespace"], pod["metadata"]["name"]
-    simulated_cluster.set(*place, {"never-ends": "true"})
-    with simulated_cluster.connect() as cluster:
-        drain = cluster.drain("node02")
-        with pytest.raises(careen.TimeoutError):
-            drain.wait(1)
-        assert simulated_cluster.get(*place) is not None
-        simulated_cluster.set(*place, {"never-ends": None})
-        drain.wait(30)
-    simulated_cluster.set("nodes", "", "node03", {"not-ready": "true"})
-    deadline = time.monotonic() + 30
-    with simulated_cluster.connect() as cluster:
-        while cluster.node("node03").ready:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)

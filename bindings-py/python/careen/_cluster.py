@@ -196,8 +196,8 @@ class Cluster:
         return many(Migration, _careen.migrations(self._native))
 
     def migration(self, namespace: str, migration: str) -> MigrationHandle:
-        """A migration that is there, whoever has asked for it: to wait for it or to cancel it. What is in the way of another
-        is named by ``ConflictError.migration``."""
+        """A migration that is there, whoever has asked for it: to wait for it or to cancel it. What is in the way of
+        another is named by ``ConflictError.migration``."""
         arguments = name("namespace", namespace), name("migration", migration)
         return MigrationHandle._of(_careen.migration(self._native, *arguments), namespace)
 

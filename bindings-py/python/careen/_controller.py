@@ -14,11 +14,13 @@ class Controller:
     """Carries maintenances out in this process, as the Careen service does: for those who have none.
 
     It looks at the whole cluster, whatever the connection's scope, and needs what the service needs: the
-    CustomResourceDefinition, the namespaces and the rights of ``deploy/``. If it can never lead, for the namespace or a right
-    to its Lease is missing, it raises :class:`~careen.errors.NotFoundError` or :class:`~careen.errors.ForbiddenError`.
+    CustomResourceDefinition, the namespaces and the rights of ``deploy/``. If it can never lead, for the namespace or a
+    right to its Lease is missing, it raises :class:`~careen.errors.NotFoundError` or
+    :class:`~careen.errors.ForbiddenError`.
 
-    Several of them (and the service) agree on one that leads. It ends with ``stop()``, with the connection, with the process, and when
-    nobody has it any more: keep it, or use it in a ``with``. What it has begun goes on when the next one leads.
+    Several of them (and the service) agree on one that leads. It ends with ``stop()``, with the connection, with the
+    process, and when nobody has it any more: keep it, or use it in a ``with``. What it has begun goes on when the next
+    one leads.
 
     :param namespace: Careen's own namespace, which has to exist: of the leader Lease.
     """

@@ -8,13 +8,13 @@ from careen.errors import CareenError, NoControllerError, TimeoutError, Unreacha
 from careen.models import Maintenance, MaintenancePhase
 
 TAKEN_UP_WITHIN = 40.0
-"""A controller takes a maintenance up, or says what keeps it from restoring a node, in a moment. One that follows another
-which has ended without a word waits 30 s for that one's Lease first; and it looks every 3 s."""
+"""A controller takes a maintenance up, or says what keeps it from restoring a node, in a moment. One that follows
+another which has ended without a word waits 30 s for that one's Lease first; and it looks every 3 s."""
 
 
 class Following:
-    """What a wait has seen of a maintenance, and how long the next word may take. Only the time for which it really waits
-    counts: what its caller does in between may take long.
+    """What a wait has seen of a maintenance, and how long the next word may take. Only the time for which it really
+    waits counts: what its caller does in between may take long.
 
     :param wanted: what the node is not yet.
     """
@@ -28,8 +28,8 @@ class Following:
 
     def saw(self, seen: Maintenance) -> Maintenance:
         self._count()
-        # One that was decided and is open again was changed: it is as good as new. And news of one that is being stopped
-        # may be its controller's.
+        # One that was decided and is open again was changed: it is as good as new. And news of one that is being
+        # stopped may be its controller's.
         if not (is_undecided(self._seen) and is_undecided(seen)):
             self._waited = 0.0
         self._seen = seen
@@ -55,10 +55,10 @@ class Following:
             )
             away.reason, away.node = "ApiServerUnavailable", node
             return away
-        does = "takes" if is_undecided(self._seen) else f"restores node {node} for"
+        does = f"takes {name} up" if is_undecided(self._seen) else f"restores node {node} for {name}, which is stopped"
         nobody = NoControllerError(
-            f"no controller {does} {name}{' up' if is_undecided(self._seen) else ', which is stopped'}: the Careen service "
-            "does not run in this cluster, or has lost its leader; run it, or a careen.Controller"
+            f"no controller {does}: the Careen service does not run in this cluster, or has lost its leader; run it, "
+            "or a careen.Controller"
         )
         nobody.reason, nobody.node = "NoController", node
         return nobody

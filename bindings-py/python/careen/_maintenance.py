@@ -117,8 +117,8 @@ class MaintenanceHandle(_AnyMaintenanceHandle):
         """Waits until the node is drained. It stays out of service until the maintenance is stopped.
 
         Raises :class:`~careen.errors.FailedError` if the maintenance is not accepted, or out of its own time;
-        :class:`~careen.errors.NoControllerError` if no controller takes it up within 40 seconds (a new leader may wait 30
-        for an old one); :class:`~careen.errors.UnreachableError` if the API server does not show it within that time;
+        :class:`~careen.errors.NoControllerError` if no controller takes it up within 40 seconds (a new leader may wait
+        30 for an old one); :class:`~careen.errors.UnreachableError` if the API server does not show it in that time;
         :class:`~careen.errors.NotFoundError` if it is stopped meanwhile and gone.
 
         :param timeout: raises :class:`~careen.errors.TimeoutError` after that time; the maintenance goes on.

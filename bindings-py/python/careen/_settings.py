@@ -1,4 +1,5 @@
-"""The settings of a cluster in memory: what a node, a pod or a VM is told about how long things take and what goes wrong."""
+"""The settings of a cluster in memory: what a node, a pod or a VM is told about how long things take and what goes
+wrong."""
 
 from __future__ import annotations
 

@@ -71,7 +71,8 @@ class ConflictError(CareenError):
     holder: str | None = None
     """Who acts on the node, where that is what is in the way: a maintenance, the id of a drain, a Lease's holder."""
     migration: str | None = None
-    """The migration that moves the VM already, where that is what is in the way: see :meth:`careen.Cluster.migration`."""
+    """The migration that moves the VM already, where that is what is in the way: see
+    :meth:`careen.Cluster.migration`."""
 
 
 class PreconditionFailedError(ConflictError):

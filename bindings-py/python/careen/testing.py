@@ -3,21 +3,22 @@
 Its API answers as the real one does, budgets really block, VMs really migrate; only time is faster, and nothing runs. The
 pytest plugin that comes with the package has the fixture ``simulated_cluster``.
 
-How long things take, and what goes wrong, are settings: of a node (:meth:`~SimulatedCluster.add_node`), of the pods of a
-workload, of a VM. :meth:`~SimulatedCluster.set` changes those of what is there. Durations are written ``1m30s``, ``2s``,
-``500ms``, and are multiplied by ``scale``; a wish is ``"true"``.
+How long things take, and what goes wrong, are settings: of a node (:meth:`~SimulatedCluster.add_node`), of the pods
+of a workload, of a VM. :meth:`~SimulatedCluster.set` changes those of what is there. Durations are written ``1m30s``,
+``2s``, ``500ms``, and are multiplied by ``scale``; a wish is ``"true"``.
 
 Of a node: ``unreachable`` (nothing is heard of it, and nothing on it moves), ``not-ready``.
 
-Of a pod: ``starts-after`` (default ``1s``, from its binding), ``ready-after`` (``1s``, from then), ``ends-after`` (``1s``, from
-its deletion; no longer than its grace), ``completes-after`` and ``fails-after`` (never, from its start), ``never-starts``,
-``never-ready``, ``ignores-termination`` (it ends when its grace is over), ``never-ends`` (not even then), ``left-alone`` (the
-kubelet does nothing about it).
+Of a pod: ``starts-after`` (default ``1s``, from its binding), ``ready-after`` (``1s``, from then), ``ends-after``
+(``1s``, from its deletion; no longer than its grace), ``completes-after`` and ``fails-after`` (never, from its
+start), ``never-starts``, ``never-ready``, ``ignores-termination`` (it ends when its grace is over), ``never-ends``
+(not even then), ``left-alone`` (the kubelet does nothing about it).
 
-Of a VM, beside those of its launcher pods: ``guest-starts-after`` (``1s``), ``guest-never-starts``, ``shuts-down-after``
-(``2s``), ``powers-off-after`` and ``crashes-after`` (never), ``not-migratable`` (KubeVirt's reason:
-``DisksNotLiveMigratable``), ``prepares-for`` (``1s``) and ``migrates-for`` (``5s``): how long its migrations take,
-``migration-stays-in`` (a phase), ``migration-fails`` (so many do), ``migration-mode`` (``PreCopy``, ``PostCopy``, ``Paused``).
+Of a VM, beside those of its launcher pods: ``guest-starts-after`` (``1s``), ``guest-never-starts``,
+``shuts-down-after`` (``2s``), ``powers-off-after`` and ``crashes-after`` (never), ``not-migratable`` (KubeVirt's
+reason: ``DisksNotLiveMigratable``), ``prepares-for`` (``1s``) and ``migrates-for`` (``5s``): how long its migrations
+take, ``migration-stays-in`` (a phase), ``migration-fails`` (so many do), ``migration-mode`` (``PreCopy``,
+``PostCopy``, ``Paused``).
 """
 
 from __future__ import annotations

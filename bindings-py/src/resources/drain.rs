@@ -1,7 +1,7 @@
 //! A drain in this process.
 //!
-//! It belongs to its `Cluster`, not to the handle that Python has: once somebody has had the handle, dropping it ends no
-//! drain.
+//! It belongs to its `Cluster`, not to the handle that Python has: once somebody has had the handle, dropping it ends
+//! no drain.
 
 use std::{
     sync::{
@@ -80,8 +80,8 @@ impl Running {
         }
     }
 
-    /// Waits until the node is held and cordoned, or it has ended. What time alone does not mend is told at once, anything
-    /// else that is in the way when the time is over.
+    /// Waits until the node is held and cordoned, or it has ended. What time alone does not mend is told at once,
+    /// anything else that is in the way when the time is over.
     async fn begun(&self, until: Instant, late: Error) -> Result<(), Error> {
         let mut reports = self.reports.clone();
         let decided =
@@ -184,8 +184,8 @@ async fn carry_out(mut drain: ProcessDrain, mut cancelled: watch::Receiver<bool>
     finished.send_replace(Some(result));
 }
 
-/// A handle of a drain. Before somebody has taken it, who drops it cancels the drain: Ctrl-C or a cancelled task has come
-/// between its beginning and whoever was to get it.
+/// A handle of a drain. Before somebody has taken it, who drops it cancels the drain: Ctrl-C or a cancelled task has
+/// come between its beginning and whoever was to get it.
 #[pyclass(frozen, module = "careen._careen")]
 pub(crate) struct Drain {
     running: Arc<Running>,

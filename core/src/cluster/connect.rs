@@ -49,7 +49,7 @@ pub enum ConnectError {
         message: String,
     },
     /// The kubeconfig does not have the context that was named.
-    #[error("there is no context {context:?} in the kubeconfig{}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
+    #[error("there is no context {context:?} in the kubeconfig{}", file_text(path.as_deref()))]
     Context {
         /// The context.
         context: String,
@@ -94,6 +94,10 @@ pub enum ConnectError {
         /// Its answer.
         message: String,
     },
+}
+
+fn file_text(path: Option<&Path>) -> String {
+    path.map(|path| format!(" {}", path.display())).unwrap_or_default()
 }
 
 /// How long a connection may take to come up.
@@ -141,8 +145,8 @@ impl Connection {
     }
 }
 
-/// Whether there is no kubeconfig at all. Only then the cluster of this pod is meant: one that is there and cannot be used
-/// was to lead elsewhere. `named` is `$KUBECONFIG`, a list of files; `usual` is `~/.kube/config`.
+/// Whether there is no kubeconfig at all. Only then the cluster of this pod is meant: one that is there and cannot be
+/// used was to lead elsewhere. `named` is `$KUBECONFIG`, a list of files; `usual` is `~/.kube/config`.
 fn is_absent(named: Option<&OsStr>, usual: Option<&Path>) -> bool {
     let names_one = named.is_some_and(|list| env::split_paths(list).any(|path| !path.as_os_str().is_empty()));
     !names_one && !usual.is_some_and(Path::exists)

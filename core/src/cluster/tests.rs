@@ -333,3 +333,17 @@ async fn the_watches_end_with_the_last_who_knows_of_them() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(server.requests(), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_ends_the_watches_ends_them_for_everybody() {
+    let server = server();
+    let cluster = whole(&server);
+    assert!(is_ready(&cluster).await);
+    let another = cluster.clone();
+    cluster.end();
+    server.close_watches("pods");
+    let before = server.requests();
+    server.put(&pod_path("web-2"), pod_on("web-2", "node02"));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!((server.requests(), another.snapshot().pods().count()), (before, 1));
+}

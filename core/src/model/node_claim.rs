@@ -77,7 +77,7 @@ mod tests {
         model::testing::{at, node_name},
     };
 
-    fn lease(spec: serde_json::Value) -> Lease {
+    fn lease(spec: &serde_json::Value) -> Lease {
         serde_json::from_value(json!({ "metadata": { "name": "node-node02", "uid": "u" }, "spec": spec })).unwrap()
     }
 
@@ -92,9 +92,9 @@ mod tests {
             json!({ "holderIdentity": "other", "leaseDurationSeconds": i32::MAX, "renewTime": Timestamp::MAX.to_string() }),
             json!({}),
         ] {
-            let claim = NodeClaim::from(lease(spec.clone()));
+            let claim = NodeClaim::from(lease(&spec));
             for seconds in [0, 29, 39, 40, 69, 70, 9000] {
-                let decision = decide_by_wall_clock(Some(&lease(spec.clone())), "us", at(seconds));
+                let decision = decide_by_wall_clock(Some(&lease(&spec)), "us", at(seconds));
                 let is_held = matches!(decision, Decision::HeldBy { .. });
                 assert_eq!(claim.holder(at(seconds)).is_some(), is_held, "{spec} at {seconds}");
             }
@@ -103,9 +103,9 @@ mod tests {
 
     #[test]
     fn another_lease_of_the_namespace_is_no_nodes() {
-        let mut other = lease(json!({}));
+        let mut other = lease(&json!({}));
         other.metadata.name = Some("self-node-remediation".to_owned());
         assert_eq!(NodeClaim::from(other).node(), None);
-        assert_eq!(NodeClaim::from(lease(json!({}))).node(), Some(node_name("node02")));
+        assert_eq!(NodeClaim::from(lease(&json!({}))).node(), Some(node_name("node02")));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     cluster::{Cluster, client_on},
     controller::{DrainHere, ProcessDrain},
     metrics::Metrics,
-    model::{DrainEnd, DrainSpec, testing::node_name},
+    model::{DrainEnd, DrainSpec, TroubleReason, testing::node_name},
     testing::FakeServer,
 };
 
@@ -87,6 +87,21 @@ async fn what_is_in_the_way_is_told_at_once() {
     world.begin("m", "node02");
     world.until_phase("Succeeded").await;
     assert_eq!(start(&world).wait().await.unwrap_err().reason(), "UnderMaintenance");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_write_conditions_is_told_so_and_leaves_no_record() {
+    let world = World::new(1);
+    let link = world.server.another_link();
+    link.refuse("PATCH /api/v1/nodes/node02/status", 403);
+    let mut drain = start_on(&world, &link);
+    let mut reports = drain.reports();
+    let report = reports.wait_for(|report| report.trouble.is_some()).await.unwrap().clone();
+    assert_eq!((report.phase, report.trouble.unwrap().reason), (None, TroubleReason::Forbidden));
+    assert!(has_record(&world));
+    drain.cancel();
+    assert_eq!(drain.wait().await.unwrap().end, DrainEnd::Cancelled);
+    assert!(!has_record(&world) && world.server.evicted().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

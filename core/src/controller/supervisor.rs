@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     cluster::{Concerned, Snapshot},
-    model::{Node, NodeName, Record, RecordReading, Uid},
+    model::{Node, NodeName, Record, RecordReading, Uid, condition},
     plan::Refused,
 };
 
@@ -148,7 +148,7 @@ impl Supervisor {
         objects.sort_by_key(|object| (object.metadata.creation_timestamp.clone().map(|time| time.0), object.uid()));
         // What was decided here but is not in the cache yet counts for the others.
         for object in &objects {
-            if self.workers.contains_key(&object.uid()) {
+            if !object.says(condition::ACCEPTED) && self.workers.contains_key(&object.uid()) {
                 snapshot.put(as_accepted(object, self.context.clock.now()));
             }
         }

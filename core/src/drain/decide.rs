@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{
     Action, Machine, WorkloadState,
     ask::{Ask, AskState, Mark},
@@ -94,8 +92,9 @@ impl Machine {
     }
 
     /// Whether the caches show the VM on its way. What was asked for it and had not shown yet is settled then.
-    pub(super) fn observe(&mut self, pod: &Pod, verdict: &Verdict, snapshot: &Snapshot, now: Timestamp) -> Motion {
-        let motion = motion(pod, verdict, &self.node, snapshot, now);
+    pub(super) fn observe(&mut self, pod: &Pod, verdict: &Verdict, draft: &Draft<'_>) -> Motion {
+        let motion = motion(pod, verdict, &self.node, draft);
+        let snapshot = draft.snapshot;
         let moves = !matches!(motion, Motion::Still);
         let vmi = vmi_of(pod, snapshot);
         if vmi.is_some_and(|vmi| self.withdrawn.remove(&vmi.key)) {

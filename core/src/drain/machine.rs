@@ -4,6 +4,7 @@
 //! remembers by pod UID. What the caches show always goes before what it remembers.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     clock::later,
     cluster::Snapshot,
+    migration::Queue,
     model::{Blocking, NodeName, ObjectKey, Pod, Uid},
     plan::{Block, BlockReason, Classified, Verdict, classify, is_work_left, tier},
 };
@@ -102,6 +104,7 @@ pub(super) struct Draft<'a> {
     pub(super) workloads: Vec<WorkloadProgress>,
     /// Nothing is asked of the API server before.
     pub(super) quiet_until: Option<Timestamp>,
+    queue: OnceCell<Queue>,
 }
 
 impl Draft<'_> {
@@ -117,6 +120,11 @@ impl Draft<'_> {
             self.wake(time);
         }
         time <= self.now
+    }
+
+    /// KubeVirt's queue of migrations, for all VMs of this step: it goes through those of the whole cluster.
+    pub(super) fn queue(&self) -> &Queue {
+        self.queue.get_or_init(|| Queue::of(self.snapshot))
     }
 
     /// Whether nothing is left on the node that has to leave.
@@ -244,7 +252,8 @@ impl Machine {
     pub fn step(&mut self, snapshot: &Snapshot, now: Timestamp) -> Step {
         let quiet_until = self.quiet_until.filter(|quiet| *quiet > now);
         let workloads = Vec::new();
-        let mut draft = Draft { now, snapshot, actions: Vec::new(), wake_at: None, workloads, quiet_until };
+        let (actions, queue) = (Vec::new(), OnceCell::new());
+        let mut draft = Draft { now, snapshot, actions, wake_at: None, workloads, quiet_until, queue };
         let Some(node) = snapshot.node(&self.node) else {
             return self.finish(draft, DrainPhase::NodeGone);
         };
@@ -313,7 +322,7 @@ impl Machine {
                 self.arrived(pod, &verdict, draft);
             }
             // Also while the node does not answer: a mark that comes and goes meanwhile was taken back.
-            let motion = self.observe(pod, &verdict, draft.snapshot, draft.now);
+            let motion = self.observe(pod, &verdict, draft);
             let decided = match (&verdict, unreachable) {
                 (Verdict::Skip(reason), _) => Decided::State(WorkloadState::Skipped(*reason)),
                 (_, Some(block)) => Decided::Blocked(block.clone()),

@@ -1,10 +1,9 @@
 //! Whether a VM is on its way already: KubeVirt's mark and its migrations, as the caches show them.
 
-use jiff::Timestamp;
-
+use super::machine::Draft;
 use crate::{
     cluster::Snapshot,
-    migration::{Queue, migration_progress},
+    migration::migration_progress,
     model::{
         NodeName, Pod,
         virtual_machine::{Migration, MigrationPhase, VirtualMachineInstance},
@@ -23,7 +22,8 @@ pub(super) enum Motion {
 }
 
 /// What the VM of a launcher pod does; ordinary pods are still.
-pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, snapshot: &Snapshot, now: Timestamp) -> Motion {
+pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, draft: &Draft<'_>) -> Motion {
+    let snapshot = draft.snapshot;
     let Some(vmi) = vmi_of(pod, snapshot) else { return Motion::Still };
     match verdict {
         Verdict::Migrate(_) if is_moving(vmi, node, snapshot) => {}
@@ -37,8 +37,7 @@ pub(super) fn motion(pod: &Pod, verdict: &Verdict, node: &NodeName, snapshot: &S
         }
         return Motion::Waits(last_failed(vmi, snapshot).map_or_else(|| not_begun(vmi), backing_off));
     };
-    let obstacle =
-        migration_progress(vmi, &Queue::of(snapshot), snapshot, now).and_then(|progress| progress.obstacle());
+    let obstacle = migration_progress(vmi, draft.queue(), snapshot, draft.now).and_then(|progress| progress.obstacle());
     match obstacle {
         Some(block) => Motion::Waits(block),
         None => Motion::Moving { migration: Some(migration.key.name.clone()) },

@@ -32,6 +32,8 @@ fn every_reason_is_explained() {
     let page = read("docs/reasons.md");
     let blocked = variants(&read("core/src/model/verdict.rs"), "BlockReason");
     assert_eq!(rows(&page, "\n## A workload is blocked\n"), blocked);
+    let warnings = variants(&read("core/src/plan/preview.rs"), "WarningReason");
+    assert_eq!(rows(&page, "\n## A plan warns\n"), warnings);
     let troubles = variants(&read("core/src/model/trouble.rs"), "TroubleReason");
     assert_eq!(rows(&page, "\n## Something is wrong with the operation itself\n"), troubles);
 }

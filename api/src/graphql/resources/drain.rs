@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     auth::besides::{cancel_of, rights_of_dry_run, rights_of_options},
-    graphql::{arguments::Nothing, scene::Scene, stream::Streams},
+    graphql::{
+        arguments::{Nothing, OfNode},
+        scene::Scene,
+        stream::Streams,
+    },
 };
 
 /// A node to be drained.
@@ -51,13 +55,6 @@ struct Changed {
     node_name: NodeName,
     /// Whether something was (for a dry run: would be) changed: false for a repeat.
     changed: bool,
-}
-
-/// Of which node.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct OfNode {
-    /// The name of the node.
-    node: NodeName,
 }
 
 impl Changed {

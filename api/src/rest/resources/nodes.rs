@@ -44,7 +44,7 @@ struct Filter {
     #[param(value_type = Option<String>, max_length = 4096, example = "rack=7,!spare")]
     label_selector: Option<PodSelector>,
     /// How many objects a page has; 500 if nothing is said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(inline)]
     limit: Option<Limit>,
     /// The `continue` of the page before.
     r#continue: Option<String>,

@@ -7,7 +7,7 @@ use std::{
 
 use careen_core::{
     model::{DrainSpec, Node, NodeName},
-    selector::PodSelector,
+    selector::LabelSelector,
     view::{DrainView, MaintenanceView, NodeView, PlanView, VirtualMachineInstanceView, WorkloadView},
 };
 use schemars::JsonSchema;
@@ -37,7 +37,7 @@ struct Filter {
     /// Only nodes that have a maintenance, or have none. It needs the right to list maintenances.
     under_maintenance: Option<bool>,
     /// Only nodes with these labels, written as for `kubectl get -l`.
-    label_selector: Option<PodSelector>,
+    label_selector: Option<LabelSelector>,
     #[serde(flatten)]
     paging: Paging,
 }
@@ -138,7 +138,7 @@ struct Followed {
     /// Only the node of this name.
     node: Option<NodeName>,
     /// Only nodes with these labels, written as for `kubectl get -l`.
-    label_selector: Option<PodSelector>,
+    label_selector: Option<LabelSelector>,
 }
 
 /// So many nodes an event has at most: as many as it costs.

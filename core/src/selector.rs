@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(inline, extend("maxLength" = 4096))]
-pub struct PodSelector {
+pub struct LabelSelector {
     text: String,
     selector: Selector,
 }
 
-/// Why a text is no [`PodSelector`].
+/// Why a text is no [`LabelSelector`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "selector {text:?} does not parse at {at:?}: allowed are key=value, key!=value, key in (a,b), key notin (a,b), key and !key, joined by commas"
@@ -31,7 +31,7 @@ pub struct InvalidSelector {
     at: String,
 }
 
-impl PodSelector {
+impl LabelSelector {
     /// Whether the selector takes an object with these labels.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
@@ -39,7 +39,7 @@ impl PodSelector {
     }
 }
 
-impl FromStr for PodSelector {
+impl FromStr for LabelSelector {
     type Err = InvalidSelector;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -117,7 +117,7 @@ fn label_value(text: &str) -> Option<String> {
     valid.then(|| text.to_owned())
 }
 
-impl TryFrom<String> for PodSelector {
+impl TryFrom<String> for LabelSelector {
     type Error = InvalidSelector;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -125,19 +125,19 @@ impl TryFrom<String> for PodSelector {
     }
 }
 
-impl From<PodSelector> for String {
-    fn from(selector: PodSelector) -> Self {
+impl From<LabelSelector> for String {
+    fn from(selector: LabelSelector) -> Self {
         selector.text
     }
 }
 
-impl PartialEq for PodSelector {
+impl PartialEq for LabelSelector {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl fmt::Display for PodSelector {
+impl fmt::Display for LabelSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -151,7 +151,7 @@ mod tests {
 
     fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
         let labels: BTreeMap<String, String> = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        selector.parse::<PodSelector>().unwrap().selector.matches(&labels)
+        selector.parse::<LabelSelector>().unwrap().selector.matches(&labels)
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_does_not_parse_is_named() {
         for bad in ["=", "app in web", "app in (", "a b c", ",", "app=web,", "app=we b", "/x", "-a=b", "a=b=c"] {
-            let error = bad.parse::<PodSelector>().unwrap_err().to_string();
+            let error = bad.parse::<LabelSelector>().unwrap_err().to_string();
             assert!(error.contains("does not parse") && error.contains("key in (a,b)"), "{bad}: {error}");
         }
     }

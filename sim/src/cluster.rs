@@ -92,10 +92,14 @@ pub struct Builder {
     seed: u64,
     rules: Rules,
     renews_every: Duration,
-    kubevirt: Option<(Timing, Option<String>)>,
+    kubevirt: Option<KubeVirt>,
     objects: Vec<Value>,
     record: Option<Record>,
     is_still: bool,
+}
+
+struct KubeVirt {
+    eviction_strategy: Option<String>,
 }
 
 impl Default for Builder {
@@ -185,16 +189,7 @@ impl Builder {
     /// With KubeVirt, and its cluster-wide eviction strategy.
     #[must_use]
     pub fn kubevirt(mut self, eviction_strategy: Option<&str>) -> Self {
-        self.kubevirt = Some((Timing::new(Rules::default()), eviction_strategy.map(str::to_owned)));
-        self
-    }
-
-    /// How long things take in KubeVirt, where it is not as usual.
-    #[must_use]
-    pub fn kubevirt_timing(mut self, change: impl FnOnce(&mut Timing)) -> Self {
-        if let Some((timing, _)) = &mut self.kubevirt {
-            change(timing);
-        }
+        self.kubevirt = Some(KubeVirt { eviction_strategy: eviction_strategy.map(str::to_owned) });
         self
     }
 
@@ -221,11 +216,10 @@ impl Builder {
         let client = server.as_user(User::administrator()).client();
         let mut driver = controllers(&server, clock, self.seed, &self.rules, self.renews_every);
         let mut garbage = GarbageCollector::new(self.rules.clone());
-        if let Some((mut timing, strategy)) = self.kubevirt {
-            timing.rules = self.rules.clone();
+        if let Some(KubeVirt { eviction_strategy }) = self.kubevirt {
             let refused = |source| ManifestError::Refused { what: "KubeVirt".to_owned(), source: Box::new(source) };
-            kubevirt::install::install(&server, ACTORS, strategy.as_deref()).await.map_err(refused)?;
-            driver = kubevirt::join(driver, timing);
+            kubevirt::install::install(&server, ACTORS, eviction_strategy.as_deref()).await.map_err(refused)?;
+            driver = kubevirt::join(driver, Timing::new(self.rules.clone()));
             garbage = garbage.and(names::KINDS);
         }
         driver = driver.with(garbage);

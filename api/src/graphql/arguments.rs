@@ -4,6 +4,7 @@ use async_graphql::{
     Value,
     dynamic::{InputValue, ResolverContext, TypeRef},
 };
+use careen_core::model::NodeName;
 use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Map;
@@ -17,6 +18,13 @@ use crate::rest::{Problem, Reason, Strict, Touched};
 /// No arguments.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 pub(super) struct Nothing {}
+
+/// Of which node.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct OfNode {
+    /// The name of the node.
+    pub(super) node: NodeName,
+}
 
 /// The arguments of a field.
 pub(super) fn read<P: DeserializeOwned>(context: &ResolverContext<'_>) -> Result<P, Problem> {

@@ -22,7 +22,7 @@ pub(super) const FIRST: u16 = 100;
 const PAGE_INFO: &str = "PageInfo";
 
 /// Which page.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Paging {
     /// How many objects the page has at most: 1 to 500; 100 if nothing is said.
     #[schemars(with = "Option<u16>")]
@@ -59,7 +59,7 @@ impl Paging {
     /// Cuts the page out of all objects of a list, which come in the order of their keys. Only those of the page are
     /// made into what is shown; `None` leaves one out.
     pub(super) fn cut<S, T>(
-        self,
+        &self,
         list: &'static str,
         all: impl IntoIterator<Item = S>,
         key: impl Fn(&S) -> Vec<String>,

@@ -5,8 +5,13 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
-use super::problem::Problem;
+use super::{problem::Problem, schema::packed_value};
 
 /// A page has so many objects if nothing is said, and never more.
 const MAX: u16 = 500;
@@ -34,6 +39,14 @@ impl TryFrom<u16> for Limit {
         if (1..=MAX).contains(&limit) { Ok(Self(limit)) } else { Err(format!("a page has 1 to {MAX} objects")) }
     }
 }
+
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        packed_value(json!({ "type": "integer", "format": "int32", "minimum": 1, "maximum": MAX }))
+    }
+}
+
+impl ToSchema for Limit {}
 
 /// Which page: the values of `limit` and `continue`.
 #[derive(Clone, Debug)]

@@ -4,9 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use careen_core::{cluster::Snapshot, duration::GoDuration};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::{sync::Semaphore, time::timeout};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
-use super::{Account, Api};
+use super::{Account, Api, schema::packed_value};
 use crate::shutdown::Shutdown;
 
 /// No answer is held for longer: proxies give up after a minute or so, and the frame's own time-out is a little later.
@@ -34,6 +39,14 @@ impl TryFrom<String> for Wait {
         if wait <= LONGEST { Ok(Self(wait)) } else { Err(format!("an answer is held for at most {LONGEST:?}")) }
     }
 }
+
+impl PartialSchema for Wait {
+    fn schema() -> RefOr<Schema> {
+        packed_value(json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$", "maxLength": 32 }))
+    }
+}
+
+impl ToSchema for Wait {}
 
 /// Those who wait. Cloning shares it.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::{fmt::Display, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{duration::GoDuration, schema::without_description, selector::PodSelector};
+use crate::{duration::GoDuration, schema::without_description, selector::LabelSelector};
 
 /// The options as somebody writes them (`spec.drain` of a `NodeMaintenance`, the body of a request): what is left out
 /// takes the default of the operation: a maintenance, or a drain.
@@ -55,7 +55,7 @@ pub struct DrainSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrainOptions {
     /// See [`DrainSpec::pod_selector`].
-    pub pod_selector: Option<PodSelector>,
+    pub pod_selector: Option<LabelSelector>,
     /// See [`DrainSpec::timeout`].
     pub timeout: Option<GoDuration>,
     /// See [`DrainSpec::delete_after`].

@@ -60,11 +60,6 @@ impl ApiServer {
         });
         aggregated.sort_by(|a, b| (&a.group, &a.version).cmp(&(&b.group, &b.version)));
     }
-
-    /// Passes nothing on any more.
-    pub fn unregister_aggregated(&self, group: &str) {
-        self.aggregated().retain(|other| other.group != group);
-    }
 }
 
 /// The answer of whoever serves that path, if it is not this server.

@@ -111,10 +111,15 @@ impl fmt::Display for FieldSelector {
     }
 }
 
-/// The field as the server calls it, or why this kind has no such field.
-fn known(field: &str, resource: &ResourceType) -> Result<String, String> {
-    let fields: &[&str] = match (resource.group.as_ref(), resource.kind.as_ref()) {
-        ("", "Pod") => &[
+/// What a kind is selected by that has no fields of its own.
+const GENERIC: &[&str] = &["metadata.name", "metadata.namespace"];
+
+/// Group, kind, and its fields.
+const OWN_FIELDS: &[(&str, &str, &[&str])] = &[
+    (
+        "",
+        "Pod",
+        &[
             "metadata.name",
             "metadata.namespace",
             "spec.nodeName",
@@ -128,9 +133,13 @@ fn known(field: &str, resource: &ResourceType) -> Result<String, String> {
             "status.nominatedNodeName",
             "spec.host",
         ],
-        ("", "Node") => &["metadata.name", "spec.unschedulable"],
-        ("", "ReplicationController") => &["metadata.name", "metadata.namespace", "status.replicas"],
-        ("", "Event") => &[
+    ),
+    ("", "Node", &["metadata.name", "spec.unschedulable"]),
+    ("", "ReplicationController", &["metadata.name", "metadata.namespace", "status.replicas"]),
+    (
+        "",
+        "Event",
+        &[
             "involvedObject.kind",
             "involvedObject.namespace",
             "involvedObject.name",
@@ -145,7 +154,11 @@ fn known(field: &str, resource: &ResourceType) -> Result<String, String> {
             "metadata.namespace",
             "metadata.name",
         ],
-        ("events.k8s.io", "Event") => &[
+    ),
+    (
+        "events.k8s.io",
+        "Event",
+        &[
             "regarding.kind",
             "regarding.namespace",
             "regarding.name",
@@ -159,12 +172,20 @@ fn known(field: &str, resource: &ResourceType) -> Result<String, String> {
             "metadata.namespace",
             "metadata.name",
         ],
-        ("", "Namespace") => &["status.phase", "metadata.name"],
-        ("", "Secret") => &["type", "metadata.namespace", "metadata.name"],
-        ("", "Service") => &["metadata.namespace", "metadata.name", "spec.clusterIP", "spec.type"],
-        ("batch", "Job") => &["metadata.name", "metadata.namespace", "status.successful"],
-        _ => &["metadata.name", "metadata.namespace"],
-    };
+    ),
+    ("", "Namespace", &["status.phase", "metadata.name"]),
+    ("", "Secret", &["type", "metadata.namespace", "metadata.name"]),
+    ("", "Service", &["metadata.namespace", "metadata.name", "spec.clusterIP", "spec.type"]),
+    ("batch", "Job", &["metadata.name", "metadata.namespace", "status.successful"]),
+];
+
+fn fields_of(resource: &ResourceType) -> &'static [&'static str] {
+    let own = OWN_FIELDS.iter().find(|(group, kind, _)| resource.group == *group && resource.kind == *kind);
+    own.map_or(GENERIC, |(_, _, fields)| fields)
+}
+
+/// The field as the server calls it, or why this kind has no such field.
+fn known(field: &str, resource: &ResourceType) -> Result<String, String> {
     if let Definition::Custom(definition) = &resource.definition {
         let selectable = definition.selectable_fields.iter().any(|selectable| selectable == field);
         let in_namespace = field == "metadata.namespace" && resource.scope == Scope::Namespaced;
@@ -173,12 +194,12 @@ fn known(field: &str, resource: &ResourceType) -> Result<String, String> {
         }
         return Err(format!("field label not supported: {field}"));
     }
+    let fields = fields_of(resource);
     if !fields.contains(&field) {
         if resource.group == "batch" && resource.kind == "Job" {
             return Err(format!("field label {field:?} not supported for Job"));
         }
-        let generic = fields == ["metadata.name", "metadata.namespace"];
-        return Err(if generic {
+        return Err(if fields == GENERIC {
             format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
         } else {
             format!("field label not supported: {field}")

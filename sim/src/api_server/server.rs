@@ -241,12 +241,6 @@ impl ApiServer {
         self.store().watchers.close_all();
     }
 
-    /// How many watches are open, as far as the server has noticed.
-    #[must_use]
-    pub fn open_watches(&self) -> usize {
-        self.store().watchers.count()
-    }
-
     /// Tells these watches, open ones and later ones, nothing, until [`Self::release_watches`].
     pub fn hold_watches(&self, is_held: impl Fn(&Request) -> bool + Send + 'static) {
         self.store().watchers.hold(Box::new(is_held));

@@ -142,8 +142,4 @@ impl Watchers {
             backlog.into_iter().all(|event| watcher.sender.try_send(event).is_ok())
         });
     }
-
-    pub(super) fn count(&self) -> usize {
-        self.open.len()
-    }
 }

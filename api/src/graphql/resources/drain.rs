@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     auth::besides::{cancel_of, rights_of_dry_run, rights_of_options},
-    graphql::{arguments::Nothing, scene::Scene, stream::Streams},
+    graphql::{
+        arguments::{Nothing, OfNode},
+        scene::Scene,
+        stream::Streams,
+    },
 };
 
 /// A node to be drained.
@@ -53,16 +57,17 @@ struct Changed {
     changed: bool,
 }
 
-/// Of which node.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct OfNode {
-    /// The name of the node.
-    node: NodeName,
+/// An order as an operation has left it.
+struct Outcome<'a> {
+    order: &'a DrainOrder,
+    /// Whether something was (for a dry run: would be) changed.
+    changed: bool,
+    dry_run: bool,
 }
 
 impl Changed {
     /// The drain as the caches show it, or else as it was written just now; for a dry run as it would be.
-    async fn shown(scene: &Scene, order: &DrainOrder, changed: bool, dry_run: bool) -> Arc<Shown<Self>> {
+    async fn shown(scene: &Scene, Outcome { order, changed, dry_run }: Outcome<'_>) -> Arc<Shown<Self>> {
         let view = Self { node_name: order.node().clone(), changed };
         if !dry_run {
             scene.api.until_shown(|snapshot| drain_is_shown(order, snapshot)).await;
@@ -108,7 +113,8 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let requested_by = scene.asker.account.user();
                 let request = OrderDrain { id: new_drain_id(), node, options, requested_by, dry_run };
                 let ordered = scene.api.operations()?.order_drain(&request).await?;
-                Ok(Changed::shown(&scene, &ordered.order, ordered.created, dry_run).await)
+                let outcome = Outcome { order: &ordered.order, changed: ordered.created, dry_run };
+                Ok(Changed::shown(&scene, outcome).await)
             },
         )
         .change::<CancelDrainInput, Changed, _>(
@@ -122,7 +128,8 @@ pub(in crate::graphql) fn mutation(mutation: Type<'_, Root>) -> Type<'_, Root> {
                 let (request, rights) = cancel_of(request, &scene.api.snapshot()?)?;
                 scene.demand_besides(&rights).await?;
                 let cancelled = scene.api.operations()?.cancel_drain(&request).await?;
-                Ok(Changed::shown(&scene, &cancelled.order, !cancelled.already, dry_run).await)
+                let outcome = Outcome { order: &cancelled.order, changed: !cancelled.already, dry_run };
+                Ok(Changed::shown(&scene, outcome).await)
             },
         )
 }

@@ -17,14 +17,19 @@ use serde::{Deserialize, Serialize};
 use super::{Root, Shown, Type, Types, rights};
 use crate::{
     auth::besides::rights_of_dry_run,
-    graphql::{arguments::Nothing, connection::Paging, scene::Scene, stream::Streams},
+    graphql::{
+        arguments::{Nothing, OfNode},
+        connection::Paging,
+        scene::Scene,
+        stream::Streams,
+    },
     rest::{Note, Problem, Reason},
 };
 
 /// Which maintenances.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Which {
+struct Filter {
     /// Only those of this node.
     node: Option<NodeName>,
     /// Only those of the ticket with this id.
@@ -39,16 +44,9 @@ struct Which {
 
 /// A maintenance.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Named {
+struct MaintenanceNamed {
     /// The name of the `NodeMaintenance`.
     name: String,
-}
-
-/// Of which node.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct OfNode {
-    /// The name of the node.
-    node: NodeName,
 }
 
 /// A maintenance to be started, or changed where the node has one. What is left out stays as it is.
@@ -106,13 +104,7 @@ struct Changed {
     object: Option<MaintenanceView>,
 }
 
-impl Which {
-    /// Which, and which page of them.
-    fn parted(mut self) -> (Self, Paging) {
-        let paging = std::mem::take(&mut self.paging);
-        (self, paging)
-    }
-
+impl Filter {
     fn takes(&self, maintenance: &MaintenanceView) -> bool {
         let ticket = maintenance.ticket.as_ref().map(|ticket| ticket.id.as_str());
         let is_stuck = maintenance.blocking.iter().any(|blocking| blocking.class == BlockClass::Stuck);
@@ -189,24 +181,23 @@ pub(in crate::graphql) fn register(types: &mut Types) {
 /// The questions.
 pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
     query
-        .connection::<Which, MaintenanceView>(
+        .connection::<Filter, MaintenanceView>(
             "maintenances",
             "Maintenances, by name.",
             rights::list_maintenances,
-            |root, which| {
-                let (which, paging) = which.parted();
+            |root, filter| {
                 let key = |object: &&Arc<NodeMaintenance>| vec![object.name().to_owned()];
                 let show = |object: &Arc<NodeMaintenance>| {
-                    Some(MaintenanceView::from(&**object)).filter(|found| which.takes(found))
+                    Some(MaintenanceView::from(&**object)).filter(|found| filter.takes(found))
                 };
-                paging.cut("maintenances", root.scene.views.snapshot().maintenances(), key, show)
+                filter.paging.cut("maintenances", root.scene.views.snapshot().maintenances(), key, show)
             },
         )
-        .link::<Named, MaintenanceView>(
+        .link::<MaintenanceNamed, MaintenanceView>(
             "maintenance",
             "The maintenance of that name.",
-            |Named { name }| rights::get_maintenance(name),
-            |root, Named { name }| match root.scene.views.maintenance(&name) {
+            |MaintenanceNamed { name }| rights::get_maintenance(name),
+            |root, MaintenanceNamed { name }| match root.scene.views.maintenance(&name) {
                 Some(maintenance) => Ok(Some(maintenance)),
                 None => Err(Problem::no_maintenance(&name)),
             },

@@ -20,7 +20,7 @@ use crate::{
 /// Which migrations.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Which {
+struct Filter {
     /// Only those of this namespace.
     namespace: Option<String>,
     /// Only those that are over, or are not.
@@ -90,12 +90,12 @@ pub(in crate::graphql) fn register(types: &mut Types) {
 /// The questions.
 pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
     query
-        .connection::<Which, MigrationView>(
+        .connection::<Filter, MigrationView>(
             "migrations",
             "Live migrations, by namespace and name; those that are over too, as long as KubeVirt keeps them.",
             rights::list_migrations,
-            |root, which| {
-                let Which { namespace, is_over, paging } = which;
+            |root, filter| {
+                let Filter { namespace, is_over, paging } = filter;
                 let snapshot = root.scene.views.snapshot();
                 let wanted = snapshot.migrations().filter(|migration| {
                     namespace.as_ref().is_none_or(|namespace| migration.key.namespace == *namespace)

@@ -7,7 +7,7 @@ use std::{
 
 use careen_core::{
     model::{DrainSpec, Node, NodeName},
-    selector::PodSelector,
+    selector::LabelSelector,
     view::{DrainView, MaintenanceView, NodeView, PlanView, VirtualMachineInstanceView, WorkloadView},
 };
 use schemars::JsonSchema;
@@ -29,7 +29,7 @@ use crate::{
 /// Which nodes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Which {
+struct Filter {
     /// Only nodes that are ready, or are not.
     ready: Option<bool>,
     /// Only nodes that are schedulable, or are cordoned.
@@ -37,14 +37,14 @@ struct Which {
     /// Only nodes that have a maintenance, or have none. It needs the right to list maintenances.
     under_maintenance: Option<bool>,
     /// Only nodes with these labels, written as for `kubectl get -l`.
-    label_selector: Option<PodSelector>,
+    label_selector: Option<LabelSelector>,
     #[serde(flatten)]
     paging: Paging,
 }
 
 /// A node.
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Named {
+struct NodeNamed {
     /// Its name.
     name: NodeName,
 }
@@ -56,13 +56,7 @@ struct Planned {
     options: Option<DrainSpec>,
 }
 
-impl Which {
-    /// Which, and which page of them.
-    fn parted(mut self) -> (Self, Paging) {
-        let paging = std::mem::take(&mut self.paging);
-        (self, paging)
-    }
-
+impl Filter {
     fn rights(&self) -> Vec<Right> {
         let mut rights = rights::list_nodes(self);
         rights.extend(rights_of_filter(self.under_maintenance));
@@ -121,17 +115,16 @@ pub(in crate::graphql) fn register(types: &mut Types) {
 /// The questions.
 pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
     query
-        .connection::<Which, NodeView>("nodes", "Nodes, by name.", Which::rights, |root: &Shown<Root>, which| {
-            let (which, paging) = which.parted();
+        .connection::<Filter, NodeView>("nodes", "Nodes, by name.", Filter::rights, |root: &Shown<Root>, filter| {
             let views = &root.scene.views;
-            let show = |node: &Arc<Node>| views.node(&node.name).filter(|node| which.takes(node));
-            paging.cut("nodes", views.snapshot().nodes(), |node| vec![node.name.to_string()], show)
+            let show = |node: &Arc<Node>| views.node(&node.name).filter(|node| filter.takes(node));
+            filter.paging.cut("nodes", views.snapshot().nodes(), |node| vec![node.name.to_string()], show)
         })
-        .link::<Named, NodeView>(
+        .link::<NodeNamed, NodeView>(
             "node",
             "The node of that name.",
-            |Named { name }| rights::get_node(name.as_str()),
-            |root, Named { name }| match root.scene.views.node(&name) {
+            |NodeNamed { name }| rights::get_node(name.as_str()),
+            |root, NodeNamed { name }| match root.scene.views.node(&name) {
                 Some(node) => Ok(Some(node)),
                 None => Err(Problem::no_node(&name)),
             },
@@ -145,7 +138,7 @@ struct Followed {
     /// Only the node of this name.
     node: Option<NodeName>,
     /// Only nodes with these labels, written as for `kubectl get -l`.
-    label_selector: Option<PodSelector>,
+    label_selector: Option<LabelSelector>,
 }
 
 /// So many nodes an event has at most: as many as it costs.

@@ -23,7 +23,7 @@ use crate::{
 /// Which VMs.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Which {
+struct Filter {
     /// Only those that run on this node.
     node: Option<NodeName>,
     /// Only those of this namespace.
@@ -59,13 +59,7 @@ struct MigrateVirtualMachineInstanceInput {
     dry_run: bool,
 }
 
-impl Which {
-    /// Which, and which page of them.
-    fn parted(mut self) -> (Self, Paging) {
-        let paging = std::mem::take(&mut self.paging);
-        (self, paging)
-    }
-
+impl Filter {
     fn takes(&self, vmi: &VirtualMachineInstanceView) -> bool {
         self.node.as_ref().is_none_or(|node| vmi.node.as_ref() == Some(node))
             && self.namespace.as_ref().is_none_or(|namespace| vmi.namespace == *namespace)
@@ -121,17 +115,16 @@ pub(in crate::graphql) fn register(types: &mut Types) {
 /// The questions.
 pub(in crate::graphql) fn query(query: Type<'_, Root>) -> Type<'_, Root> {
     query
-        .connection::<Which, VirtualMachineInstanceView>(
+        .connection::<Filter, VirtualMachineInstanceView>(
             "virtualMachineInstances",
             "VMs that run, by namespace and name.",
             rights::list_instances,
-            |root, which| {
-                let (which, paging) = which.parted();
+            |root, filter| {
                 let views = &root.scene.views;
                 let show = |vmi: &Arc<VirtualMachineInstance>| {
-                    views.virtual_machine_instance(&vmi.key).filter(|vmi| which.takes(vmi))
+                    views.virtual_machine_instance(&vmi.key).filter(|vmi| filter.takes(vmi))
                 };
-                paging.cut(LIST, views.snapshot().virtual_machine_instances(), |vmi| key(vmi), show)
+                filter.paging.cut(LIST, views.snapshot().virtual_machine_instances(), |vmi| key(vmi), show)
             },
         )
         .link::<ObjectKey, VirtualMachineInstanceView>(

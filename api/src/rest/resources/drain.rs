@@ -47,7 +47,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Which {
+struct CancelQuery {
     /// Only the drain of this id.
     #[param(value_type = Option<String>, min_length = 1, max_length = 63)]
     id: Option<Uid>,
@@ -56,7 +56,7 @@ struct Which {
     #[param(required = false)]
     dry_run: bool,
     /// Hold the answer until it is over, but not for longer than this (up to `60s`).
-    #[param(value_type = Option<String>, pattern = "^([0-9]+(ms|s|m|h))+$", max_length = 32, example = "60s")]
+    #[param(inline, example = "60s")]
     wait: Option<Wait>,
 }
 
@@ -135,7 +135,7 @@ async fn get_drain(State(api): State<Api>, Path(NodePath { node }): Path<NodePat
 ///
 /// Nothing new starts, and marks on VMs are taken back; the node stays cordoned. Can be repeated.
 #[utoipa::path(
-    delete, path = "/nodes/{node}/drain", tag = "drains", operation_id = "cancelDrain", params(NodePath, Which),
+    delete, path = "/nodes/{node}/drain", tag = "drains", operation_id = "cancelDrain", params(NodePath, CancelQuery),
     responses(
         (status = 202, description = "It is being cancelled", body = DrainBody, content_type = "application/json"),
         (status = 200, description = "It is over, or with dryRun: it could be", body = DrainBody,
@@ -146,7 +146,7 @@ async fn cancel_drain(
     State(api): State<Api>,
     account: Account,
     Path(NodePath { node }): Path<NodePath>,
-    Query(Which { id, dry_run, wait }): Query<Which>,
+    Query(CancelQuery { id, dry_run, wait }): Query<CancelQuery>,
 ) -> Reply<Response> {
     let request = CancelDrain { node, id, requested_by: account.user(), dry_run };
     let (request, rights) = cancel_of(request, &api.snapshot()?)?;

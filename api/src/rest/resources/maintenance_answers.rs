@@ -64,7 +64,7 @@ pub(super) struct Stop {
     #[param(required = false)]
     dry_run: bool,
     /// Hold the answer until the node is restored, but not for longer than this (up to `60s`).
-    #[param(value_type = Option<String>, pattern = "^([0-9]+(ms|s|m|h))+$", max_length = 32, example = "60s")]
+    #[param(inline, example = "60s")]
     wait: Option<Wait>,
 }
 

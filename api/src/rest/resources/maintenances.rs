@@ -55,7 +55,7 @@ struct Filter {
     /// Only those of the ticket with this id.
     ticket: Option<String>,
     /// How many objects a page has; 500 if nothing is said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(inline)]
     limit: Option<Limit>,
     /// The `continue` of the page before.
     r#continue: Option<String>,

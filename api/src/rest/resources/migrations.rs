@@ -38,7 +38,7 @@ struct Filter {
     /// Only those of this namespace.
     namespace: Option<String>,
     /// How many objects a page has; 500 if nothing is said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(inline)]
     limit: Option<Limit>,
     /// The `continue` of the page before.
     r#continue: Option<String>,
@@ -48,7 +48,7 @@ struct Filter {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Which {
+struct CancelQuery {
     /// Only if it has this UID.
     #[param(value_type = Option<String>)]
     uid: Option<Uid>,
@@ -93,7 +93,7 @@ async fn get_migration(State(api): State<Api>, Path(path): Path<ObjectPath>) -> 
 /// Not in mode `PostCopy`: the VM would be lost. Can be repeated while it is being cancelled.
 #[utoipa::path(
     delete, path = "/migrations/{namespace}/{name}", tag = "virtual machines", operation_id = "cancelMigration",
-    params(ObjectPath, Which),
+    params(ObjectPath, CancelQuery),
     responses(
         (status = 202, description = "It is being cancelled", body = CancelledBody, content_type = "application/json"),
         (status = 200, description = "With dryRun: it could be", body = CancelledBody, content_type = "application/json"),
@@ -102,7 +102,7 @@ async fn get_migration(State(api): State<Api>, Path(path): Path<ObjectPath>) -> 
 async fn cancel_migration(
     State(api): State<Api>,
     Path(path): Path<ObjectPath>,
-    Query(Which { uid, dry_run }): Query<Which>,
+    Query(CancelQuery { uid, dry_run }): Query<CancelQuery>,
 ) -> Reply<Response> {
     let request = CancelMigration { key: path.key(), uid, dry_run };
     let cancelled = api.operations()?.cancel_migration(&request).await?;

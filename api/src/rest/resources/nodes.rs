@@ -3,7 +3,7 @@
 use std::slice;
 
 use axum::extract::State;
-use careen_core::{selector::PodSelector, view::NodeView};
+use careen_core::{selector::LabelSelector, view::NodeView};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -42,9 +42,9 @@ struct Filter {
     under_maintenance: Option<bool>,
     /// Only nodes with these labels, written as for `kubectl get -l`.
     #[param(value_type = Option<String>, max_length = 4096, example = "rack=7,!spare")]
-    label_selector: Option<PodSelector>,
+    label_selector: Option<LabelSelector>,
     /// How many objects a page has; 500 if nothing is said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(inline)]
     limit: Option<Limit>,
     /// The `continue` of the page before.
     r#continue: Option<String>,

@@ -2,22 +2,20 @@
 
 use careen_core::model::{NodeName, ObjectKey};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use serde_json::json;
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
-use crate::rest::wait::Wait;
+use crate::rest::{schema::packed_value, wait::Wait};
 
 /// A node by its name.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct NodePath {
     /// The name of the node.
-    #[param(
-        value_type = String,
-        min_length = 1,
-        max_length = 253,
-        pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        example = "node02"
-    )]
+    #[param(value_type = ObjectName, inline, example = "node02")]
     pub(super) node: NodeName,
 }
 
@@ -26,13 +24,7 @@ pub(super) struct NodePath {
 #[into_params(parameter_in = Path)]
 pub(super) struct MaintenancePath {
     /// The name of the `NodeMaintenance`.
-    #[param(
-        value_type = String,
-        min_length = 1,
-        max_length = 253,
-        pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        example = "node02-maintenance"
-    )]
+    #[param(inline, example = "node02-maintenance")]
     pub(super) name: ObjectName,
 }
 
@@ -41,22 +33,10 @@ pub(super) struct MaintenancePath {
 #[into_params(parameter_in = Path)]
 pub(super) struct ObjectPath {
     /// The namespace.
-    #[param(
-        value_type = String,
-        min_length = 1,
-        max_length = 63,
-        pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        example = "web"
-    )]
+    #[param(inline, example = "web")]
     pub(super) namespace: Namespace,
     /// The name.
-    #[param(
-        value_type = String,
-        min_length = 1,
-        max_length = 253,
-        pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        example = "vm1"
-    )]
+    #[param(inline, example = "vm1")]
     pub(super) name: ObjectName,
 }
 
@@ -83,6 +63,15 @@ impl TryFrom<String> for ObjectName {
     }
 }
 
+impl PartialSchema for ObjectName {
+    fn schema() -> RefOr<Schema> {
+        let pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+        packed_value(json!({ "type": "string", "minLength": 1, "maxLength": 253, "pattern": pattern }))
+    }
+}
+
+impl ToSchema for ObjectName {}
+
 /// A namespace: one label.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
@@ -98,6 +87,15 @@ impl TryFrom<String> for Namespace {
         }
     }
 }
+
+impl PartialSchema for Namespace {
+    fn schema() -> RefOr<Schema> {
+        let pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+        packed_value(json!({ "type": "string", "minLength": 1, "maxLength": 63, "pattern": pattern }))
+    }
+}
+
+impl ToSchema for Namespace {}
 
 /// Whether to do it.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -120,6 +118,6 @@ pub(super) struct HowToStart {
     #[param(required = false)]
     pub(super) dry_run: bool,
     /// Hold the answer until it is done or stuck, but not for longer than this (up to `60s`).
-    #[param(value_type = Option<String>, pattern = "^([0-9]+(ms|s|m|h))+$", max_length = 32, example = "60s")]
+    #[param(inline, example = "60s")]
     pub(super) wait: Option<Wait>,
 }

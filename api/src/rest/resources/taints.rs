@@ -49,7 +49,7 @@ type TaintRequest = Of<TaintBody>;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Which {
+struct UntaintQuery {
     /// The key of the taints that go.
     #[param(value_type = String, min_length = 1, max_length = 317, example = "example.com/broken-fan")]
     key: TaintKey,
@@ -87,14 +87,14 @@ async fn taint_node(
 ///
 /// Can be repeated.
 #[utoipa::path(
-    delete, path = "/nodes/{node}/taints", tag = "nodes", operation_id = "untaintNode", params(NodePath, Which),
+    delete, path = "/nodes/{node}/taints", tag = "nodes", operation_id = "untaintNode", params(NodePath, UntaintQuery),
     responses((status = 200, description = "The node", body = NodeChangedBody, content_type = "application/json")),
 )]
 async fn untaint_node(
     State(api): State<Api>,
     account: Account,
     Path(NodePath { node }): Path<NodePath>,
-    Query(Which { key, effect, dry_run }): Query<Which>,
+    Query(UntaintQuery { key, effect, dry_run }): Query<UntaintQuery>,
 ) -> Reply<Json<Changed>> {
     let changed = api.operations()?.untaint(&node, &Untaint { key, effect }, dry_run).await?;
     Changed::of(changed, &api, &account).await.map(Json)

@@ -45,7 +45,7 @@ struct Filter {
     /// Only those of this namespace.
     namespace: Option<String>,
     /// How many objects a page has; 500 if nothing is said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(inline)]
     limit: Option<Limit>,
     /// The `continue` of the page before.
     r#continue: Option<String>,

@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Filter {
     /// How many objects a page has; 500 if nothing is said.
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(inline)]
     limit: Option<Limit>,
     /// The `continue` of the page before.
     r#continue: Option<String>,

@@ -8,10 +8,28 @@ use super::super::schema::validate::{field::Errors, names};
 /// Says what is wrong with one; with what it takes the place of, if it does.
 pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
     let spec = &definition["spec"];
-    let text = |value: &'static str| spec["names"][value].as_str().unwrap_or_default();
+    name_and_group(definition, errors);
+    match &spec["scope"] {
+        Value::String(scope) if scope.is_empty() => errors.required("spec.scope", ""),
+        Value::Null => errors.required("spec.scope", ""),
+        scope => errors.one_of("spec.scope", scope, &["Cluster", "Namespaced"]),
+    }
+    versions(spec, errors);
+    own_names(spec, errors);
+    if definition["status"]["storedVersions"].as_array().is_none_or(Vec::is_empty) {
+        let detail = "must have at least one stored version";
+        errors.invalid("status.storedVersions", &definition["status"]["storedVersions"], detail);
+    }
+    if let Some(old) = old {
+        changes(old, spec, errors);
+    }
+}
+
+fn name_and_group(definition: &Value, errors: &mut Errors) {
+    let spec = &definition["spec"];
     let group = spec["group"].as_str().unwrap_or_default();
     let name = definition["metadata"]["name"].as_str().unwrap_or_default();
-    let expected = format!("{}.{group}", text("plural"));
+    let expected = format!("{}.{group}", spec["names"]["plural"].as_str().unwrap_or_default());
     if name != expected {
         errors.invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group");
     }
@@ -22,11 +40,9 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
     } else if !group.contains('.') {
         errors.invalid("spec.group", &group.into(), "should be a domain with at least one dot");
     }
-    match &spec["scope"] {
-        Value::String(scope) if scope.is_empty() => errors.required("spec.scope", ""),
-        Value::Null => errors.required("spec.scope", ""),
-        scope => errors.one_of("spec.scope", scope, &["Cluster", "Namespaced"]),
-    }
+}
+
+fn versions(spec: &Value, errors: &mut Errors) {
     let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let stored = versions.iter().filter(|version| version["storage"] == true).count();
     if stored != 1 {
@@ -50,31 +66,32 @@ pub fn validate(old: Option<&Value>, definition: &Value, errors: &mut Errors) {
             errors.required(format!("{path}.schema.openAPIV3Schema"), "");
         }
     }
+}
+
+fn own_names(spec: &Value, errors: &mut Errors) {
     for (field, path) in [
         ("plural", "spec.names.plural"),
         ("singular", "spec.names.singular"),
         ("kind", "spec.names.kind"),
         ("listKind", "spec.names.listKind"),
     ] {
-        match text(field) {
+        match spec["names"][field].as_str().unwrap_or_default() {
             "" => errors.required(path, ""),
             given => errors.malformed(path, &given.to_lowercase(), names::dns_1035_label(&given.to_lowercase())),
         }
     }
-    if definition["status"]["storedVersions"].as_array().is_none_or(Vec::is_empty) {
-        let detail = "must have at least one stored version";
-        errors.invalid("status.storedVersions", &definition["status"]["storedVersions"], detail);
-    }
-    if let Some(old) = old {
-        let established = old["status"]["conditions"].as_array().into_iter().flatten();
-        let established =
-            established.clone().any(|condition| condition["type"] == "Established" && condition["status"] == "True");
-        errors.immutable("spec.group", &old["spec"]["group"], &spec["group"]);
-        errors.immutable("spec.names.plural", &old["spec"]["names"]["plural"], &spec["names"]["plural"]);
-        if established {
-            errors.immutable("spec.scope", &old["spec"]["scope"], &spec["scope"]);
-            errors.immutable("spec.names.kind", &old["spec"]["names"]["kind"], &spec["names"]["kind"]);
-        }
+}
+
+/// What has to stay as it was.
+fn changes(old: &Value, spec: &Value, errors: &mut Errors) {
+    let established = old["status"]["conditions"].as_array().into_iter().flatten();
+    let established =
+        established.clone().any(|condition| condition["type"] == "Established" && condition["status"] == "True");
+    errors.immutable("spec.group", &old["spec"]["group"], &spec["group"]);
+    errors.immutable("spec.names.plural", &old["spec"]["names"]["plural"], &spec["names"]["plural"]);
+    if established {
+        errors.immutable("spec.scope", &old["spec"]["scope"], &spec["scope"]);
+        errors.immutable("spec.names.kind", &old["spec"]["names"]["kind"], &spec["names"]["kind"]);
     }
 }
 

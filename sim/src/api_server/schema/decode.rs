@@ -59,6 +59,16 @@ impl At {
     fn key(&self, key: &str) -> Self {
         Self { path: format!("{}.{key}", self.path), ..self.clone() }
     }
+
+    /// Go's sentence about a value there that is of another type.
+    fn cannot_unmarshal(&self, what: &str, into: &str) -> String {
+        let Self { of, fields, .. } = self;
+        if fields.is_empty() {
+            format!("json: cannot unmarshal {what} into Go value of type {into}")
+        } else {
+            format!("json: cannot unmarshal {what} into Go struct field {of}.{fields} of type {into}")
+        }
+    }
 }
 
 /// What Go calls a JSON value.
@@ -76,13 +86,7 @@ pub fn go_kind(value: &Value) -> &'static str {
 
 impl Decoder {
     fn wrong(&mut self, what: &str, of: &GoType, at: &At) -> Value {
-        let name = of.go_name();
-        let error = if at.fields.is_empty() {
-            format!("json: cannot unmarshal {what} into Go value of type {name}")
-        } else {
-            format!("json: cannot unmarshal {what} into Go struct field {}.{} of type {name}", at.of, at.fields)
-        };
-        self.saved.get_or_insert(error);
+        self.saved.get_or_insert_with(|| at.cannot_unmarshal(what, &of.go_name()));
         zero(of)
     }
 
@@ -107,35 +111,15 @@ impl Decoder {
                 BASE64_STANDARD.decode(text).map_err(|error| illegal_base64(&error))?;
                 value.clone()
             }
-            (GoType::Slice(of), Value::Array(items)) => {
-                let mut read = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    read.push(self.read(of, item, &at.index(index))?);
-                }
-                // An empty list does not survive etcd.
-                if read.is_empty() { Value::Null } else { read.into() }
-            }
-            (GoType::Map(of), Value::Object(entries)) => {
-                let mut read = Map::new();
-                for (key, item) in entries {
-                    read.insert(key.clone(), self.read(of, item, &at.key(key))?);
-                }
-                if read.is_empty() { Value::Null } else { read.into() }
-            }
+            (GoType::Slice(of), Value::Array(items)) => self.read_slice(of, items, at)?,
+            (GoType::Map(of), Value::Object(entries)) => self.read_map(of, entries, at)?,
             (GoType::Struct(name), Value::Object(_)) => match TYPES.get(name) {
                 Some(of) => self.read_struct(of, value, at)?,
                 None => value.clone(),
             },
             (GoType::Time, Value::String(text)) => time(text, false)?,
             (GoType::MicroTime, Value::String(text)) => time(text, true)?,
-            (GoType::Time | GoType::MicroTime, other) => {
-                let what = go_kind(other);
-                return Err(if at.fields.is_empty() {
-                    format!("json: cannot unmarshal {what} into Go value of type string")
-                } else {
-                    format!("json: cannot unmarshal {what} into Go struct field {}.{} of type string", at.of, at.fields)
-                });
-            }
+            (GoType::Time | GoType::MicroTime, other) => return Err(at.cannot_unmarshal(go_kind(other), "string")),
             (GoType::Quantity, Value::String(text)) => Quantity::parse(text)?.canonical().into(),
             (GoType::Quantity, other) => Quantity::parse(&other.to_string())?.canonical().into(),
             (GoType::IntOrString, other) => self.read(&GoType::Int32, other, at)?,
@@ -156,6 +140,23 @@ impl Decoder {
             (GoType::SchemaOrBool, _) => return Err("boolean or JSON schema expected".to_owned()),
             (of, other) => self.wrong(go_kind(other), of, at),
         })
+    }
+
+    fn read_slice(&mut self, of: &GoType, items: &[Value], at: &At) -> Result<Value, String> {
+        let mut read = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            read.push(self.read(of, item, &at.index(index))?);
+        }
+        // An empty list does not survive etcd.
+        Ok(if read.is_empty() { Value::Null } else { read.into() })
+    }
+
+    fn read_map(&mut self, of: &GoType, entries: &Map<String, Value>, at: &At) -> Result<Value, String> {
+        let mut read = Map::new();
+        for (key, item) in entries {
+            read.insert(key.clone(), self.read(of, item, &at.key(key))?);
+        }
+        Ok(if read.is_empty() { Value::Null } else { read.into() })
     }
 
     fn read_struct(&mut self, of: &Struct, value: &Value, at: &At) -> Result<Value, String> {

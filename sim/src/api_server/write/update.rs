@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     super::{
@@ -145,7 +145,7 @@ pub(in super::super) fn replace(
 
 /// Whether nothing has changed. What is written then makes no new version.
 fn is_same(old: &Value, new: &Value) -> bool {
-    let fields = |object: &Value| -> Option<serde_json::Map<String, Value>> {
+    let fields = |object: &Value| -> Option<Map<String, Value>> {
         let mut fields = object.as_object()?.clone();
         fields.remove("apiVersion");
         Some(fields)
@@ -194,11 +194,21 @@ fn separate_status(resource: &ResourceType, old: &Value, new: &mut Value, part: 
 /// What the server alone sets stays; what is immutable has not changed.
 fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Result<(), Refusal> {
     let old_metadata = &old["metadata"];
-    let name = old_metadata["name"].as_str().unwrap_or_default();
     if !new["metadata"].is_object() {
         new["metadata"] = json!({});
     }
-    let metadata = &mut new["metadata"];
+    check_immutable(resource, old_metadata, &new["metadata"])?;
+    if !old_metadata["deletionTimestamp"].is_null() {
+        check_finalizers(resource, old_metadata, &new["metadata"])?;
+    }
+    if let Some(metadata) = new["metadata"].as_object_mut() {
+        take_over(old_metadata, metadata);
+    }
+    Ok(())
+}
+
+fn check_immutable(resource: &ResourceType, old_metadata: &Value, metadata: &Value) -> Result<(), Refusal> {
+    let name = old_metadata["name"].as_str().unwrap_or_default();
     if let Some(uid) = metadata["uid"].as_str().filter(|uid| !uid.is_empty() && old_metadata["uid"] != *uid) {
         let message = format!("Invalid value: {uid:?}: field is immutable");
         let cause = Cause { reason: "FieldValueInvalid", message, field: "metadata.uid".into() };
@@ -217,22 +227,30 @@ fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Resul
             return Err(Refusal::invalid(resource, name, &[cause]));
         }
     }
-    if !old_metadata["deletionTimestamp"].is_null() {
-        let list = |metadata: &Value| metadata["finalizers"].as_array().cloned().unwrap_or_default();
-        let before = list(old_metadata);
-        let added: Vec<_> = list(metadata).into_iter().filter(|finalizer| !before.contains(finalizer)).collect();
-        if !added.is_empty() {
-            let added: Vec<_> = added.iter().map(ToString::to_string).collect();
-            let message = format!(
-                "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers \
-                 []string{{{}}}",
-                added.join(", ")
-            );
-            let cause = Cause { reason: "FieldValueForbidden", message, field: "metadata.finalizers".into() };
-            return Err(Refusal::invalid(resource, name, &[cause]));
-        }
+    Ok(())
+}
+
+/// What is being deleted gets no more of them.
+fn check_finalizers(resource: &ResourceType, old_metadata: &Value, metadata: &Value) -> Result<(), Refusal> {
+    let name = old_metadata["name"].as_str().unwrap_or_default();
+    let list = |metadata: &Value| metadata["finalizers"].as_array().cloned().unwrap_or_default();
+    let before = list(old_metadata);
+    let added: Vec<_> = list(metadata).into_iter().filter(|finalizer| !before.contains(finalizer)).collect();
+    if !added.is_empty() {
+        let added: Vec<_> = added.iter().map(ToString::to_string).collect();
+        let message = format!(
+            "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers \
+             []string{{{}}}",
+            added.join(", ")
+        );
+        let cause = Cause { reason: "FieldValueForbidden", message, field: "metadata.finalizers".into() };
+        return Err(Refusal::invalid(resource, name, &[cause]));
     }
-    let Some(metadata) = metadata.as_object_mut() else { return Ok(()) };
+    Ok(())
+}
+
+/// What the server alone sets is as it was, and an empty map or list is none.
+fn take_over(old_metadata: &Value, metadata: &mut Map<String, Value>) {
     metadata.remove("managedFields");
     for field in [
         "creationTimestamp",
@@ -249,7 +267,6 @@ fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Resul
             None => drop(metadata.remove(field)),
         }
     }
-    // An empty map or list is none.
     for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
         let is_empty = match metadata.get(field) {
             Some(Value::Object(map)) => map.is_empty(),
@@ -261,7 +278,6 @@ fn keep_metadata(resource: &ResourceType, old: &Value, new: &mut Value) -> Resul
             metadata.remove(field);
         }
     }
-    Ok(())
 }
 
 fn bump_generation(resource: &ResourceType, old: &Value, new: &mut Value, part: Part) {

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
+    clock::to_the_second,
     cluster::Snapshot,
     config_map::ConfigMapError,
-    maintenance::status::to_the_second,
     model::{DrainEnd, DrainOrder, DrainOutcome, DrainStatus, Node, NodeMaintenance, NodeName},
     order::{Duty, Orders, duty},
 };

@@ -1,9 +1,9 @@
 //! How many maintenances there are, by phase.
 
-use super::Phase;
 use crate::{
     cluster::Snapshot,
     metrics::{MaintenancePhase, Metrics, PhaseLabels},
+    model::Phase,
 };
 
 /// Shows how many maintenances there are, by phase.
@@ -29,10 +29,7 @@ const ALL_PHASES: [MaintenancePhase; 4] =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        controller::{NodeMaintenance, NodeMaintenanceStatus},
-        model::testing::maintenance,
-    };
+    use crate::model::{NodeMaintenance, NodeMaintenanceStatus, testing::maintenance};
 
     #[test]
     fn maintenances_are_counted_by_phase() {

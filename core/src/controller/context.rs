@@ -6,13 +6,14 @@ use std::{
     time::Duration,
 };
 
-use super::{NodeMaintenanceStatus, call_back::Delivery, news::Publisher, transition};
+use super::{call_back::Delivery, news::Publisher};
 use crate::{
     clock::Clock,
     cluster::{Cluster, Snapshot},
     drain::{HandOver, Progress},
+    maintenance::transition,
     metrics::{Metrics, ReasonLabels},
-    model::{ObjectKey, Pod},
+    model::{NodeMaintenanceStatus, ObjectKey, Pod},
     plan::BlockReason,
 };
 

@@ -10,7 +10,6 @@ use tokio::{
 };
 
 use super::{
-    NodeMaintenance,
     call_back::{CallBack, Delivery, Undelivered},
     context::Context,
     requests::{self, WriteError},
@@ -19,7 +18,7 @@ use crate::{
     clock::later,
     maintenance::{Notice, Notices},
     metrics::{CallBackLabels, CallBackOutcome},
-    model::Uid,
+    model::{NodeMaintenance, Uid},
 };
 
 /// A receiver has this time for its answer.

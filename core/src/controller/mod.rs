@@ -52,7 +52,5 @@ pub use election::Controller;
 pub use news::News;
 pub use process::{DrainHere, DrainReport, ProcessDrain};
 
-use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status, transition};
-
 #[cfg(test)]
 mod tests;

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::{NodeMaintenance, acting::trouble_with_lease, context::Context, news::News};
+use super::{acting::trouble_with_lease, context::Context, news::News};
 use crate::{
     cluster::Snapshot,
     lease::NodeLease,
     maintenance::maintenance_is_gone,
     migration::take_back,
-    model::{ActorKind, DrainSpec, Node, Record, RecordReading},
+    model::{ActorKind, DrainSpec, Node, NodeMaintenance, Record, RecordReading},
     node,
 };
 

@@ -9,13 +9,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{NodeMaintenance, context::Context};
+use super::context::Context;
 use crate::{
     clock::later,
     cluster::{Concerned, Snapshot},
     config_map::ConfigMapError,
     maintenance::{actor, maintenance_is_gone},
-    model::{Receipt, ReceiptResult},
+    model::{NodeMaintenance, Receipt, ReceiptResult},
     names::RECEIPT_ANNOTATION,
     receipt::{Duty, Receipts, duty},
 };

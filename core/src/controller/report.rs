@@ -3,16 +3,21 @@
 use jiff::Timestamp;
 
 use super::{
-    NodeMaintenance, NodeMaintenanceStatus,
-    intent::to_restore,
     news::News,
     requests::{self, WriteError, has_finalizer},
-    status::{self, Known},
     stop::has_ended,
-    transition::{self, Reached, Transition},
     worker::Worker,
 };
-use crate::{cluster::Snapshot, plan::Refused};
+use crate::{
+    cluster::Snapshot,
+    maintenance::{
+        intent::to_restore,
+        status::{self, Known},
+        transition::{self, Reached, Transition},
+    },
+    model::{NodeMaintenance, NodeMaintenanceStatus},
+    plan::Refused,
+};
 
 impl Worker {
     /// Writes the status if it says something new and it is time to; returns when it has to be written else.

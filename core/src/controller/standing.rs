@@ -1,13 +1,10 @@
 //! Where a maintenance stands when the leader looks at it: pure.
 
-use super::{
-    NodeMaintenance,
-    accept::{Accepted, OptionsOrigin, actor, understand},
-    requests::has_finalizer,
-};
+use super::requests::has_finalizer;
 use crate::{
     cluster::Snapshot,
-    model::Record,
+    maintenance::accept::{Accepted, OptionsOrigin, actor, understand},
+    model::{NodeMaintenance, Record},
     plan::{MaintenanceDecision as Decision, Refused, maintenance_decision},
 };
 

@@ -1,20 +1,20 @@
 //! The steps by which a node goes out of service: each is done, waits, or says what is wrong.
 
 use super::{
-    NodeMaintenance,
     acting::trouble_with_node,
-    intent::{drain_taint_key, intent},
     news::News,
     orphans,
     requests::{self, WriteError, has_finalizer},
-    status,
     worker::Worker,
 };
 use crate::{
     cluster::Snapshot,
     drain::DrainPhase,
-    maintenance::maintenance_is_gone,
-    model::{Node, Record, RecordReading, Trouble},
+    maintenance::{
+        intent::{drain_taint_key, intent},
+        maintenance_is_gone, status,
+    },
+    model::{Node, NodeMaintenance, Record, RecordReading, Trouble},
     node::{self, DrainStage},
 };
 

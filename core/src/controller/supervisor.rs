@@ -14,8 +14,6 @@ use tokio::{
 };
 
 use super::{
-    NodeMaintenance,
-    accept::{Accepted, Decision, decide},
     census,
     context::{Context, RETRY},
     courier::Courier,
@@ -24,12 +22,15 @@ use super::{
     refusal::{self, RefusalError},
     requests::{self, WriteError},
     standing::{Standing, accepted_before, standing},
-    status,
     worker::{Ended, Worker},
 };
 use crate::{
     cluster::{Concerned, Snapshot},
-    model::{Node, NodeName, Record, RecordReading, Uid},
+    maintenance::{
+        accept::{Accepted, Decision, decide},
+        status,
+    },
+    model::{Node, NodeMaintenance, NodeName, Record, RecordReading, Uid},
     plan::Refused,
 };
 

@@ -7,21 +7,18 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    NodeMaintenance,
-    accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
-    acting::Acting,
-    context::Context,
-    intent::to_restore,
-    overlay::Overlay,
-    pace::Pace,
-    requests::has_finalizer,
-    steps::Progressed,
+    acting::Acting, context::Context, overlay::Overlay, pace::Pace, requests::has_finalizer, steps::Progressed,
 };
 use crate::{
     cluster::Snapshot,
     drain::{DrainPhase, Progress},
-    maintenance::{began::drain_began, departures::Departures},
-    model::{Trouble, TroubleReason},
+    maintenance::{
+        accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
+        began::drain_began,
+        departures::Departures,
+        intent::to_restore,
+    },
+    model::{NodeMaintenance, Trouble, TroubleReason},
 };
 
 /// One accepted maintenance.

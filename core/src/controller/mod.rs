@@ -14,7 +14,7 @@
 //! | `process` | one drain in somebody's own process |
 //! | `refusal` | what is not carried out is told so, once the node was looked at |
 //! | `standing` | where a maintenance stands when the leader looks at it |
-//! | `records`, `orphans` | records on nodes whose maintenance or order is gone |
+//! | `records`, `left_behind` | records on nodes whose maintenance or order is gone |
 //! | `receipts` | receipts of requests that are sent once only |
 //! | `news`, `census` | Kubernetes Events; how many maintenances there are, as a metric |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
@@ -29,9 +29,9 @@ mod context;
 mod courier;
 mod draining;
 mod election;
+mod left_behind;
 mod news;
 mod order;
-mod orphans;
 mod overlay;
 mod pace;
 mod process;

@@ -2,8 +2,8 @@
 
 use super::{
     acting::trouble_with_node,
+    left_behind,
     news::News,
-    orphans,
     requests::{self, WriteError, has_finalizer},
     worker::Worker,
 };
@@ -57,7 +57,7 @@ impl Worker {
         let now = self.acting.now();
         let key = drain_taint_key(object, node, &settings.drain_taint_key);
         let kubevirt_key = snapshot.kubevirt().node_drain_taint_key.clone();
-        if let Some(left_behind) = orphans::left_behind(object, node, snapshot, &key)
+        if let Some(left_behind) = left_behind::by_another(object, node, snapshot, &key)
             && maintenance_is_gone(self.acting.context.cluster.client(), &left_behind.actor).await.unwrap_or(false)
         {
             self.inherit(node, left_behind).await?;

@@ -17,7 +17,7 @@ use super::{
     census,
     context::{Context, RETRY},
     courier::Courier,
-    orphans::{self, Reply},
+    left_behind::{self, Reply},
     records::Records,
     refusal::{self, RefusalError},
     requests::{self, WriteError},
@@ -261,7 +261,7 @@ impl Supervisor {
         for (node, question) in self.records.look(concerned, snapshot, &self.context, is_in_hand) {
             let context = self.context.clone();
             self.tasks.spawn(async move {
-                let reply = orphans::ask(&context, &node, &question).await;
+                let reply = left_behind::ask(&context, &node, &question).await;
                 Done::Record(node, reply)
             });
         }

@@ -5,7 +5,7 @@
 //! | `classify` | the one classifier: a pod's verdict |
 //! | `launcher`, `restart` | its part for VMs: how a VM leaves, and whether it comes back |
 //! | `budget` | which budget an eviction asks, and what it allows |
-//! | `order` | who leaves first |
+//! | `tier` | who leaves first |
 //! | `admission` | whether the node may go at all |
 //! | `quorum` | whether the control plane can do without it |
 //! | `room`, `affinity` | whether the rest of the cluster has room |
@@ -18,11 +18,11 @@ mod budget;
 mod classify;
 mod launcher;
 mod names;
-mod order;
 mod preview;
 mod quorum;
 mod restart;
 mod room;
+mod tier;
 
 pub use crate::model::{
     Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict, Workload, WorkloadKind,
@@ -32,8 +32,8 @@ pub use admission::{Refusal, Refused, may_go};
 pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule, several_budgets};
 pub use classify::{Classified, classify, is_launcher, is_work_left, vmi_of};
 pub use launcher::{is_moving, strategy_of};
-pub use order::{Tier, tier};
 pub use preview::{Counts, Entry, Plan, Warning, WarningReason, plan};
 pub use quorum::{Quorum, is_control_plane, quorum};
 pub use restart::restarts;
 pub use room::{Elsewhere, Room};
+pub use tier::{Tier, tier};

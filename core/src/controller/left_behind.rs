@@ -168,7 +168,7 @@ async fn restore_held(context: &Context, node: &Node, record: &Record) -> Result
 }
 
 /// The sound record of another maintenance that is not in the caches: a newcomer takes the node over from it.
-pub(super) fn left_behind(
+pub(super) fn by_another(
     newcomer: &NodeMaintenance,
     node: &Node,
     snapshot: &Snapshot,
@@ -237,17 +237,17 @@ mod tests {
     fn a_newcomer_takes_a_node_over_only_from_a_sound_record_of_another_that_is_gone() {
         let (old, node) = taken_out();
         let newcomer = maintenance("newcomer", "node02");
-        let found = left_behind(&newcomer, &node, &Snapshot::default(), DRAIN_TAINT_KEY);
+        let found = by_another(&newcomer, &node, &Snapshot::default(), DRAIN_TAINT_KEY);
         assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
 
-        assert_eq!(left_behind(&newcomer, &node, &Snapshot::default().with(old.clone()), DRAIN_TAINT_KEY), None);
-        assert_eq!(left_behind(&old, &node, &Snapshot::default(), DRAIN_TAINT_KEY), None, "its own is its own");
+        assert_eq!(by_another(&newcomer, &node, &Snapshot::default().with(old.clone()), DRAIN_TAINT_KEY), None);
+        assert_eq!(by_another(&old, &node, &Snapshot::default(), DRAIN_TAINT_KEY), None, "its own is its own");
         let untainted = crate::model::testing::node("node02").cordoned();
-        assert_eq!(left_behind(&newcomer, &untainted, &Snapshot::default(), DRAIN_TAINT_KEY), None);
+        assert_eq!(by_another(&newcomer, &untainted, &Snapshot::default(), DRAIN_TAINT_KEY), None);
         // Made again under its name: another UID, another maintenance.
         let mut again = old.clone();
         again.metadata.uid = Some("again".to_owned());
-        let found = left_behind(&again, &node, &Snapshot::default().with(again.clone()), DRAIN_TAINT_KEY);
+        let found = by_another(&again, &node, &Snapshot::default().with(again.clone()), DRAIN_TAINT_KEY);
         assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
     }
 

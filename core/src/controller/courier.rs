@@ -156,7 +156,7 @@ impl Courier {
     /// Does what is due; returns when to look again, if nothing changes before.
     async fn proceed(&mut self, object: &NodeMaintenance, stopping: &mut watch::Receiver<bool>) -> Option<Timestamp> {
         let now = self.context.clock.now();
-        let is_ending = object.metadata.deletion_timestamp.is_some();
+        let is_ending = object.is_stopping();
         if self.marked < self.delivered {
             return match self.mark_tries.again_at(is_ending).filter(|at| *at > now) {
                 Some(at) => Some(at),

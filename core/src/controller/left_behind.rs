@@ -54,7 +54,7 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
         RecordReading::Absent => return Finding::Fine,
         RecordReading::Unreadable(error) => {
             // That of a live maintenance is put back by its worker.
-            let lives = snapshot.maintenances().any(|object| object.spec.node_name == node.name.as_str());
+            let lives = snapshot.maintenances_of(&node.name).next().is_some();
             return if lives { Finding::Fine } else { Finding::Report(error.to_string()) };
         }
         RecordReading::Present(record) => record,
@@ -184,7 +184,6 @@ pub(super) fn by_another(
 mod tests {
     use super::*;
     use crate::{
-        maintenance::accept::actor,
         model::testing::{at, maintenance, node},
         names::DRAIN_TAINT_KEY,
         node::Actor,
@@ -192,7 +191,7 @@ mod tests {
 
     fn taken_out() -> (NodeMaintenance, Node) {
         let object = maintenance("node02-maintenance", "node02");
-        let record = Record::begin(&actor(&object), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
+        let record = Record::begin(&object.actor(), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
         (object, node("node02").cordoned().tainted(DRAIN_TAINT_KEY, "NoSchedule").with_record(&record))
     }
 
@@ -209,7 +208,7 @@ mod tests {
     fn what_was_written_by_hand_is_only_reported() {
         let (object, good) = taken_out();
         let RecordReading::Present(record) = Record::read(&good) else { panic!() };
-        let drain = Actor { kind: ActorKind::Order, ..actor(&object) };
+        let drain = Actor { kind: ActorKind::Order, ..object.actor() };
         let forged = [
             good.clone().with_record_text("{"),
             good.clone().with_record(&Record { actor: drain, ..record.clone() }),
@@ -228,7 +227,7 @@ mod tests {
     fn of_a_drain_in_a_process_the_node_lease_is_asked() {
         let (object, node) = taken_out();
         let RecordReading::Present(record) = Record::read(&node) else { panic!() };
-        let drain = Record { actor: Actor { kind: ActorKind::Process, ..actor(&object) }, ..record };
+        let drain = Record { actor: Actor { kind: ActorKind::Process, ..object.actor() }, ..record };
         let found = find(&node.with_record(&drain), &Snapshot::default(), DRAIN_TAINT_KEY);
         assert_eq!(found, Finding::Ask(Question::Process(drain)));
     }
@@ -238,7 +237,7 @@ mod tests {
         let (old, node) = taken_out();
         let newcomer = maintenance("newcomer", "node02");
         let found = by_another(&newcomer, &node, &Snapshot::default(), DRAIN_TAINT_KEY);
-        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+        assert_eq!(found.map(|record| record.actor), Some(old.actor()));
 
         assert_eq!(by_another(&newcomer, &node, &Snapshot::default().with(old.clone()), DRAIN_TAINT_KEY), None);
         assert_eq!(by_another(&old, &node, &Snapshot::default(), DRAIN_TAINT_KEY), None, "its own is its own");
@@ -248,7 +247,7 @@ mod tests {
         let mut again = old.clone();
         again.metadata.uid = Some("again".to_owned());
         let found = by_another(&again, &node, &Snapshot::default().with(again.clone()), DRAIN_TAINT_KEY);
-        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+        assert_eq!(found.map(|record| record.actor), Some(old.actor()));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Worker {
             lease_errors: self.acting.lease_errors,
             report: Some(self.departures.report()),
             total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),
-            stopping: object.metadata.deletion_timestamp.is_some(),
+            stopping: object.is_stopping(),
         };
         let mut wanted = status::of_accepted(object, &known, now);
         match (has_ended(object), known.stopping) {

@@ -236,7 +236,7 @@ impl Supervisor {
     /// One that counts as accepted by its finalizer or its status, which came from a copy: no node has such a name, so
     /// nothing can have been done because of it, and it may go.
     fn names_no_node(&mut self, object: Arc<NodeMaintenance>, refused: &Refused) {
-        let (uid, is_going) = (object.uid(), object.metadata.deletion_timestamp.is_some());
+        let (uid, is_going) = (object.uid(), object.is_stopping());
         let state = (object.metadata.generation, is_going);
         if self.nameless.insert(uid.clone(), state) == Some(state) {
             return;

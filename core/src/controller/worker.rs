@@ -13,7 +13,7 @@ use crate::{
     cluster::Snapshot,
     drain::{DrainPhase, Progress},
     maintenance::{
-        accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
+        accept::{Accepted, OptionsOrigin, managed_by_another, understand},
         began::drain_began,
         departures::Departures,
         intent::to_restore,
@@ -49,7 +49,7 @@ pub(super) enum Ended {
 
 impl Worker {
     pub(super) fn new(context: Context, object: &NodeMaintenance, accepted: Accepted) -> Self {
-        let mut acting = Acting::new(context, accepted.node.clone(), actor(object));
+        let mut acting = Acting::new(context, accepted.node.clone(), object.actor());
         acting.lease_errors = object.status.as_ref().and_then(|status| status.error_on_lease_count).unwrap_or(0);
         let departures = Departures::continue_from(object.status.as_ref().and_then(|status| status.report.as_ref()));
         Self {
@@ -79,7 +79,7 @@ impl Worker {
                 self.acting.show_blocked(None);
                 return Ended::Gone;
             };
-            if object.metadata.deletion_timestamp.is_some() {
+            if object.is_stopping() {
                 return self.stop(&wake, &mut stopping).await;
             }
             if !has_finalizer(&object)

@@ -120,9 +120,8 @@ pub fn may_go(
 /// An accepted one stays the holder until its object is gone. Among those not yet decided, and drain orders, the oldest
 /// wins, then the lowest UID; whoever is neither comes after them.
 fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
-    let of_node = || snapshot.maintenances().filter(|maintenance| maintenance.spec.node_name == node.as_str());
-    let own = of_node().find(|maintenance| actor == Some(&maintenance.uid()));
-    let others = || of_node().filter(|maintenance| actor != Some(&maintenance.uid()));
+    let own = snapshot.maintenances_of(node).find(|maintenance| actor == Some(&maintenance.uid()));
+    let others = || snapshot.maintenances_of(node).filter(|maintenance| actor != Some(&maintenance.uid()));
     let name = |maintenance: &NodeMaintenance| maintenance.metadata.name.clone().unwrap_or_default();
     if own.is_some_and(|own| decision(own) == Decision::Accepted) {
         return None;
@@ -135,7 +134,7 @@ fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) 
         None => own_order(node, actor, snapshot).map(seniority_of_order),
     };
     others()
-        .filter(|other| decision(other) == Decision::Open && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| decision(other) == Decision::Open && !other.is_stopping())
         .filter(|other| own_seniority.as_ref().is_none_or(|own| seniority(other) < *own))
         .min_by_key(|other| seniority(other))
         .map(|other| name(other))
@@ -150,10 +149,7 @@ fn own_order<'a>(node: &NodeName, actor: Option<&Uid>, snapshot: &'a Snapshot) -
 /// is older than an undecided maintenance. An accepted maintenance comes before every order that has not begun.
 fn rival_order(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
     let order = snapshot.drain_order(node).filter(|order| !order.is_finished() && Some(order.id()) != actor)?;
-    let own = snapshot
-        .maintenances()
-        .filter(|maintenance| maintenance.spec.node_name == node.as_str())
-        .find(|maintenance| actor == Some(&maintenance.uid()));
+    let own = snapshot.maintenances_of(node).find(|maintenance| actor == Some(&maintenance.uid()));
     let comes_first = order.has_begun()
         || own.is_none_or(|own| decision(own) == Decision::Open && seniority_of_order(order) < seniority(own));
     comes_first.then(|| order.id().0.clone())
@@ -185,8 +181,7 @@ pub(crate) fn decision(maintenance: &NodeMaintenance) -> Decision {
 /// nobody has decided. `None`: it will never be.
 pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Timestamp, Uid)> {
     let decision = decision(maintenance);
-    let is_going = maintenance.metadata.deletion_timestamp.is_some();
-    if decision == Decision::Refused || (decision == Decision::Open && is_going) {
+    if decision == Decision::Refused || (decision == Decision::Open && maintenance.is_stopping()) {
         return None;
     }
     let (created, uid) = seniority(maintenance);

@@ -127,7 +127,7 @@ impl From<&NodeMaintenance> for MaintenanceView {
 
 impl MaintenancePhaseView {
     pub(super) fn of(object: &NodeMaintenance) -> Self {
-        if object.metadata.deletion_timestamp.is_some() {
+        if object.is_stopping() {
             return Self::Stopping;
         }
         match object.status.as_ref().and_then(|status| status.phase) {

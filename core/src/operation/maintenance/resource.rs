@@ -15,8 +15,7 @@ use crate::{
 /// The maintenance that a node has: the accepted one; else the oldest on which nobody has decided, which will win.
 #[must_use]
 pub(super) fn maintenance_of<'a>(node: &NodeName, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
-    let of_node = snapshot.maintenances().filter(|object| object.spec.node_name == node.as_str());
-    let ranked = of_node.filter_map(|object| precedence(object).map(|rank| (rank, object)));
+    let ranked = snapshot.maintenances_of(node).filter_map(|object| precedence(object).map(|rank| (rank, object)));
     ranked.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, object)| object)
 }
 

@@ -192,7 +192,7 @@ fn decide_start(
     if is_of_another || request.if_exists == IfExists::Refuse {
         return Err(OperationError::AlreadyUnderMaintenance { node: request.node.clone(), by, ticket });
     }
-    if object.metadata.deletion_timestamp.is_some() {
+    if object.is_stopping() {
         return Err(OperationError::MaintenanceStopping { node: request.node.clone(), name: by });
     }
     let patch = spec_patch(request, &object.spec);

@@ -68,7 +68,7 @@ impl Operations {
         }
         for _ in 0..ATTEMPTS {
             let object = decide_stop(request, &snapshot)?;
-            let already = object.metadata.deletion_timestamp.is_some();
+            let already = object.is_stopping();
             if already || request.dry_run {
                 return Ok(Stopped { object, already });
             }

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::quorum::{Quorum, quorum};
+use super::{
+    precedence::{Decision, decision, seniority},
+    quorum::{Quorum, quorum},
+};
 use crate::{
     cluster::{Snapshot, View},
-    model::{ActorKind, DrainOptions, DrainOrder, Node, NodeMaintenance, NodeName, Record, Uid, condition},
+    model::{ActorKind, DrainOptions, DrainOrder, Node, NodeMaintenance, NodeName, Record, Uid},
 };
 
 /// Why a node may not go. Its reasons are those of the condition `Accepted` and of refused requests.
@@ -157,42 +160,6 @@ fn rival_order(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Opt
 
 fn seniority_of_order(order: &DrainOrder) -> (Timestamp, Uid) {
     (order.request.created_at, order.id().clone())
-}
-
-/// What was decided about a maintenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Decision {
-    Accepted,
-    /// Nothing yet, for this generation of its spec.
-    Open,
-    Refused,
-}
-
-/// A refusal holds for the generation of the spec that was refused.
-pub(crate) fn decision(maintenance: &NodeMaintenance) -> Decision {
-    match maintenance.condition(condition::ACCEPTED) {
-        Some(accepted) if accepted.status == "True" => Decision::Accepted,
-        Some(accepted) if accepted.observed_generation == maintenance.metadata.generation => Decision::Refused,
-        _ => Decision::Open,
-    }
-}
-
-/// Of several maintenances of a node the one with the least is the node's: the accepted one, else the oldest on which
-/// nobody has decided. `None`: it will never be.
-pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Timestamp, Uid)> {
-    let decision = decision(maintenance);
-    if decision == Decision::Refused || (decision == Decision::Open && maintenance.is_stopping()) {
-        return None;
-    }
-    let (created, uid) = seniority(maintenance);
-    Some((decision, created, uid))
-}
-
-/// The older one wins.
-fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Uid) {
-    // One that the API server has not stamped cannot be older than one that it has.
-    let created = maintenance.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-    (created, maintenance.uid())
 }
 
 /// Another actor, by the node's record. A record of a maintenance that no longer exists keeps nobody out: the node is

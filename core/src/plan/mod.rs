@@ -7,6 +7,7 @@
 //! | `budget` | which budget an eviction asks, and what it allows |
 //! | `tier` | who leaves first |
 //! | `admission` | whether the node may go at all |
+//! | `precedence` | which of several maintenances is the node's |
 //! | `quorum` | whether the control plane can do without it |
 //! | `room`, `affinity` | whether the rest of the cluster has room |
 //! | `preview` | all of it together: the plan of a node |
@@ -18,6 +19,7 @@ mod budget;
 mod classify;
 mod launcher;
 mod names;
+mod precedence;
 mod preview;
 mod quorum;
 mod restart;
@@ -27,11 +29,15 @@ mod tier;
 pub use crate::model::{
     Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict, Workload, WorkloadKind,
 };
-pub(crate) use admission::{Decision as MaintenanceDecision, decision as maintenance_decision, precedence, way_out};
+pub(crate) use admission::way_out;
 pub use admission::{Refusal, Refused, may_go};
 pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule, several_budgets};
 pub use classify::{Classified, classify, is_launcher, is_work_left, vmi_of};
 pub use launcher::{is_moving, strategy_of};
+pub(crate) use precedence::{
+    Decision as MaintenanceDecision, decision as maintenance_decision, maintenance_of, maintenances_by_node,
+    usual_maintenance_of,
+};
 pub use preview::{Counts, Entry, Plan, Warning, WarningReason, plan};
 pub use quorum::{Quorum, is_control_plane, quorum};
 pub use restart::restarts;

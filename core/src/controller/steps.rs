@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// How a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progressed {
     /// It is done; the next may begin.
     Done,
@@ -106,7 +107,7 @@ impl Worker {
     }
 
     /// The node conditions.
-    pub(super) async fn say(&mut self) -> Result<Progressed, Trouble> {
+    pub(super) async fn say_in_progress(&mut self) -> Result<Progressed, Trouble> {
         let Some(object) = self.look().1 else { return Ok(Progressed::Waits) };
         let last = self.acting.last.as_ref().map(|(phase, progress)| (phase, progress));
         let stage = match last {

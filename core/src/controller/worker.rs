@@ -18,7 +18,7 @@ use crate::{
         departures::Departures,
         intent::to_restore,
     },
-    model::{NodeMaintenance, Trouble, TroubleReason},
+    model::{Node, NodeMaintenance, Trouble, TroubleReason},
 };
 
 /// One accepted maintenance.
@@ -128,7 +128,7 @@ impl Worker {
         }
     }
 
-    /// Takes the steps in their order, up to the first that has to wait; returns when to look again at the latest.
+    /// Takes the node out of service and drains it, as far as that goes now; returns when to look again at the latest.
     async fn proceed(&mut self, object: &NodeMaintenance, snapshot: &Snapshot) -> Option<Timestamp> {
         if self.acting.retry.at.is_some_and(|at| at > self.acting.now()) {
             return self.acting.retry.at;
@@ -145,18 +145,10 @@ impl Worker {
             self.acting.trouble = Some(Trouble::new(TroubleReason::NodeGone, message));
             return None;
         };
-        for step in [Step::HoldObject, Step::HoldNode, Step::TakeOut, Step::SayInProgress] {
-            let outcome = match step {
-                Step::HoldObject => self.hold_object(object).await,
-                Step::HoldNode => self.acting.hold_node(&node).await.map(|()| Progressed::Done),
-                Step::TakeOut => self.take_out(object, &node, snapshot).await,
-                Step::SayInProgress => self.say().await,
-            };
-            match outcome {
-                Ok(Progressed::Done) => {}
-                Ok(Progressed::Waits) => return self.acting.retry.at,
-                Err(trouble) => return Some(self.acting.failed(trouble)),
-            }
+        match self.take_steps(object, &node, snapshot).await {
+            Ok(Progressed::Done) => {}
+            Ok(Progressed::Waits) => return self.acting.retry.at,
+            Err(trouble) => return Some(self.acting.failed(trouble)),
         }
         self.acting.trouble = self.acting.caches_are_old();
         // Options that nobody wrote drain nothing; the condition Degraded says why.
@@ -168,6 +160,23 @@ impl Worker {
         }
         self.acting.begin_anew();
         self.drain_on(object)
+    }
+
+    /// Takes the steps in their order, up to the first that has to wait.
+    async fn take_steps(
+        &mut self,
+        object: &NodeMaintenance,
+        node: &Node,
+        snapshot: &Snapshot,
+    ) -> Result<Progressed, Trouble> {
+        if self.hold_object(object).await? == Progressed::Waits {
+            return Ok(Progressed::Waits);
+        }
+        self.acting.hold_node(node).await?;
+        if self.take_out(object, node, snapshot).await? == Progressed::Waits {
+            return Ok(Progressed::Waits);
+        }
+        self.say_in_progress().await
     }
 
     /// What another leader has asked to leave is followed by this one too.
@@ -218,12 +227,4 @@ impl Worker {
             self.own_object.wrote(from, &version, written);
         }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Step {
-    HoldObject,
-    HoldNode,
-    TakeOut,
-    SayInProgress,
 }

@@ -3,7 +3,7 @@
 use super::{OperationError, Operations};
 use crate::{
     cluster::Snapshot,
-    migration::{Outcome, delete_migration, is_safe_to_abort, request_migration},
+    migration::{Outcome, Requester, create_migration, delete_migration, is_safe_to_abort},
     model::{
         ObjectKey, Uid,
         virtual_machine::{LiveMigratable, Migration, VmiPhase},
@@ -62,7 +62,8 @@ impl Operations {
         if request.dry_run {
             return Ok(MigrationRequested { instance, migration: None });
         }
-        match request_migration(self.cluster.client(), &instance, request.requested_by.as_deref()).await? {
+        let requester = Requester::Person(request.requested_by.as_deref());
+        match create_migration(self.cluster.client(), &instance, requester).await? {
             Ok(migration) => Ok(MigrationRequested { instance, migration: Some(migration) }),
             Err(Outcome::AlreadyMigrating) => Err(OperationError::AlreadyMigrating { key: instance, migration: None }),
             Err(Outcome::Gone) => Err(OperationError::VirtualMachineInstanceNotFound { key: instance }),

@@ -8,8 +8,9 @@ use tokio::{
 
 use super::{
     acting::{Acting, SHORTEST_WAIT, lease_changed, next_outcome},
-    context::{BlockedGauges, Context, Settings},
+    context::{Context, Settings},
     draining::Over,
+    gauges::BlockedGauges,
     news::Publisher,
 };
 use crate::{

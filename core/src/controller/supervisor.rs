@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use super::{
-    census,
     context::{Context, RETRY},
     courier::Courier,
+    gauges,
     left_behind::{self, Reply},
     records::Records,
     refusal::{self, RefusalError},
@@ -152,7 +152,7 @@ impl Supervisor {
             self.look_after_records(concerned, &snapshot);
         }
         if concerned.everything || !concerned.maintenances.is_empty() {
-            census::count(self.context.cluster.metrics(), &snapshot);
+            gauges::count_maintenances(self.context.cluster.metrics(), &snapshot);
         }
     }
 

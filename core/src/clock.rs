@@ -53,3 +53,22 @@ impl Clock {
 pub fn later(time: Timestamp, duration: Duration) -> Timestamp {
     time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
+
+/// Waits after failures in a row, each twice as long as the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backoff {
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
+}
+
+impl Backoff {
+    /// The wait after a failure that so many came before.
+    pub(crate) fn after(self, failures: u32) -> Duration {
+        self.first.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.longest)
+    }
+}
+
+/// Kubernetes' times in a status are of whole seconds.
+pub(crate) fn to_the_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -368,11 +368,11 @@ impl Kept for Migration {
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
-        let vmi = ObjectKey::new(&self.key.namespace, &self.vmi_name);
+        let vmi = self.instance_key();
         concern_vmi(snapshot, &vmi, concerned);
         let old = snapshot.migrations.insert(self.key.clone(), self.clone());
         // One that was deleted and made anew under its name may be of another VMI.
-        let old_vmi = old.map(|old| ObjectKey::new(&old.key.namespace, &old.vmi_name));
+        let old_vmi = old.map(|old| old.instance_key());
         if let Some(old_vmi) = &old_vmi {
             concern_vmi(snapshot, old_vmi, concerned);
         }
@@ -382,7 +382,7 @@ impl Kept for Migration {
 
     fn take(snapshot: &mut Snapshot, key: &ObjectKey, concerned: &mut Concerned) {
         if let Some(old) = snapshot.migrations.remove(key) {
-            let vmi = ObjectKey::new(&key.namespace, &old.vmi_name);
+            let vmi = old.instance_key();
             reindex(&mut snapshot.migrations_by_vmi, key, Some(&vmi), None);
             concern_vmi(snapshot, &vmi, concerned);
         }

@@ -119,6 +119,11 @@ impl Snapshot {
         self.maintenances.values()
     }
 
+    /// The maintenances that name a node, by name: those that were refused or that wait, too.
+    pub fn maintenances_of(&self, node: &NodeName) -> impl Iterator<Item = &Arc<NodeMaintenance>> {
+        self.maintenances().filter(move |object| object.spec.node_name == node.as_str())
+    }
+
     /// The drain order of that node, finished or not.
     #[must_use]
     pub fn drain_order(&self, node: &NodeName) -> Option<&Arc<DrainOrder>> {

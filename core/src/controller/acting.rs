@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{context::Context, overlay::Overlay};
 use crate::{
+    clock::Backoff,
     cluster::Snapshot,
     drain::{Drain, DrainPhase, Outcome, Progress},
     lease::{NodeLease, NodeLeaseError, NodeLeaseState},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Waits after something went wrong: from one second, doubling, to 30 seconds.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 /// A node Lease in other hands is looked at this often: nobody tells when it is let go.
 const LEASE_RETRY: Duration = Duration::from_secs(10);
 
@@ -232,7 +233,7 @@ impl Acting {
         let wait = if trouble.reason == TroubleReason::NodeLeaseHeld {
             LEASE_RETRY
         } else {
-            Duration::from_secs(1).saturating_mul(1 << self.retry.failures.min(5)).min(LONGEST_RETRY)
+            BACKOFF.after(self.retry.failures)
         };
         if self.trouble.as_ref() != Some(&trouble) {
             tracing::warn!(actor = self.actor.name, node = %self.node, reason = %trouble.reason, message = trouble.message, "waits");

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::NodeMaintenance;
 use crate::{
     maintenance::{Notice, NoticeEvent},
+    model::NodeMaintenance,
     view::{MaintenanceView, ReportView},
 };
 

@@ -1,19 +1,18 @@
 //! What every part of the controller needs.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use super::{NodeMaintenanceStatus, call_back::Delivery, news::Publisher, transition};
+use super::{
+    call_back::Delivery,
+    gauges::{self, BlockedGauges},
+    news::Publisher,
+};
 use crate::{
     clock::Clock,
     cluster::{Cluster, Snapshot},
-    drain::{HandOver, Progress},
-    metrics::{Metrics, ReasonLabels},
-    model::{ObjectKey, Pod},
-    plan::BlockReason,
+    drain::HandOver,
+    maintenance::transition,
+    model::{NodeMaintenanceStatus, ObjectKey, Pod},
 };
 
 /// What a leader could not write is tried again after this time.
@@ -24,7 +23,7 @@ pub(super) const RETRY: Duration = Duration::from_secs(15);
 pub struct Settings {
     /// Who this replica is; different for each replica and each start of it.
     pub identity: String,
-    /// Careen's own namespace: of the leader Lease.
+    /// Careen's own namespace: of the leader Lease, the drain orders and the receipts.
     pub namespace: String,
     /// Key of the taint that a maintenance adds.
     pub drain_taint_key: String,
@@ -57,7 +56,7 @@ impl Context {
     pub(super) fn leads_no_longer(&self) {
         let metrics = self.cluster.metrics();
         self.blocked.clear(metrics);
-        super::census::count(metrics, &Snapshot::default());
+        gauges::count_maintenances(metrics, &Snapshot::default());
     }
 }
 
@@ -74,88 +73,4 @@ pub(super) fn has_ready_replica(cluster: &Cluster, own_pod: &ObjectKey) -> bool 
             && pod.controller().is_some_and(|owner| owner.uid == controller.uid)
     };
     snapshot.pods().any(|pod| is_replica(pod))
-}
-
-/// The gauge of blocked workloads, kept over all maintenances.
-#[derive(Debug, Default)]
-pub(super) struct BlockedGauges {
-    by_maintenance: Mutex<BTreeMap<String, BTreeMap<BlockReason, i64>>>,
-}
-
-impl BlockedGauges {
-    /// Takes up what blocks one maintenance now; `None`: it has ended.
-    pub(super) fn set(&self, metrics: &Metrics, maintenance: &str, progress: Option<&Progress>) {
-        let mut now: BTreeMap<BlockReason, i64> = BTreeMap::new();
-        for (_, block, _) in progress.map(Progress::blocked).into_iter().flatten() {
-            *now.entry(block.reason).or_default() += 1;
-        }
-        let mut all = self.by_maintenance.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = match progress {
-            Some(_) => all.insert(maintenance.to_owned(), now.clone()),
-            None => all.remove(maintenance),
-        };
-        let before = before.unwrap_or_default();
-        for reason in before.keys().chain(now.keys()) {
-            let change = now.get(reason).unwrap_or(&0) - before.get(reason).unwrap_or(&0);
-            // A reason in both is seen twice; the second time the gauge is set to the same.
-            let total: i64 = all.values().filter_map(|reasons| reasons.get(reason)).sum();
-            if change != 0 {
-                let labels = ReasonLabels::from(*reason);
-                metrics.blocked_workloads.get_or_create(&labels).set(total);
-            }
-        }
-    }
-
-    /// Nothing is known any more: another replica shows what blocks.
-    pub(super) fn clear(&self, metrics: &Metrics) {
-        let all = std::mem::take(&mut *self.by_maintenance.lock().unwrap_or_else(PoisonError::into_inner));
-        for reason in all.into_values().flat_map(BTreeMap::into_keys) {
-            let labels = ReasonLabels::from(reason);
-            metrics.blocked_workloads.get_or_create(&labels).set(0);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        drain::{WorkloadProgress, WorkloadState},
-        model::testing::at,
-        plan::{Block, Workload, WorkloadKind},
-    };
-
-    fn blocked_by(reasons: &[BlockReason]) -> Progress {
-        let workloads = reasons.iter().enumerate().map(|(number, reason)| WorkloadProgress {
-            workload: Workload {
-                kind: WorkloadKind::Pod,
-                pod: ObjectKey::new("shop", format!("web-{number}")),
-                uid: format!("uid-{number}").as_str().into(),
-            },
-            state: WorkloadState::Blocked { block: Block::new(*reason, "…"), since: at(0) },
-        });
-        Progress { workloads: workloads.collect(), had_to_leave: reasons.len() }
-    }
-
-    #[test]
-    fn the_gauge_of_blocked_workloads_is_the_sum_over_all_maintenances() {
-        use BlockReason::{BudgetExhausted, UnmanagedPod};
-        let (metrics, gauges) = (Metrics::default(), BlockedGauges::default());
-        let shown = |reason: BlockReason| {
-            let labels = ReasonLabels::from(reason);
-            metrics.blocked_workloads.get_or_create(&labels).get()
-        };
-        gauges.set(&metrics, "a", Some(&blocked_by(&[BudgetExhausted, BudgetExhausted, UnmanagedPod])));
-        gauges.set(&metrics, "b", Some(&blocked_by(&[BudgetExhausted])));
-        assert_eq!((shown(BudgetExhausted), shown(UnmanagedPod)), (3, 1));
-        gauges.set(&metrics, "a", Some(&blocked_by(&[BudgetExhausted])));
-        assert_eq!((shown(BudgetExhausted), shown(UnmanagedPod)), (2, 0));
-        gauges.set(&metrics, "a", None);
-        gauges.set(&metrics, "never seen", None);
-        assert_eq!(shown(BudgetExhausted), 1);
-        gauges.clear(&metrics);
-        assert_eq!(shown(BudgetExhausted), 0);
-        gauges.set(&metrics, "b", Some(&blocked_by(&[BudgetExhausted])));
-        assert_eq!(shown(BudgetExhausted), 1, "after leading again");
-    }
 }

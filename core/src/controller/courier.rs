@@ -10,27 +10,25 @@ use tokio::{
 };
 
 use super::{
-    NodeMaintenance,
     call_back::{CallBack, Delivery, Undelivered},
     context::Context,
     requests::{self, WriteError},
 };
 use crate::{
-    clock::later,
+    clock::{Backoff, later},
     maintenance::{Notice, Notices},
     metrics::{CallBackLabels, CallBackOutcome},
-    model::Uid,
+    model::{NodeMaintenance, Uid},
 };
 
 /// A receiver has this time for its answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// What was to be told so long ago is repeated no more.
 const TELL_WITHIN: SignedDuration = SignedDuration::from_hours(1);
-/// The first repeat comes after this time, each further one after twice as long as the one before.
-const FIRST_REPEAT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Waits before a repeat: from one second, doubling, to five minutes.
+const REPEAT: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 /// The same once the maintenance ends: its object waits for the last notice.
-const LONGEST_WAIT_AT_THE_END: Duration = Duration::from_secs(2);
+const REPEAT_AT_THE_END: Backoff = Backoff { longest: Duration::from_secs(2), ..REPEAT };
 /// A replica that stops waits so long for an answer that is under way. What it misses the next leader repeats.
 const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
@@ -81,9 +79,8 @@ impl Tries {
 
     /// When it may be tried again.
     fn again_at(self, is_ending: bool) -> Option<Timestamp> {
-        let longest = if is_ending { LONGEST_WAIT_AT_THE_END } else { LONGEST_WAIT };
-        let wait = FIRST_REPEAT.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(longest);
-        self.last.map(|last| later(last, wait))
+        let repeat = if is_ending { REPEAT_AT_THE_END } else { REPEAT };
+        self.last.map(|last| later(last, repeat.after(self.failures.saturating_sub(1))))
     }
 }
 
@@ -157,7 +154,7 @@ impl Courier {
     /// Does what is due; returns when to look again, if nothing changes before.
     async fn proceed(&mut self, object: &NodeMaintenance, stopping: &mut watch::Receiver<bool>) -> Option<Timestamp> {
         let now = self.context.clock.now();
-        let is_ending = object.metadata.deletion_timestamp.is_some();
+        let is_ending = object.is_stopping();
         if self.marked < self.delivered {
             return match self.mark_tries.again_at(is_ending).filter(|at| *at > now) {
                 Some(at) => Some(at),

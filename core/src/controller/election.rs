@@ -7,7 +7,8 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     call_back::Delivery,
-    context::{BlockedGauges, Context, Settings, has_ready_replica},
+    context::{Context, Settings, has_ready_replica},
+    gauges::BlockedGauges,
     news::Publisher,
     receipts,
     supervisor::Supervisor,

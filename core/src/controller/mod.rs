@@ -14,9 +14,9 @@
 //! | `process` | one drain in somebody's own process |
 //! | `refusal` | what is not carried out is told so, once the node was looked at |
 //! | `standing` | where a maintenance stands when the leader looks at it |
-//! | `records`, `orphans` | records on nodes whose maintenance or order is gone |
+//! | `records`, `left_behind` | records on nodes whose maintenance or order is gone |
 //! | `receipts` | receipts of requests that are sent once only |
-//! | `news`, `census` | Kubernetes Events; how many maintenances there are, as a metric |
+//! | `news`, `gauges` | Kubernetes Events; the metrics that only the leader shows |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
 //!
 //! What waits for several things (`select!`) looks at them in an order (`biased`), those that end first: on one thread
@@ -24,14 +24,14 @@
 
 mod acting;
 mod call_back;
-mod census;
 mod context;
 mod courier;
 mod draining;
 mod election;
+mod gauges;
+mod left_behind;
 mod news;
 mod order;
-mod orphans;
 mod overlay;
 mod pace;
 mod process;
@@ -51,8 +51,6 @@ pub use context::Settings;
 pub use election::Controller;
 pub use news::News;
 pub use process::{DrainHere, DrainReport, ProcessDrain};
-
-use crate::maintenance::{NodeMaintenance, NodeMaintenanceStatus, Phase, accept, intent, status, transition};
 
 #[cfg(test)]
 mod tests;

@@ -12,9 +12,8 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 
-use super::NodeMaintenance;
 use crate::{
-    model::{self, NodeName},
+    model::{self, NodeMaintenance, NodeName},
     names::FIELD_MANAGER,
 };
 

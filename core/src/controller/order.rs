@@ -8,9 +8,10 @@ use tokio::sync::{Notify, watch};
 
 use super::{acting::Acting, context::Context, news::News, overlay::Overlay, pace::Pace, worker::Ended};
 use crate::{
+    clock::to_the_second,
     cluster::Snapshot,
     config_map::ConfigMapError,
-    maintenance::status::{blocking, to_the_second},
+    maintenance::status::blocking,
     model::{DrainEnd, DrainOptions, DrainOrder, DrainOutcome, DrainStatus, Node, Record, Trouble, TroubleReason, Uid},
     order::Orders,
 };

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::later;
+use crate::clock::{Backoff, later};
 
 /// At most one status write in this time for each object.
 const PERIOD: Duration = Duration::from_secs(2);
+/// Waits after a write that failed: from that time, doubling, to about a minute.
+const BACKOFF: Backoff = Backoff { first: PERIOD, longest: Duration::from_secs(64) };
 /// Mere progress is gathered for so long: pods end in bursts (110 with a grace of 30 s within two seconds or so), and a
 /// write in the middle would keep the news that the last has gone back for two more.
 const GATHER: Duration = Duration::from_secs(3);
@@ -53,7 +55,7 @@ impl Pace {
 
     /// When to try again after a failure.
     pub(super) fn failed(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let wait = PERIOD.saturating_mul(1 << self.failures.min(5));
+        let wait = BACKOFF.after(self.failures);
         self.failures = self.failures.saturating_add(1);
         self.due = Some(later(now, wait));
         self.due

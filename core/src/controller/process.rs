@@ -8,16 +8,17 @@ use tokio::{
 
 use super::{
     acting::{Acting, SHORTEST_WAIT, lease_changed, next_outcome},
-    context::{BlockedGauges, Context, Settings},
+    context::{Context, Settings},
     draining::Over,
+    gauges::BlockedGauges,
     news::Publisher,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, to_the_second},
     cluster::Cluster,
     drain::{DrainPhase, Progress},
     lease::{NodeLeaseError, ensure_namespace},
-    maintenance::{Unconfirmed, maintenance_is_gone, status::to_the_second},
+    maintenance::{Unconfirmed, maintenance_is_gone},
     model::{
         Actor, ActorKind, DrainEnd, DrainOptions, DrainOutcome, DrainSpec, Node, NodeName, ObjectKey, Record,
         RecordReading, Trouble, Uid,

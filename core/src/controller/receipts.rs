@@ -9,13 +9,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::{NodeMaintenance, context::Context};
+use super::context::Context;
 use crate::{
     clock::later,
     cluster::{Concerned, Snapshot},
     config_map::ConfigMapError,
-    maintenance::{actor, maintenance_is_gone},
-    model::{Receipt, ReceiptResult},
+    maintenance::maintenance_is_gone,
+    model::{NodeMaintenance, Receipt, ReceiptResult},
     names::RECEIPT_ANNOTATION,
     receipt::{Duty, Receipts, duty},
 };
@@ -101,7 +101,7 @@ impl Keeper {
             Duty::End(result) => {
                 let ReceiptResult { maintenance, .. } = &*result;
                 // The cache of receipts may be ahead of that of maintenances.
-                if !maintenance_is_gone(client, &actor(maintenance)).await.map_err(|error| error.to_string())? {
+                if !maintenance_is_gone(client, &maintenance.actor()).await.map_err(|error| error.to_string())? {
                     return Ok(Acted::Nothing(Some(later(self.context.clock.now(), RETRY))));
                 }
                 receipts.note(receipt, &result).await.map(drop)

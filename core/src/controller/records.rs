@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     context::{Context, RETRY},
+    left_behind::{self, Finding, Question, Reply},
     news::News,
-    orphans::{self, Finding, Question, Reply},
 };
 use crate::{
     clock::later,
@@ -61,7 +61,7 @@ impl Records {
             if is_known || is_in_hand(node) {
                 continue;
             }
-            let state = match orphans::find(node, snapshot, &context.settings.drain_taint_key) {
+            let state = match left_behind::find(node, snapshot, &context.settings.drain_taint_key) {
                 Finding::Fine => {
                     self.known.remove(&node.name);
                     continue;

@@ -4,17 +4,19 @@
 use kube::Api;
 
 use super::{
-    accept::{Decision, decide},
     context::Context,
     news::News,
     requests::{self, WriteError},
-    status,
 };
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
+    clock::to_the_second,
     cluster::Snapshot,
     config_map::ConfigMapError,
-    maintenance::status::to_the_second,
+    maintenance::{
+        accept::{Decision, decide},
+        status,
+    },
     model::{DrainEnd, DrainOrder, DrainOutcome, DrainStatus, Node, NodeMaintenance, NodeName},
     order::{Duty, Orders, duty},
 };

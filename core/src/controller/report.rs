@@ -3,16 +3,21 @@
 use jiff::Timestamp;
 
 use super::{
-    NodeMaintenance, NodeMaintenanceStatus,
-    intent::to_restore,
     news::News,
     requests::{self, WriteError, has_finalizer},
-    status::{self, Known},
     stop::has_ended,
-    transition::{self, Reached, Transition},
     worker::Worker,
 };
-use crate::{cluster::Snapshot, plan::Refused};
+use crate::{
+    cluster::Snapshot,
+    maintenance::{
+        intent::to_restore,
+        status::{self, Known},
+        transition::{self, Reached, Transition},
+    },
+    model::{NodeMaintenance, NodeMaintenanceStatus},
+    plan::Refused,
+};
 
 impl Worker {
     /// Writes the status if it says something new and it is time to; returns when it has to be written else.
@@ -88,7 +93,7 @@ impl Worker {
             lease_errors: self.acting.lease_errors,
             report: Some(self.departures.report()),
             total_pods: i32::try_from(snapshot.pods_on(&self.accepted.node).count()).unwrap_or(i32::MAX),
-            stopping: object.metadata.deletion_timestamp.is_some(),
+            stopping: object.is_stopping(),
         };
         let mut wanted = status::of_accepted(object, &known, now);
         match (has_ended(object), known.stopping) {

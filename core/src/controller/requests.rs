@@ -6,10 +6,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::NodeMaintenance;
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT, lacks_right},
-    model::{Trouble, TroubleReason},
+    model::{NodeMaintenance, Trouble, TroubleReason},
     names::{FIELD_MANAGER, FINALIZER},
 };
 

@@ -1,13 +1,10 @@
 //! Where a maintenance stands when the leader looks at it: pure.
 
-use super::{
-    NodeMaintenance,
-    accept::{Accepted, OptionsOrigin, actor, understand},
-    requests::has_finalizer,
-};
+use super::requests::has_finalizer;
 use crate::{
     cluster::Snapshot,
-    model::Record,
+    maintenance::accept::{Accepted, OptionsOrigin, understand},
+    model::{NodeMaintenance, Record},
     plan::{MaintenanceDecision as Decision, Refused, maintenance_decision},
 };
 
@@ -27,12 +24,13 @@ pub(super) enum Standing {
 /// Careen's finalizer alone proves nothing: it comes back with an object that is restored from a copy.
 pub(super) fn standing(object: &NodeMaintenance, snapshot: &Snapshot) -> Standing {
     let decision = maintenance_decision(object);
-    let is_going = object.metadata.deletion_timestamp.is_some();
-    if has_finalizer(object) && (is_going || decision == Decision::Accepted || is_recorded(object, snapshot)) {
+    if has_finalizer(object)
+        && (object.is_stopping() || decision == Decision::Accepted || is_recorded(object, snapshot))
+    {
         return Standing::Accepted;
     }
     match decision {
-        _ if is_going => Standing::Going,
+        _ if object.is_stopping() => Standing::Going,
         Decision::Accepted => Standing::Accepted,
         Decision::Refused => Standing::Refused,
         Decision::Open => Standing::Open,
@@ -42,7 +40,7 @@ pub(super) fn standing(object: &NodeMaintenance, snapshot: &Snapshot) -> Standin
 /// Whether its node says that it was taken out of service for it.
 fn is_recorded(object: &NodeMaintenance, snapshot: &Snapshot) -> bool {
     let node = object.node().ok().and_then(|name| snapshot.node(&name).cloned());
-    node.is_some_and(|node| Record::of_actor(&node, &actor(object)).is_some())
+    node.is_some_and(|node| Record::of_actor(&node, &object.actor()).is_some())
 }
 
 /// An accepted one whose spec was spoilt afterwards is still understood as far as its node goes: it must be restored.
@@ -102,7 +100,7 @@ mod tests {
     #[test]
     fn a_maintenance_whose_status_was_wiped_is_known_by_the_record_on_its_node() {
         let object = held(fresh());
-        let record = Record::begin(&actor(&object), &testing::node("node02"), None, at(0));
+        let record = Record::begin(&object.actor(), &testing::node("node02"), None, at(0));
         let snapshot = Snapshot::default().with(testing::node("node02").with_record(&record));
         assert_eq!(standing(&object, &snapshot), Standing::Accepted);
     }

@@ -1,24 +1,25 @@
 //! The steps by which a node goes out of service: each is done, waits, or says what is wrong.
 
 use super::{
-    NodeMaintenance,
     acting::trouble_with_node,
-    intent::{drain_taint_key, intent},
+    left_behind,
     news::News,
-    orphans,
     requests::{self, WriteError, has_finalizer},
-    status,
     worker::Worker,
 };
 use crate::{
     cluster::Snapshot,
     drain::DrainPhase,
-    maintenance::maintenance_is_gone,
-    model::{Node, Record, RecordReading, Trouble},
+    maintenance::{
+        intent::{drain_taint_key, intent},
+        maintenance_is_gone, status,
+    },
+    model::{Node, NodeMaintenance, Record, RecordReading, Trouble},
     node::{self, DrainStage},
 };
 
 /// How a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progressed {
     /// It is done; the next may begin.
     Done,
@@ -57,7 +58,7 @@ impl Worker {
         let now = self.acting.now();
         let key = drain_taint_key(object, node, &settings.drain_taint_key);
         let kubevirt_key = snapshot.kubevirt().node_drain_taint_key.clone();
-        if let Some(left_behind) = orphans::left_behind(object, node, snapshot, &key)
+        if let Some(left_behind) = left_behind::by_another(object, node, snapshot, &key)
             && maintenance_is_gone(self.acting.context.cluster.client(), &left_behind.actor).await.unwrap_or(false)
         {
             self.inherit(node, left_behind).await?;
@@ -106,7 +107,7 @@ impl Worker {
     }
 
     /// The node conditions.
-    pub(super) async fn say(&mut self) -> Result<Progressed, Trouble> {
+    pub(super) async fn say_in_progress(&mut self) -> Result<Progressed, Trouble> {
         let Some(object) = self.look().1 else { return Ok(Progressed::Waits) };
         let last = self.acting.last.as_ref().map(|(phase, progress)| (phase, progress));
         let stage = match last {

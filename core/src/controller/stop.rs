@@ -6,19 +6,20 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    NodeMaintenance,
     acting::trouble_with_node,
-    intent::{drain_taint_key, to_restore},
     news::News,
     requests::{self, has_finalizer},
-    status,
     worker::{Ended, Worker},
 };
 use crate::{
     clock::later,
     cluster::Snapshot,
+    maintenance::{
+        intent::{drain_taint_key, to_restore},
+        status,
+    },
     migration::take_back,
-    model::{Node, NoticeEvent, Record, Trouble, condition},
+    model::{Node, NodeMaintenance, NoticeEvent, Record, Trouble, condition},
     node,
 };
 

@@ -14,22 +14,23 @@ use tokio::{
 };
 
 use super::{
-    NodeMaintenance,
-    accept::{Accepted, Decision, decide},
-    census,
     context::{Context, RETRY},
     courier::Courier,
-    orphans::{self, Reply},
+    gauges,
+    left_behind::{self, Reply},
     records::Records,
     refusal::{self, RefusalError},
     requests::{self, WriteError},
     standing::{Standing, accepted_before, standing},
-    status,
     worker::{Ended, Worker},
 };
 use crate::{
     cluster::{Concerned, Snapshot},
-    model::{Node, NodeName, Record, RecordReading, Uid, condition},
+    maintenance::{
+        accept::{Accepted, Decision, decide},
+        status,
+    },
+    model::{Node, NodeMaintenance, NodeName, Record, RecordReading, Uid, condition},
     plan::Refused,
 };
 
@@ -42,17 +43,30 @@ pub(super) struct Supervisor {
     /// Drain orders that are being carried out, by id.
     orders: BTreeMap<Uid, Member>,
     /// Orders that are being refused or forgotten, or were, by id: the cache may not show it yet.
-    settled_orders: BTreeSet<(Uid, bool)>,
+    settled_orders: BTreeSet<(Uid, Settled)>,
     /// Orders that were carried out here, by id: the cache may not show that they have ended, or their record.
     ended_orders: BTreeSet<Uid>,
     tasks: JoinSet<Done>,
     /// Refusals that are being written, or were, by UID and generation: the cache may not show them yet.
     refused: BTreeMap<Uid, Option<i64>>,
-    /// Those that name nothing that could be a node, as they were when that was logged: by generation, and whether
-    /// deleted.
-    nameless: BTreeMap<Uid, (Option<i64>, bool)>,
+    /// Those that name nothing that could be a node, as they were when that was logged.
+    nameless: BTreeMap<Uid, Nameless>,
     records: Records,
     retry_at: Option<Timestamp>,
+}
+
+/// What became of an order that nobody carries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Settled {
+    Refused,
+    Forgotten,
+}
+
+/// A maintenance that names nothing that could be a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Nameless {
+    generation: Option<i64>,
+    is_stopping: bool,
 }
 
 struct Member {
@@ -77,7 +91,7 @@ enum Done {
     Worker(Uid),
     Courier(Uid),
     Order(Uid, Ended),
-    SettledOrder((Uid, bool), Result<(), RefusalError>),
+    SettledOrder((Uid, Settled), Result<(), RefusalError>),
     Refusal(Uid, Result<(), RefusalError>),
     LetGo(Uid, Result<(), WriteError>),
     Record(Arc<Node>, Result<Reply, String>),
@@ -138,7 +152,7 @@ impl Supervisor {
             self.look_after_records(concerned, &snapshot);
         }
         if concerned.everything || !concerned.maintenances.is_empty() {
-            census::count(self.context.cluster.metrics(), &snapshot);
+            gauges::count_maintenances(self.context.cluster.metrics(), &snapshot);
         }
     }
 
@@ -235,13 +249,13 @@ impl Supervisor {
     /// One that counts as accepted by its finalizer or its status, which came from a copy: no node has such a name, so
     /// nothing can have been done because of it, and it may go.
     fn names_no_node(&mut self, object: Arc<NodeMaintenance>, refused: &Refused) {
-        let (uid, is_going) = (object.uid(), object.metadata.deletion_timestamp.is_some());
-        let state = (object.metadata.generation, is_going);
-        if self.nameless.insert(uid.clone(), state) == Some(state) {
+        let (uid, is_stopping) = (object.uid(), object.is_stopping());
+        let seen = Nameless { generation: object.metadata.generation, is_stopping };
+        if self.nameless.insert(uid.clone(), seen) == Some(seen) {
             return;
         }
-        tracing::error!(maintenance = object.name(), message = refused.message, is_going, "names no node");
-        if !is_going {
+        tracing::error!(maintenance = object.name(), message = refused.message, is_stopping, "names no node");
+        if !is_stopping {
             return;
         }
         let client = self.context.cluster.client().clone();
@@ -260,7 +274,7 @@ impl Supervisor {
         for (node, question) in self.records.look(concerned, snapshot, &self.context, is_in_hand) {
             let context = self.context.clone();
             self.tasks.spawn(async move {
-                let reply = orphans::ask(&context, &node, &question).await;
+                let reply = left_behind::ask(&context, &node, &question).await;
                 Done::Record(node, reply)
             });
         }

@@ -7,21 +7,18 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    NodeMaintenance,
-    accept::{Accepted, OptionsOrigin, actor, managed_by_another, understand},
-    acting::Acting,
-    context::Context,
-    intent::to_restore,
-    overlay::Overlay,
-    pace::Pace,
-    requests::has_finalizer,
-    steps::Progressed,
+    acting::Acting, context::Context, overlay::Overlay, pace::Pace, requests::has_finalizer, steps::Progressed,
 };
 use crate::{
     cluster::Snapshot,
     drain::{DrainPhase, Progress},
-    maintenance::{began::drain_began, departures::Departures},
-    model::{Trouble, TroubleReason},
+    maintenance::{
+        accept::{Accepted, OptionsOrigin, managed_by_another, understand},
+        began::drain_began,
+        departures::Departures,
+        intent::to_restore,
+    },
+    model::{Node, NodeMaintenance, Trouble, TroubleReason},
 };
 
 /// One accepted maintenance.
@@ -52,7 +49,7 @@ pub(super) enum Ended {
 
 impl Worker {
     pub(super) fn new(context: Context, object: &NodeMaintenance, accepted: Accepted) -> Self {
-        let mut acting = Acting::new(context, accepted.node.clone(), actor(object));
+        let mut acting = Acting::new(context, accepted.node.clone(), object.actor());
         acting.lease_errors = object.status.as_ref().and_then(|status| status.error_on_lease_count).unwrap_or(0);
         let departures = Departures::continue_from(object.status.as_ref().and_then(|status| status.report.as_ref()));
         Self {
@@ -82,7 +79,7 @@ impl Worker {
                 self.acting.show_blocked(None);
                 return Ended::Gone;
             };
-            if object.metadata.deletion_timestamp.is_some() {
+            if object.is_stopping() {
                 return self.stop(&wake, &mut stopping).await;
             }
             if !has_finalizer(&object)
@@ -131,7 +128,7 @@ impl Worker {
         }
     }
 
-    /// Takes the steps in their order, up to the first that has to wait; returns when to look again at the latest.
+    /// Takes the node out of service and drains it, as far as that goes now; returns when to look again at the latest.
     async fn proceed(&mut self, object: &NodeMaintenance, snapshot: &Snapshot) -> Option<Timestamp> {
         if self.acting.retry.at.is_some_and(|at| at > self.acting.now()) {
             return self.acting.retry.at;
@@ -148,18 +145,10 @@ impl Worker {
             self.acting.trouble = Some(Trouble::new(TroubleReason::NodeGone, message));
             return None;
         };
-        for step in [Step::HoldObject, Step::HoldNode, Step::TakeOut, Step::SayInProgress] {
-            let outcome = match step {
-                Step::HoldObject => self.hold_object(object).await,
-                Step::HoldNode => self.acting.hold_node(&node).await.map(|()| Progressed::Done),
-                Step::TakeOut => self.take_out(object, &node, snapshot).await,
-                Step::SayInProgress => self.say().await,
-            };
-            match outcome {
-                Ok(Progressed::Done) => {}
-                Ok(Progressed::Waits) => return self.acting.retry.at,
-                Err(trouble) => return Some(self.acting.failed(trouble)),
-            }
+        match self.take_steps(object, &node, snapshot).await {
+            Ok(Progressed::Done) => {}
+            Ok(Progressed::Waits) => return self.acting.retry.at,
+            Err(trouble) => return Some(self.acting.failed(trouble)),
         }
         self.acting.trouble = self.acting.caches_are_old();
         // Options that nobody wrote drain nothing; the condition Degraded says why.
@@ -171,6 +160,23 @@ impl Worker {
         }
         self.acting.begin_anew();
         self.drain_on(object)
+    }
+
+    /// Takes the steps in their order, up to the first that has to wait.
+    async fn take_steps(
+        &mut self,
+        object: &NodeMaintenance,
+        node: &Node,
+        snapshot: &Snapshot,
+    ) -> Result<Progressed, Trouble> {
+        if self.hold_object(object).await? == Progressed::Waits {
+            return Ok(Progressed::Waits);
+        }
+        self.acting.hold_node(node).await?;
+        if self.take_out(object, node, snapshot).await? == Progressed::Waits {
+            return Ok(Progressed::Waits);
+        }
+        self.say_in_progress().await
     }
 
     /// What another leader has asked to leave is followed by this one too.
@@ -221,12 +227,4 @@ impl Worker {
             self.own_object.wrote(from, &version, written);
         }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Step {
-    HoldObject,
-    HoldNode,
-    TakeOut,
-    SayInProgress,
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Answer, Seen};
 use crate::{
-    clock::later,
+    clock::{Backoff, later},
     model::{ObjectKey, Uid},
     plan::{Block, BlockClass, BlockReason},
 };
@@ -83,18 +83,6 @@ const MIGRATION: Backoff = Backoff { first: Duration::from_secs(20), longest: Du
 pub(super) const OVERRUN: Duration = Duration::from_secs(120);
 /// So many times a VM that KubeVirt calls not migratable is taken for one that is starting.
 const STARTS_WITHIN_TRIES: u32 = 4;
-
-#[derive(Clone, Copy)]
-struct Backoff {
-    first: Duration,
-    longest: Duration,
-}
-
-impl Backoff {
-    fn after(self, failures: u32) -> Duration {
-        self.first.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.longest)
-    }
-}
 
 impl Ask {
     /// Takes up the answer to an eviction or a deletion; `of_budget` if a budget is known that the refusal holds for.

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 
 use super::Action;
 use crate::{
-    clock::later,
+    clock::{Backoff, later},
     model::{NodeName, Pod},
     plan::{Block, BlockReason},
 };
 
 /// Waits after a look that showed something left or failed: from one second, doubling, to 30 seconds.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 /// Where the last look is.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +99,7 @@ impl LastLook {
         *self = match miss {
             None => Self { state: State::Clean, misses: 0 },
             Some(message) => {
-                let wait = Duration::from_secs(1).saturating_mul(1 << self.misses.min(5)).min(LONGEST_WAIT);
+                let wait = BACKOFF.after(self.misses);
                 let block = Block::new(BlockReason::ApiServerUnavailable, message);
                 Self { state: State::NotClean { retry_at: later(now, wait), block }, misses: self.misses + 1 }
             }

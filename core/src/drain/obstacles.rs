@@ -22,12 +22,9 @@ pub(super) fn unreachable(node: &Node) -> Option<Block> {
 /// A VM on its way to the node, whose pod here need not be in the caches yet.
 pub(super) fn arriving(node: &NodeName, snapshot: &Snapshot) -> Option<Block> {
     let migration = snapshot.migrations().filter(|migration| !migration.is_finished()).find(|migration| {
-        let vmi = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
-        let state = snapshot.virtual_machine_instance(&vmi).and_then(|vmi| vmi.migration_state.as_ref());
-        state.is_some_and(|state| {
-            state.target_node.as_deref() == Some(node.as_str())
-                && state.migration_uid.as_deref() == Some(migration.uid.as_str())
-        })
+        let vmi = snapshot.virtual_machine_instance(&migration.instance_key());
+        let state = vmi.and_then(|vmi| vmi.state_of(migration));
+        state.is_some_and(|state| state.target_node.as_deref() == Some(node.as_str()))
     })?;
     let message = format!("migration {} brings a VM to node {node}, and is not over", migration.key);
     Some(Block::new(BlockReason::MigrationIncoming, message))

@@ -16,7 +16,7 @@ use crate::{
     answer::REQUEST_TIMEOUT,
     cluster::Cluster,
     metrics::AnswerLabels,
-    migration::{self, MigrationName, RequestError},
+    migration::{self, RequestError, Requester},
     model::{NodeName, ObjectKey, Pod, Uid},
     node::{self, Actor, Record, RecordReading},
 };
@@ -111,8 +111,8 @@ impl Requests {
     async fn create_migration(&self, instance: &ObjectKey, pod: &Uid, attempt: u32) -> Result<(), String> {
         // Named by what it is for: a repeat after a lost answer, also by the next leader, makes no second one.
         let name = format!("careen-{pod}-{attempt}");
-        let name = MigrationName::Exact(&name);
-        let outcome = migration::create_migration(self.client(), instance, name, &self.actor.uid).await;
+        let requester = Requester::Actor { uid: &self.actor.uid, name: &name };
+        let outcome = migration::create_migration(self.client(), instance, requester).await;
         tracing::info!(node = %self.node, vmi = %instance, ?outcome, "asked for a migration");
         outcome.map(|_| ()).map_err(|error| error.to_string())
     }

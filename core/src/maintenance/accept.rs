@@ -5,7 +5,6 @@ use crate::{
     drain::DrainOptions,
     model::NodeName,
     names::FINALIZER,
-    node::{Actor, ActorKind},
     plan::{Refused, may_go},
 };
 
@@ -63,7 +62,7 @@ pub fn decide(maintenance: &NodeMaintenance, snapshot: &Snapshot) -> Decision {
     if let Some(refused) = managed_by_another(maintenance) {
         return Decision::Refused(refused);
     }
-    match may_go(&accepted.node, Some(&actor(maintenance).uid), snapshot, &accepted.options) {
+    match may_go(&accepted.node, Some(&maintenance.uid()), snapshot, &accepted.options) {
         Ok(()) => Decision::Accepted(accepted),
         Err(refusal) => Decision::Refused(refusal.into()),
     }
@@ -80,12 +79,6 @@ pub fn managed_by_another(maintenance: &NodeMaintenance) -> Option<Refused> {
         "another controller acts on this object (finalizer {foreign}): stop that controller, or create another NodeMaintenance"
     );
     Some(Refused { reason: "ManagedByAnother", message })
-}
-
-/// Who acts on the node for that maintenance.
-#[must_use]
-pub fn actor(maintenance: &NodeMaintenance) -> Actor {
-    Actor { kind: ActorKind::Maintenance, name: maintenance.name().to_owned(), uid: maintenance.uid() }
 }
 
 #[cfg(test)]

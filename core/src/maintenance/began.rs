@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::{
         drain::{DrainPhase, Progress, WorkloadProgress, WorkloadState},
-        maintenance::{NodeMaintenanceStatus, actor, status},
+        maintenance::{NodeMaintenanceStatus, status},
         model::{
             DrainSpec, ObjectKey,
             testing::{at, maintenance, node},
@@ -46,7 +46,7 @@ mod tests {
     fn options_count_their_time_from_when_there_was_something_to_drain() {
         let options = DrainSpec::default().for_maintenance().unwrap();
         let mut object = maintenance("m", "node02");
-        let record = Record { since: at(5), ..Record::begin(&actor(&object), &node("node02"), None, at(5)) };
+        let record = Record { since: at(5), ..Record::begin(&object.actor(), &node("node02"), None, at(5)) };
         assert_eq!(drain_began(&object, &options, &record, at(100)), at(5), "nothing is said yet");
         object.status = Some(NodeMaintenanceStatus { started_at: Some(at(0)), ..Default::default() });
         assert_eq!(
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn what_goes_on_beyond_its_time_was_tried_again_then() {
         let options = DrainSpec { timeout: Some("1m".into()), ..DrainSpec::default() }.for_maintenance().unwrap();
-        let record = Record::begin(&actor(&maintenance("m", "node02")), &node("node02"), None, at(0));
+        let record = Record::begin(&maintenance("m", "node02").actor(), &node("node02"), None, at(0));
         let progress = Progress::default();
         for (draining_since, began) in [(10, 0), (59, 0), (60, 60), (5000, 5000)] {
             let mut object = maintenance("m", "node02");

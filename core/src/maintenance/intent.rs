@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{NodeMaintenance, accept::actor};
+use super::NodeMaintenance;
 use crate::model::{Node, Record, RecordReading, Trouble, TroubleReason};
 
 /// The record that the node should carry, and what was wrong with the one it carries.
@@ -24,7 +24,7 @@ pub fn intent(
     drain_taint_key: &str,
     now: Timestamp,
 ) -> Result<Intent, Trouble> {
-    let actor = actor(maintenance);
+    let actor = maintenance.actor();
     let copy = mirrored(maintenance, node);
     let as_it_is = |record| Ok(Intent { record, mended: None });
     let mended = |record, what: &str| {
@@ -66,7 +66,7 @@ pub fn intent(
 /// it.
 #[must_use]
 pub fn to_restore(maintenance: &NodeMaintenance, node: &Node) -> Option<Record> {
-    let own = Record::of_actor(node, &actor(maintenance));
+    let own = Record::of_actor(node, &maintenance.actor());
     match (own, mirrored(maintenance, node)) {
         (Some(own), Some(copy)) if says_the_same(&own, copy) => Some(own),
         (Some(own), Some(copy)) => Some(Record { evacuations: own.evacuations, ..copy.clone() }),
@@ -87,7 +87,7 @@ pub fn drain_taint_key(maintenance: &NodeMaintenance, node: &Node, setting: &str
 /// The copy of the record in the status, if it is about this very node.
 fn mirrored<'a>(maintenance: &'a NodeMaintenance, node: &Node) -> Option<&'a Record> {
     let copy = maintenance.status.as_ref()?.record.as_ref()?;
-    (copy.node_uid == node.uid && copy.actor == actor(maintenance)).then_some(copy)
+    (copy.node_uid == node.uid && copy.actor == maintenance.actor()).then_some(copy)
 }
 
 /// Whether two records say the same about the node (VMIs are added to them while the drain runs).
@@ -106,7 +106,7 @@ mod tests {
 
     fn begun() -> (NodeMaintenance, Record) {
         let mut maintenance = maintenance("node02-maintenance", "node02");
-        let record = Record::begin(&actor(&maintenance), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
+        let record = Record::begin(&maintenance.actor(), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
         maintenance.status = Some(NodeMaintenanceStatus { record: Some(record.clone()), ..Default::default() });
         (maintenance, record)
     }
@@ -168,7 +168,7 @@ mod tests {
         let unreadable = node("node02").with_record_text("{");
         assert_eq!(intended(&fresh, &unreadable).unwrap_err().reason, TroubleReason::RecordUnreadable);
         let other = maintenance("other", "node02");
-        let record = Record::begin(&actor(&other), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
+        let record = Record::begin(&other.actor(), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
         let of_another = node("node02").with_record(&record);
         assert_eq!(intended(&fresh, &of_another).unwrap_err().reason, TroubleReason::RecordOfAnother);
         assert_eq!(to_restore(&fresh, &of_another), None);

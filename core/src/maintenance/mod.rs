@@ -19,7 +19,7 @@ pub(crate) mod intent;
 pub(crate) mod status;
 pub(crate) mod transition;
 
-pub use accept::{Accepted, Decision, OptionsOrigin, actor, decide, managed_by_another, understand};
+pub use accept::{Accepted, Decision, OptionsOrigin, decide, managed_by_another, understand};
 pub use existence::{Unconfirmed, maintenance_is_gone};
 
 pub use crate::model::{

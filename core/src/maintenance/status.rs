@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Blocking, NodeMaintenance, NodeMaintenanceStatus, Phase};
 use crate::{
+    clock::to_the_second,
     drain::{DrainPhase, Progress},
     model::{BlockClass, Record, Report, Trouble, condition},
     plan::Refused,
@@ -302,11 +303,6 @@ fn difference(old: &Map<String, Value>, new: Map<String, Value>) -> Map<String, 
         }
     }
     patch
-}
-
-/// Kubernetes' times in a status are of whole seconds.
-pub(crate) fn to_the_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]

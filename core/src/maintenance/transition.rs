@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{NodeMaintenanceStatus, Phase, status::to_the_second};
-use crate::model::{NoticeEvent, condition};
+use super::{NodeMaintenanceStatus, Phase};
+use crate::{
+    clock::to_the_second,
+    model::{NoticeEvent, condition},
+};
 
 /// Something that has happened to a maintenance.
 #[derive(Clone, Debug, PartialEq, Eq)]

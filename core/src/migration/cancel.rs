@@ -6,7 +6,7 @@ use crate::{
     cluster::Snapshot,
     model::{
         DrainOptions, LeaveOrAbort, NodeName, ObjectKey, Record, Uid,
-        virtual_machine::{Migration, MigrationPhase, VirtualMachineInstance},
+        virtual_machine::{Migration, MigrationMode, MigrationPhase, VirtualMachineInstance},
     },
 };
 
@@ -80,7 +80,7 @@ pub fn next_cancel_steps(
         cancellation.next.push(CancelStep::CancelEvacuation { vmi: vmi.key.clone() });
     }
     for migration in snapshot.migrations().filter(|migration| !migration.is_finished()) {
-        let key = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
+        let key = migration.instance_key();
         let vmi = snapshot.virtual_machine_instance(&key).map(AsRef::as_ref);
         let ours = vmi.filter(is_asked);
         let evacuates = ours.is_some() && migration.evacuates.as_deref() == Some(node.as_str());
@@ -102,11 +102,10 @@ pub fn next_cancel_steps(
 /// names, and migrations that the actor has made itself.
 #[must_use]
 pub fn has_to_take_back(node: &NodeName, record: &Record, snapshot: &Snapshot) -> bool {
-    let vmi = |migration: &Migration| {
-        let key = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
-        snapshot.virtual_machine_instance(&key).cloned()
+    let is_own = |migration: &Migration| {
+        let vmi = snapshot.virtual_machine_instance(&migration.instance_key());
+        is_own(migration, vmi.map(AsRef::as_ref), node, &record.actor.uid)
     };
-    let is_own = |migration: &Migration| is_own(migration, vmi(migration).as_deref(), node, &record.actor.uid);
     !record.evacuations.is_empty() || snapshot.migrations().any(|found| !found.is_finished() && is_own(found))
 }
 
@@ -124,13 +123,20 @@ fn left(migration: &Migration, vmi: Option<&VirtualMachineInstance>, options: &D
     match migration.phase {
         MigrationPhase::Pending | MigrationPhase::Scheduling => None,
         _ if !may_abort => Some(LeftReason::Running),
-        MigrationPhase::Scheduled | MigrationPhase::PreparingTarget | MigrationPhase::TargetReady => None,
-        _ => {
-            let state = vmi.and_then(|vmi| vmi.migration_state.as_ref());
-            let of_this = state.filter(|state| state.migration_uid.as_ref() == Some(&migration.uid.0));
-            let is_safe = of_this.is_some_and(|state| matches!(state.mode.as_deref(), Some("PreCopy" | "Paused")));
-            (!is_safe).then_some(LeftReason::PostCopy)
+        _ => (!is_safe_to_abort(migration, vmi)).then_some(LeftReason::PostCopy),
+    }
+}
+
+/// Whether a migration that is not over can be aborted without losing its VM: not in post-copy, when each of the nodes
+/// has a part of the VM's memory. One that runs and does not show its mode may be in it.
+#[must_use]
+pub fn is_safe_to_abort(migration: &Migration, vmi: Option<&VirtualMachineInstance>) -> bool {
+    let mode = vmi.and_then(|vmi| vmi.state_of(migration)).and_then(|state| state.mode.as_ref());
+    match migration.phase {
+        MigrationPhase::Running | MigrationPhase::Unknown(_) => {
+            matches!(mode, Some(MigrationMode::PreCopy | MigrationMode::Paused))
         }
+        _ => mode != Some(&MigrationMode::PostCopy),
     }
 }
 
@@ -207,7 +213,7 @@ mod tests {
         let in_mode = |mode: Option<&str>| {
             let state = MigrationState {
                 migration_uid: Some(testing::uid("shop", "m1").0),
-                mode: mode.map(str::to_owned),
+                mode: mode.map(|mode| mode.to_owned().into()),
                 ..MigrationState::default()
             };
             db().with_migration_state(state)
@@ -218,6 +224,7 @@ mod tests {
             (Scheduled, None, Some(LeftReason::Running), None),
             (PreparingTarget, None, Some(LeftReason::Running), None),
             (TargetReady, None, Some(LeftReason::Running), None),
+            (TargetReady, Some("PostCopy"), Some(LeftReason::Running), Some(LeftReason::PostCopy)),
             (Running, Some("PreCopy"), Some(LeftReason::Running), None),
             (Running, Some("Paused"), Some(LeftReason::Running), None),
             (Running, Some("PostCopy"), Some(LeftReason::Running), Some(LeftReason::PostCopy)),

@@ -15,10 +15,7 @@ mod requests;
 mod take_back;
 
 pub use answer::{Outcome, RequestError};
-pub use cancel::{CancelStep, Cancellation, Left, LeftReason, has_to_take_back, next_cancel_steps};
+pub use cancel::{CancelStep, Cancellation, Left, LeftReason, has_to_take_back, is_safe_to_abort, next_cancel_steps};
 pub use progress::{MigrationProgress, Queue, QueuePlace, WaitsFor, migration_progress};
-pub use requests::{
-    MigrationName, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance,
-    request_migration,
-};
+pub use requests::{Requester, cancel_evacuation, create_migration, delete_instance, delete_migration, get_instance};
 pub use take_back::take_back;

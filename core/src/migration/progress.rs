@@ -12,7 +12,7 @@ use crate::{
     cluster::{Snapshot, View},
     model::{
         Block, BlockReason, NodeName, ObjectKey,
-        virtual_machine::{Migration, MigrationPhase, MigrationState, VirtualMachineInstance},
+        virtual_machine::{Migration, MigrationMode, MigrationPhase, MigrationState, VirtualMachineInstance},
     },
 };
 
@@ -40,8 +40,8 @@ pub struct MigrationProgress {
     pub target: Option<String>,
     /// When the transfer began.
     pub started: Option<Timestamp>,
-    /// `PreCopy`, `PostCopy` or `Paused`.
-    pub mode: Option<String>,
+    /// How the memory is transferred, once that is known.
+    pub mode: Option<MigrationMode>,
     /// Migrations that failed since the last one that succeeded, as far as KubeVirt keeps them.
     pub failures: usize,
     /// Why the last one failed, where that is known.
@@ -110,8 +110,8 @@ impl Queue {
                 continue;
             }
             queue.running += 1;
-            let vmi = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
-            if let Some(source) = snapshot.virtual_machine_instance(&vmi).and_then(|vmi| vmi.node.clone()) {
+            let vmi = snapshot.virtual_machine_instance(&migration.instance_key());
+            if let Some(source) = vmi.and_then(|vmi| vmi.node.clone()) {
                 *queue.running_from.entry(source).or_default() += 1;
             }
         }
@@ -155,11 +155,8 @@ pub fn migration_progress(
     if present.is_none() && vmi.evacuation_node.is_none() && failed.is_empty() {
         return None;
     }
-    let state_of = |migration: &Migration| {
-        vmi.migration_state.as_ref().filter(|state| state.migration_uid.as_ref() == Some(&migration.uid.0))
-    };
-    let state = present.and_then(state_of);
-    let last_state = failed.first().and_then(|last| state_of(last));
+    let state = present.and_then(|migration| vmi.state_of(migration));
+    let last_state = failed.first().and_then(|last| vmi.state_of(last));
     let source = vmi.node.as_ref();
     Some(MigrationProgress {
         vmi: vmi.key.clone(),
@@ -267,7 +264,7 @@ mod tests {
         let running = MigrationState {
             source_node: Some("node02".into()),
             target_node: Some("node03".into()),
-            mode: Some("PreCopy".into()),
+            mode: Some(MigrationMode::PreCopy),
             start_timestamp: Some(at(9)),
             ..state(2)
         };

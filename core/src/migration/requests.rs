@@ -20,59 +20,48 @@ use crate::{
 const MIGRATION: &str = "VirtualMachineInstanceMigration";
 const INSTANCE: &str = "VirtualMachineInstance";
 
-/// What a migration is called.
+/// Whose migration it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MigrationName<'a> {
-    /// So: when an answer is lost, a repeat makes no second one.
-    Exact(&'a str),
-    /// By the API server, with this beginning.
-    Generated(&'a str),
+pub enum Requester<'a> {
+    /// An actor's (the UID of a maintenance, the id of a drain), which takes it back when it is stopped.
+    Actor {
+        /// Who acts.
+        uid: &'a Uid,
+        /// Name of the migration: when an answer is lost, a repeat makes no second one.
+        name: &'a str,
+    },
+    /// Somebody's who asked for it, as far as it is known whose; the API server names it. It belongs to no maintenance
+    /// and no drain: nobody but a person cancels it.
+    Person(Option<&'a str>),
 }
 
-/// Asks KubeVirt to migrate a VM to another node, on behalf of an actor (the UID of a maintenance, the id of a drain).
+/// Asks KubeVirt to migrate a VM to another node. Gives the migration that was made; `Err` within `Ok`: none was, and
+/// nothing is left to do about it.
 ///
 /// The migration has no priority: KubeVirt lets only its own controller set one.
 pub async fn create_migration(
     client: &Client,
     vmi: &ObjectKey,
-    name: MigrationName<'_>,
-    actor: &Uid,
-) -> Result<Outcome, RequestError> {
-    let (field, name) = match name {
-        MigrationName::Exact(name) => ("name", name),
-        MigrationName::Generated(prefix) => ("generateName", prefix),
-    };
-    let request = create_request(vmi);
-    let body = json!({
-        "apiVersion": "kubevirt.io/v1",
-        "kind": MIGRATION,
-        "metadata": {"namespace": vmi.namespace, field: name, "labels": {ACTOR_LABEL: actor}},
-        "spec": {"vmiName": vmi.name},
-    });
-    let migrations = api(client, MIGRATION, &vmi.namespace);
-    send(request, async {
-        let migration: DynamicObject = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        migrations.create(&params, &migration).await.map(drop)
-    })
-    .await
-}
-
-/// Makes a migration for somebody who asked for it, under a name by the API server; `None` where there was nothing to
-/// do.
-///
-/// It belongs to no maintenance and no drain: nobody but a person cancels it.
-pub async fn request_migration(
-    client: &Client,
-    vmi: &ObjectKey,
-    requested_by: Option<&str>,
+    requester: Requester<'_>,
 ) -> Result<Result<ObjectKey, Outcome>, RequestError> {
-    let request = create_request(vmi);
-    let annotations = requested_by.map(|who| json!({ REQUESTED_BY_ANNOTATION: who }));
+    let request = Request {
+        action: format!("migrate VirtualMachineInstance {vmi}"),
+        rights: "create virtualmachineinstancemigrations (apiGroup kubevirt.io)",
+        needs: "it does not serve VirtualMachineInstanceMigrations of kubevirt.io/v1",
+    };
+    let metadata = match requester {
+        Requester::Actor { uid, name } => {
+            json!({"namespace": vmi.namespace, "name": name, "labels": {ACTOR_LABEL: uid}})
+        }
+        Requester::Person(who) => {
+            let annotations = who.map(|who| json!({ REQUESTED_BY_ANNOTATION: who }));
+            json!({"namespace": vmi.namespace, "generateName": "careen-", "annotations": annotations})
+        }
+    };
     let body = json!({
         "apiVersion": "kubevirt.io/v1",
         "kind": MIGRATION,
-        "metadata": {"namespace": vmi.namespace, "generateName": "careen-", "annotations": annotations},
+        "metadata": metadata,
         "spec": {"vmiName": vmi.name},
     });
     let migrations = api(client, MIGRATION, &vmi.namespace);
@@ -85,14 +74,6 @@ pub async fn request_migration(
     })
     .await?;
     Ok(made.map(|name| ObjectKey::new(&vmi.namespace, name)).ok_or(outcome))
-}
-
-fn create_request(vmi: &ObjectKey) -> Request {
-    Request {
-        action: format!("migrate VirtualMachineInstance {vmi}"),
-        rights: "create virtualmachineinstancemigrations (apiGroup kubevirt.io)",
-        needs: "it does not serve VirtualMachineInstanceMigrations of kubevirt.io/v1",
-    }
 }
 
 /// Deletes a migration, which aborts it if it is not over. One that evacuates a node is followed by another as long
@@ -237,8 +218,9 @@ mod tests {
             201,
             r#"{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstanceMigration", "metadata": {"name": "careen-1"}}"#,
         );
-        let made = create_migration(&client, &db(), MigrationName::Exact("careen-1"), &"uid-1".into()).await;
-        assert_eq!(made, Ok(Outcome::Done));
+        let requester = Requester::Actor { uid: &"uid-1".into(), name: "careen-1" };
+        let made = create_migration(&client, &db(), requester).await;
+        assert_eq!(made, Ok(Ok(ObjectKey::new("shop", "careen-1"))));
         let (path, _, body) = seen.lock().unwrap().remove(0);
         assert!(
             path.starts_with("POST /apis/kubevirt.io/v1/namespaces/shop/virtualmachineinstancemigrations?"),

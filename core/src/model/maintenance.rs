@@ -12,7 +12,9 @@ use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BlockClass, BlockReason, DrainSpec, InvalidNodeName, NodeName, Notices, Record, Report, Uid};
+use super::{
+    Actor, ActorKind, BlockClass, BlockReason, DrainSpec, InvalidNodeName, NodeName, Notices, Record, Report, Uid,
+};
 use crate::schema::without_description;
 
 /// What is wanted: a node out of service, for as long as this object exists.
@@ -189,6 +191,18 @@ impl NodeMaintenance {
     #[must_use]
     pub fn uid(&self) -> Uid {
         Uid(self.metadata.uid.clone().unwrap_or_default())
+    }
+
+    /// Who acts on the node for it.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor { kind: ActorKind::Maintenance, name: self.name().to_owned(), uid: self.uid() }
+    }
+
+    /// Whether it is being stopped: it was deleted, and goes when its node is restored.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
     }
 
     /// The condition of that type, if it has been set.

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::{ATTEMPTS, OperationError, Operations};
 use crate::{
+    clock::to_the_second,
     cluster::Snapshot,
     config_map::ConfigMapError,
-    maintenance::status::to_the_second,
     model::{CancelRequest, DrainOrder, DrainRequest, DrainSpec, NodeName, Uid},
     order::Orders,
     plan::may_go,

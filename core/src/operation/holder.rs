@@ -48,8 +48,8 @@ pub(crate) fn is_accepted(object: &NodeMaintenance) -> bool {
 /// maintenance on which nobody has decided does not act yet.
 #[must_use]
 pub fn holder(node: &Node, snapshot: &Snapshot) -> Holder {
-    let of_node = snapshot.maintenances().filter(|object| object.spec.node_name == node.name.as_str());
-    holder_with(node, of_node.map(AsRef::as_ref).find(|object| is_accepted(object)), snapshot)
+    let accepted = snapshot.maintenances_of(&node.name).find(|object| is_accepted(object));
+    holder_with(node, accepted.map(AsRef::as_ref), snapshot)
 }
 
 /// As [`holder`], for whoever knows the accepted maintenance of the node, if there is one.

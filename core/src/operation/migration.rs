@@ -3,10 +3,10 @@
 use super::{OperationError, Operations};
 use crate::{
     cluster::Snapshot,
-    migration::{Outcome, delete_migration, request_migration},
+    migration::{Outcome, Requester, create_migration, delete_migration, is_safe_to_abort},
     model::{
         ObjectKey, Uid,
-        virtual_machine::{LiveMigratable, Migration, MigrationPhase, VirtualMachineInstance, VmiPhase},
+        virtual_machine::{LiveMigratable, Migration, VmiPhase},
     },
 };
 
@@ -62,7 +62,8 @@ impl Operations {
         if request.dry_run {
             return Ok(MigrationRequested { instance, migration: None });
         }
-        match request_migration(self.cluster.client(), &instance, request.requested_by.as_deref()).await? {
+        let requester = Requester::Person(request.requested_by.as_deref());
+        match create_migration(self.cluster.client(), &instance, requester).await? {
             Ok(migration) => Ok(MigrationRequested { instance, migration: Some(migration) }),
             Err(Outcome::AlreadyMigrating) => Err(OperationError::AlreadyMigrating { key: instance, migration: None }),
             Err(Outcome::Gone) => Err(OperationError::VirtualMachineInstanceNotFound { key: instance }),
@@ -121,23 +122,12 @@ fn may_cancel<'a>(
     if migration.is_finished() {
         return Err(OperationError::MigrationFinished { key });
     }
-    let vmi = snapshot.virtual_machine_instance(&ObjectKey::new(&key.namespace, &migration.vmi_name));
-    if !migration.deleting && runs_in_post_copy(migration, vmi.map(AsRef::as_ref)) {
+    let vmi = snapshot.virtual_machine_instance(&migration.instance_key());
+    if !migration.deleting && !is_safe_to_abort(migration, vmi.map(AsRef::as_ref)) {
         return Err(OperationError::PostCopy { key });
     }
     let made_again = migration.evacuates.is_some() && vmi.is_some_and(|vmi| vmi.evacuation_node.is_some());
     Ok((migration, MigrationCancelled { key, already: migration.deleting, made_again }))
-}
-
-/// Whether aborting would lose the VM. One that runs and does not show its mode may.
-fn runs_in_post_copy(migration: &Migration, vmi: Option<&VirtualMachineInstance>) -> bool {
-    let state = vmi.and_then(|vmi| vmi.migration_state.as_ref());
-    let state = state.filter(|state| state.migration_uid.as_deref() == Some(migration.uid.as_str()));
-    let mode = state.and_then(|state| state.mode.as_deref());
-    match migration.phase {
-        MigrationPhase::Running | MigrationPhase::Unknown(_) => !matches!(mode, Some("PreCopy" | "Paused")),
-        _ => mode == Some("PostCopy"),
-    }
 }
 
 #[cfg(test)]
@@ -145,7 +135,7 @@ mod tests {
     use super::*;
     use crate::model::{
         testing::{migration, uid, vmi},
-        virtual_machine::MigrationState,
+        virtual_machine::{MigrationPhase, MigrationState},
     };
 
     fn key() -> ObjectKey {
@@ -176,7 +166,7 @@ mod tests {
         let running = |mode: Option<&str>| {
             let state = MigrationState {
                 migration_uid: Some(uid("shop", "m").0),
-                mode: mode.map(str::to_owned),
+                mode: mode.map(|mode| mode.to_owned().into()),
                 ..MigrationState::default()
             };
             Snapshot::default()

@@ -18,9 +18,9 @@ use super::{
     IfExists, OperationError, OperationErrorKind, Operations, StartMaintenance, maintenance::refusal_of_start,
 };
 use crate::{
+    clock::to_the_second,
     cluster::Snapshot,
     config_map::ConfigMapError,
-    maintenance::status::to_the_second,
     model::{NodeMaintenance, Receipt, ReceiptRequest, ReceiptResult},
     receipt::{MOST, Receipts},
 };

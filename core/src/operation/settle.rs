@@ -18,7 +18,7 @@ pub fn maintenance_is_settled(started: &NodeMaintenance, snapshot: &Snapshot) ->
     let is_observed = status.is_some_and(|status| status.observed_generation >= started.metadata.generation);
     let is_over = matches!(status.and_then(|status| status.phase), Some(Phase::Succeeded | Phase::Failed));
     let is_stuck = found.says(condition::STUCK);
-    found.metadata.deletion_timestamp.is_some() || (is_observed && (is_over || is_stuck))
+    found.is_stopping() || (is_observed && (is_over || is_stuck))
 }
 
 /// Whether a maintenance that is being stopped has ended: its node is restored.
@@ -56,7 +56,7 @@ pub fn maintenance_shown<'a>(written: &NodeMaintenance, snapshot: &'a Snapshot) 
 /// Whether the caches show that a maintenance is to go, or have it no more.
 #[must_use]
 pub fn stop_is_shown(written: &NodeMaintenance, snapshot: &Snapshot) -> bool {
-    maintenance_shown(written, snapshot).is_none_or(|found| found.metadata.deletion_timestamp.is_some())
+    maintenance_shown(written, snapshot).is_none_or(|found| found.is_stopping())
 }
 
 /// Whether the caches show the order as it was written, or later.

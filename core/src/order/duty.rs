@@ -158,7 +158,7 @@ mod tests {
     fn an_outcome_is_kept_until_the_node_is_uncordoned_or_under_maintenance() {
         let order = ended(DrainEnd::Drained);
         let object = maintenance("m", "node02");
-        let record = Record::begin(&crate::maintenance::actor(&object), &node("node02"), None, at(1));
+        let record = Record::begin(&object.actor(), &node("node02"), None, at(1));
         for (node, expected) in [
             (node("node02").cordoned(), Duty::Keep(None)),
             (node("node02"), Duty::Forget),

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::quorum::{Quorum, quorum};
+use super::{
+    precedence::{Decision, decision, seniority},
+    quorum::{Quorum, quorum},
+};
 use crate::{
     cluster::{Snapshot, View},
-    model::{ActorKind, DrainOptions, DrainOrder, Node, NodeMaintenance, NodeName, Record, Uid, condition},
+    model::{ActorKind, DrainOptions, DrainOrder, Node, NodeMaintenance, NodeName, Record, Uid},
 };
 
 /// Why a node may not go. Its reasons are those of the condition `Accepted` and of refused requests.
@@ -120,9 +123,8 @@ pub fn may_go(
 /// An accepted one stays the holder until its object is gone. Among those not yet decided, and drain orders, the oldest
 /// wins, then the lowest UID; whoever is neither comes after them.
 fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
-    let of_node = || snapshot.maintenances().filter(|maintenance| maintenance.spec.node_name == node.as_str());
-    let own = of_node().find(|maintenance| actor == Some(&maintenance.uid()));
-    let others = || of_node().filter(|maintenance| actor != Some(&maintenance.uid()));
+    let own = snapshot.maintenances_of(node).find(|maintenance| actor == Some(&maintenance.uid()));
+    let others = || snapshot.maintenances_of(node).filter(|maintenance| actor != Some(&maintenance.uid()));
     let name = |maintenance: &NodeMaintenance| maintenance.metadata.name.clone().unwrap_or_default();
     if own.is_some_and(|own| decision(own) == Decision::Accepted) {
         return None;
@@ -135,7 +137,7 @@ fn rival_maintenance(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) 
         None => own_order(node, actor, snapshot).map(seniority_of_order),
     };
     others()
-        .filter(|other| decision(other) == Decision::Open && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| decision(other) == Decision::Open && !other.is_stopping())
         .filter(|other| own_seniority.as_ref().is_none_or(|own| seniority(other) < *own))
         .min_by_key(|other| seniority(other))
         .map(|other| name(other))
@@ -150,10 +152,7 @@ fn own_order<'a>(node: &NodeName, actor: Option<&Uid>, snapshot: &'a Snapshot) -
 /// is older than an undecided maintenance. An accepted maintenance comes before every order that has not begun.
 fn rival_order(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Option<String> {
     let order = snapshot.drain_order(node).filter(|order| !order.is_finished() && Some(order.id()) != actor)?;
-    let own = snapshot
-        .maintenances()
-        .filter(|maintenance| maintenance.spec.node_name == node.as_str())
-        .find(|maintenance| actor == Some(&maintenance.uid()));
+    let own = snapshot.maintenances_of(node).find(|maintenance| actor == Some(&maintenance.uid()));
     let comes_first = order.has_begun()
         || own.is_none_or(|own| decision(own) == Decision::Open && seniority_of_order(order) < seniority(own));
     comes_first.then(|| order.id().0.clone())
@@ -161,43 +160,6 @@ fn rival_order(node: &NodeName, actor: Option<&Uid>, snapshot: &Snapshot) -> Opt
 
 fn seniority_of_order(order: &DrainOrder) -> (Timestamp, Uid) {
     (order.request.created_at, order.id().clone())
-}
-
-/// What was decided about a maintenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Decision {
-    Accepted,
-    /// Nothing yet, for this generation of its spec.
-    Open,
-    Refused,
-}
-
-/// A refusal holds for the generation of the spec that was refused.
-pub(crate) fn decision(maintenance: &NodeMaintenance) -> Decision {
-    match maintenance.condition(condition::ACCEPTED) {
-        Some(accepted) if accepted.status == "True" => Decision::Accepted,
-        Some(accepted) if accepted.observed_generation == maintenance.metadata.generation => Decision::Refused,
-        _ => Decision::Open,
-    }
-}
-
-/// Of several maintenances of a node the one with the least is the node's: the accepted one, else the oldest on which
-/// nobody has decided. `None`: it will never be.
-pub(crate) fn precedence(maintenance: &NodeMaintenance) -> Option<(Decision, Timestamp, Uid)> {
-    let decision = decision(maintenance);
-    let is_going = maintenance.metadata.deletion_timestamp.is_some();
-    if decision == Decision::Refused || (decision == Decision::Open && is_going) {
-        return None;
-    }
-    let (created, uid) = seniority(maintenance);
-    Some((decision, created, uid))
-}
-
-/// The older one wins.
-fn seniority(maintenance: &NodeMaintenance) -> (Timestamp, Uid) {
-    // One that the API server has not stamped cannot be older than one that it has.
-    let created = maintenance.metadata.creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-    (created, maintenance.uid())
 }
 
 /// Another actor, by the node's record. A record of a maintenance that no longer exists keeps nobody out: the node is

@@ -189,5 +189,4 @@ fn give_up(block: Block, vmi: &VirtualMachineInstance, snapshot: &Snapshot, opti
 }
 
 #[cfg(test)]
-#[path = "launcher_tests.rs"]
 mod tests;

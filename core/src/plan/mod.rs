@@ -5,8 +5,9 @@
 //! | `classify` | the one classifier: a pod's verdict |
 //! | `launcher`, `restart` | its part for VMs: how a VM leaves, and whether it comes back |
 //! | `budget` | which budget an eviction asks, and what it allows |
-//! | `order` | who leaves first |
+//! | `tier` | who leaves first |
 //! | `admission` | whether the node may go at all |
+//! | `precedence` | which of several maintenances is the node's |
 //! | `quorum` | whether the control plane can do without it |
 //! | `room`, `affinity` | whether the rest of the cluster has room |
 //! | `preview` | all of it together: the plan of a node |
@@ -18,22 +19,27 @@ mod budget;
 mod classify;
 mod launcher;
 mod names;
-mod order;
+mod precedence;
 mod preview;
 mod quorum;
 mod restart;
 mod room;
+mod tier;
 
 pub use crate::model::{
     Block, BlockClass, BlockReason, MigrateBy, Restarts, ShutDownBy, SkipReason, Verdict, Workload, WorkloadKind,
 };
-pub(crate) use admission::{Decision as MaintenanceDecision, decision as maintenance_decision, precedence, way_out};
+pub(crate) use admission::way_out;
 pub use admission::{Refusal, Refused, may_go};
 pub use budget::{Allowances, BudgetRule, budget_obstacle, budget_rule, several_budgets};
 pub use classify::{Classified, classify, is_launcher, is_work_left, vmi_of};
 pub use launcher::{is_moving, strategy_of};
-pub use order::{Tier, tier};
+pub(crate) use precedence::{
+    Decision as MaintenanceDecision, decision as maintenance_decision, maintenance_of, maintenances_by_node,
+    usual_maintenance_of,
+};
 pub use preview::{Counts, Entry, Plan, Warning, WarningReason, plan};
 pub use quorum::{Quorum, is_control_plane, quorum};
 pub use restart::restarts;
 pub use room::{Elsewhere, Room};
+pub use tier::{Tier, tier};

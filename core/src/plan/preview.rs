@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{
     Allowances, Block, BlockClass, BudgetRule, Classified, Refusal, ShutDownBy, Tier, Verdict, Workload, budget_rule,
     classify, may_go,
-    order::tier,
     room::{Elsewhere, Room},
+    tier::tier,
     vmi_of,
 };
 use crate::{
@@ -200,5 +200,4 @@ fn lease_held(node: &NodeName, snapshot: &Snapshot, now: Timestamp) -> Option<Wa
 }
 
 #[cfg(test)]
-#[path = "preview_tests.rs"]
 mod tests;

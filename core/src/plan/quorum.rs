@@ -5,7 +5,7 @@
 
 use crate::{
     cluster::{Snapshot, View},
-    model::{DrainEnd, DrainOrder, Node, NodeMaintenance, NodeName, Pod, Record, condition},
+    model::{DrainEnd, DrainOrder, Node, NodeName, Pod, Record, condition},
 };
 
 const CONTROL_PLANE_LABELS: [&str; 2] = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
@@ -142,9 +142,6 @@ fn is_etcd(pod: &Pod) -> bool {
 /// Whether somebody takes that node out of service, or is about to: its record says so, an accepted maintenance, or a
 /// drain that was ordered. A node that was drained by order is about to be switched off as long as it is cordoned.
 fn is_going(node: &Node, snapshot: &Snapshot) -> bool {
-    let names_it = |maintenance: &NodeMaintenance| {
-        maintenance.spec.node_name == node.name.as_str() && maintenance.says(condition::ACCEPTED)
-    };
     let takes_it = |order: &DrainOrder| {
         order.request.node_uid == node.uid
             && match &order.status.outcome {
@@ -153,7 +150,7 @@ fn is_going(node: &Node, snapshot: &Snapshot) -> bool {
             }
     };
     Record::of(node).is_some()
-        || snapshot.maintenances().any(|maintenance| names_it(maintenance))
+        || snapshot.maintenances_of(&node.name).any(|maintenance| maintenance.says(condition::ACCEPTED))
         || snapshot.drain_order(&node.name).is_some_and(|order| takes_it(order))
 }
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    clock::later,
+    clock::{later, to_the_second},
     cluster::Snapshot,
-    maintenance::status::to_the_second,
     model::{NodeMaintenance, Receipt, ReceiptResult},
 };
 

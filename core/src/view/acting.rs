@@ -12,7 +12,7 @@ use super::Views;
 use crate::{
     drain::{DrainPhase, Machine, Progress},
     maintenance::{began::drain_began, understand},
-    model::{BlockReason, Blocking, DrainOptions, Node, NodeMaintenance, ObjectKey, Record, RecordReading, Workload},
+    model::{BlockReason, Blocking, DrainOptions, Node, ObjectKey, Record, RecordReading, Workload},
     operation::{Holder, holder_with, is_accepted},
 };
 
@@ -56,7 +56,7 @@ impl Views {
     fn observed_on(&self, node: &Node) -> Option<ActingDrain> {
         match self.holder_of(node) {
             Holder::Maintenance(name) => {
-                let object = self.snapshot.maintenance(&name).filter(|object| !is_going(object))?;
+                let object = self.snapshot.maintenance(&name).filter(|object| !object.is_stopping())?;
                 let status = object.status.clone().unwrap_or_default();
                 let options = understand(object).ok()?.options;
                 let began = Record::of(node).map(|record| drain_began(object, &options, &record, self.now));
@@ -91,8 +91,4 @@ impl Views {
         });
         ActingDrain { phase: step.phase, progress: step.progress, options, since: since.collect() }
     }
-}
-
-fn is_going(object: &NodeMaintenance) -> bool {
-    object.metadata.deletion_timestamp.is_some()
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::{ConditionView, Views};
 use crate::{
     model::{Blocking, DrainSpec, NodeMaintenance, NodeName, Phase, Ticket, Uid},
-    names::{REQUESTED_BY_ANNOTATION, usual_maintenance},
+    names::REQUESTED_BY_ANNOTATION,
+    plan::usual_maintenance_of,
 };
 
 /// A `NodeMaintenance`.
@@ -127,7 +128,7 @@ impl From<&NodeMaintenance> for MaintenanceView {
 
 impl MaintenancePhaseView {
     pub(super) fn of(object: &NodeMaintenance) -> Self {
-        if object.metadata.deletion_timestamp.is_some() {
+        if object.is_stopping() {
             return Self::Stopping;
         }
         match object.status.as_ref().and_then(|status| status.phase) {
@@ -161,8 +162,7 @@ impl Views {
     /// name, which was refused.
     #[must_use]
     pub fn maintenance_acted_on(&self, node: &NodeName) -> Option<MaintenanceView> {
-        let usual = || self.snapshot.maintenance(&usual_maintenance(node.as_str()));
-        let usual = || usual().filter(|object| object.spec.node_name == node.as_str());
-        self.maintenance_of(node).or_else(usual).map(|object| MaintenanceView::from(&**object))
+        let found = self.maintenance_of(node).or_else(|| usual_maintenance_of(node, &self.snapshot));
+        found.map(|object| MaintenanceView::from(&**object))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     migration::{MigrationProgress, QueuePlace, WaitsFor, migration_progress},
     model::{
         ObjectKey, Uid,
-        virtual_machine::{Migration, VirtualMachineInstance},
+        virtual_machine::{Migration, MigrationState, VirtualMachineInstance},
     },
 };
 
@@ -129,8 +129,8 @@ impl Views {
 
     fn view_of(&self, migration: &Migration) -> MigrationView {
         let plain = self.plain(migration);
-        let vmi = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
-        let vmi = self.snapshot.virtual_machine_instance(&vmi).filter(|_| !migration.is_finished());
+        let vmi =
+            self.snapshot.virtual_machine_instance(&migration.instance_key()).filter(|_| !migration.is_finished());
         let progress = vmi.and_then(|vmi| migration_progress(vmi, self.queue(), &self.snapshot, self.now));
         match progress.filter(|progress| progress.migration.as_ref() == Some(&migration.key)) {
             Some(progress) => with_progress(plain, progress),
@@ -140,11 +140,9 @@ impl Views {
 
     /// What the migration itself says, and its VM of it.
     fn plain(&self, migration: &Migration) -> MigrationView {
-        let vmi = ObjectKey::new(&migration.key.namespace, &migration.vmi_name);
-        let state = self.snapshot.virtual_machine_instance(&vmi).and_then(|vmi| vmi.migration_state.as_ref());
-        let state = state.filter(|state| state.migration_uid.as_deref() == Some(migration.uid.as_str()));
-        let of_state =
-            |text: fn(&crate::model::virtual_machine::MigrationState) -> Option<String>| state.and_then(text);
+        let vmi = self.snapshot.virtual_machine_instance(&migration.instance_key());
+        let state = vmi.and_then(|vmi| vmi.state_of(migration));
+        let of_state = |text: fn(&MigrationState) -> Option<String>| state.and_then(text);
         MigrationView {
             namespace: migration.key.namespace.clone(),
             name: Some(migration.key.name.clone()),
@@ -153,7 +151,7 @@ impl Views {
             phase: Some(migration.phase.as_str().to_owned()),
             source: of_state(|state| state.source_node.clone()),
             target: of_state(|state| state.target_node.clone()),
-            mode: of_state(|state| state.mode.clone()),
+            mode: of_state(|state| state.mode.as_ref().map(|mode| mode.as_str().to_owned())),
             created_at: migration.created,
             started_at: state.and_then(|state| state.start_timestamp),
             ended_at: state.and_then(|state| state.end_timestamp),

@@ -4,7 +4,6 @@ use super::*;
 use crate::{
     cluster::Snapshot,
     drain::{DrainSpec, EvictOrBlock},
-    maintenance::actor,
     model::{
         BlockReason, Blocking, NodeMaintenanceStatus, ObjectKey, Record, Ticket,
         testing::{at, budget, drain_order, launcher, maintenance, migration, node, node_name, pod, vm, vmi},
@@ -32,7 +31,7 @@ fn under_maintenance() -> Snapshot {
         message: String::new(),
         since: at(20),
     }];
-    let record = Record::begin(&actor(&object), &node("node02"), Some(DRAIN_TAINT_KEY), at(10));
+    let record = Record::begin(&object.actor(), &node("node02"), Some(DRAIN_TAINT_KEY), at(10));
     Snapshot::default()
         .with(node("node02").cordoned().tainted(DRAIN_TAINT_KEY, "NoSchedule").control_plane().with_record(&record))
         .with(object)

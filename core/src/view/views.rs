@@ -12,7 +12,7 @@ use crate::{
     cluster::Snapshot,
     migration::Queue,
     model::{NodeMaintenance, NodeName},
-    plan::precedence,
+    plan::maintenances_by_node,
 };
 
 /// Answers questions about one moment. What many answers need (KubeVirt's queue, the maintenance of each node, the
@@ -47,17 +47,7 @@ impl Views {
     /// The maintenance that a node has: the accepted one, else the one that will be if it may.
     #[must_use]
     pub fn maintenance_of(&self, node: &NodeName) -> Option<&Arc<NodeMaintenance>> {
-        let index = self.maintenances.get_or_init(|| {
-            let mut found: BTreeMap<String, Arc<NodeMaintenance>> = BTreeMap::new();
-            for object in self.snapshot.maintenances() {
-                let Some(rank) = precedence(object) else { continue };
-                let node = &object.spec.node_name;
-                if found.get(node).and_then(|other| precedence(other)).is_none_or(|other| rank < other) {
-                    found.insert(node.clone(), object.clone());
-                }
-            }
-            found
-        });
+        let index = self.maintenances.get_or_init(|| maintenances_by_node(&self.snapshot));
         index.get(node.as_str())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use super::{Done, Member, Supervisor, recorded_by};
+use super::{Done, Member, Settled, Supervisor, recorded_by};
 use crate::{
     cluster::Snapshot,
     controller::{
@@ -86,17 +86,21 @@ impl Supervisor {
 
     /// Refuses an order, or forgets it.
     fn settle_order(&mut self, order: Arc<DrainOrder>, settlement: Settlement) {
-        let what = (order.id().clone(), matches!(settlement, Settlement::Refuse(_)));
+        let settled = match &settlement {
+            Settlement::Refuse(_) => Settled::Refused,
+            Settlement::Forget => Settled::Forgotten,
+        };
+        let what = (order.id().clone(), settled);
         if !self.settled_orders.insert(what.clone()) {
             return;
         }
         let context = self.context.clone();
         self.tasks.spawn(async move {
-            let settled = match settlement {
+            let outcome = match settlement {
                 Settlement::Refuse(known) => refusal::refuse_order(&context, &order, *known).await,
                 Settlement::Forget => forget(&context, &order).await.map_err(RefusalError::from),
             };
-            Done::SettledOrder(what, settled)
+            Done::SettledOrder(what, outcome)
         });
     }
 }

@@ -3,7 +3,6 @@ use serde_json::json;
 use super::*;
 use crate::{
     drain::{WorkloadProgress, WorkloadState},
-    maintenance::accept::actor,
     model::{
         ObjectKey, TroubleReason,
         testing::{at, maintenance, node},
@@ -291,7 +290,7 @@ fn a_status_that_says_the_same_is_not_written() {
 #[test]
 fn what_went_away_inside_a_record_is_named_too() {
     let object = fresh();
-    let tainted = Record::begin(&actor(&object), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
+    let tainted = Record::begin(&object.actor(), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
     let old = Record { evacuations: vec!["vmi".into()], ..tainted };
     let new = Record { node_uid: "another".into(), added_taint: None, evacuations: Vec::new(), ..old.clone() };
     let with = |record: &Record| of_accepted(&object, &Known { record: Some(record), ..Known::default() }, at(5));

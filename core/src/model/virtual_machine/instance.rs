@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{key_of, text, uid_of};
+use super::{Migration, key_of, text, uid_of};
 use crate::model::{NodeName, ObjectKey, Owner, Uid};
 
 /// `spec.evictionStrategy` of a VMI, or the cluster's default.
@@ -95,8 +95,8 @@ pub struct MigrationState {
     pub target_node: Option<String>,
     /// The pod there.
     pub target_pod: Option<String>,
-    /// `PreCopy`, `PostCopy` or `Paused`.
-    pub mode: Option<String>,
+    /// How the memory is transferred, once that is known.
+    pub mode: Option<MigrationMode>,
     /// When the transfer began.
     pub start_timestamp: Option<Timestamp>,
     /// When it ended.
@@ -107,6 +107,52 @@ pub struct MigrationState {
     pub failed: bool,
     /// Why it failed.
     pub failure_reason: Option<String>,
+}
+
+/// `status.migrationState.mode`: how a VM's memory is transferred.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum MigrationMode {
+    /// The VM runs on the source, while its memory is copied.
+    PreCopy,
+    /// The VM runs on the target already, and what is missing of its memory comes from the source: it needs both.
+    PostCopy,
+    /// The VM is paused until all of its memory is copied.
+    Paused,
+    /// One that this version does not know.
+    Unknown(String),
+}
+
+impl MigrationMode {
+    /// As KubeVirt writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::PreCopy => "PreCopy",
+            Self::PostCopy => "PostCopy",
+            Self::Paused => "Paused",
+            Self::Unknown(text) => text,
+        }
+    }
+}
+
+impl From<String> for MigrationMode {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "PreCopy" => Self::PreCopy,
+            "PostCopy" => Self::PostCopy,
+            "Paused" => Self::Paused,
+            _ => Self::Unknown(text),
+        }
+    }
+}
+
+impl VirtualMachineInstance {
+    /// What its status says of that migration; `None` if it says nothing yet, or speaks of another.
+    #[must_use]
+    pub fn state_of(&self, migration: &Migration) -> Option<&MigrationState> {
+        self.migration_state.as_ref().filter(|state| state.migration_uid.as_ref() == Some(&migration.uid.0))
+    }
 }
 
 impl From<String> for EvictionStrategy {

@@ -76,6 +76,12 @@ impl Migration {
     pub fn is_finished(&self) -> bool {
         matches!(self.phase, MigrationPhase::Succeeded | MigrationPhase::Failed)
     }
+
+    /// The VMI that it moves.
+    #[must_use]
+    pub fn instance_key(&self) -> ObjectKey {
+        ObjectKey::new(&self.key.namespace, &self.vmi_name)
+    }
 }
 
 impl From<DynamicObject> for Migration {

@@ -19,7 +19,7 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 
 pub use configuration::KubeVirtConfiguration;
-pub use instance::{EvictionStrategy, LiveMigratable, MigrationState, VirtualMachineInstance, VmiPhase};
+pub use instance::{EvictionStrategy, LiveMigratable, MigrationMode, MigrationState, VirtualMachineInstance, VmiPhase};
 pub use machine::{RunStrategy, VirtualMachine};
 pub use migration::{Migration, MigrationPhase};
 

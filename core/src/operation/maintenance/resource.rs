@@ -1,24 +1,13 @@
-//! The object of a maintenance: which is a node's, how it is now, and what the API server's refusals mean.
-
-use std::sync::Arc;
+//! The object of a maintenance: how it is now, and what the API server's refusals mean.
 
 use kube::Api;
 
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT, lacks_right, reason_of},
     cluster::Snapshot,
-    model::{NodeMaintenance, NodeName},
+    model::NodeMaintenance,
     operation::{OperationError, Operations},
-    plan::precedence,
 };
-
-/// The maintenance that a node has: the accepted one; else the oldest on which nobody has decided, which will win.
-#[must_use]
-pub(super) fn maintenance_of<'a>(node: &NodeName, snapshot: &'a Snapshot) -> Option<&'a Arc<NodeMaintenance>> {
-    let of_node = snapshot.maintenances().filter(|object| object.spec.node_name == node.as_str());
-    let ranked = of_node.filter_map(|object| precedence(object).map(|rank| (rank, object)));
-    ranked.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, object)| object)
-}
 
 impl Operations {
     /// Reads one as it is now, in place of what the caches show.

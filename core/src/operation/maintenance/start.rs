@@ -8,14 +8,14 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::resource::{contended, failure, maintenance_of};
+use super::resource::{contended, failure};
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
     model::{DrainSpec, NodeMaintenance, NodeMaintenanceSpec, NodeName, Ticket},
     names::{FIELD_MANAGER, RECEIPT_ANNOTATION, REQUESTED_BY_ANNOTATION, usual_maintenance},
     operation::{ATTEMPTS, OperationError, Operations},
-    plan::may_go,
+    plan::{maintenance_of, may_go},
 };
 
 /// A node is to go out of service. What is left out stays as it is where the node is under maintenance already.
@@ -192,7 +192,7 @@ fn decide_start(
     if is_of_another || request.if_exists == IfExists::Refuse {
         return Err(OperationError::AlreadyUnderMaintenance { node: request.node.clone(), by, ticket });
     }
-    if object.metadata.deletion_timestamp.is_some() {
+    if object.is_stopping() {
         return Err(OperationError::MaintenanceStopping { node: request.node.clone(), name: by });
     }
     let patch = spec_patch(request, &object.spec);

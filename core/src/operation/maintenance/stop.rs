@@ -7,13 +7,13 @@ use kube::{
     api::{DeleteParams, Preconditions},
 };
 
-use super::resource::{contended, failure, maintenance_of};
+use super::resource::{contended, failure};
 use crate::{
     answer::{Answer, REQUEST_TIMEOUT},
     cluster::Snapshot,
     model::{NodeMaintenance, NodeName, Uid},
-    names::usual_maintenance,
     operation::{ATTEMPTS, OperationError, Operations},
+    plan::{maintenance_of, usual_maintenance_of},
 };
 
 /// A maintenance is to end.
@@ -68,7 +68,7 @@ impl Operations {
         }
         for _ in 0..ATTEMPTS {
             let object = decide_stop(request, &snapshot)?;
-            let already = object.metadata.deletion_timestamp.is_some();
+            let already = object.is_stopping();
             if already || request.dry_run {
                 return Ok(Stopped { object, already });
             }
@@ -97,9 +97,8 @@ fn decide_stop(request: &StopMaintenance, snapshot: &Snapshot) -> Result<Arc<Nod
             found.ok_or_else(|| format!("NodeMaintenance {name} with UID {uid}"))
         }
         StopTarget::OfNode(node) => {
-            let usual = snapshot.maintenance(&usual_maintenance(node.as_str()));
-            let usual = usual.filter(|object| object.spec.node_name == node.as_str());
-            maintenance_of(node, snapshot).or(usual).ok_or_else(|| format!("a maintenance of node {node}"))
+            let found = maintenance_of(node, snapshot).or_else(|| usual_maintenance_of(node, snapshot));
+            found.ok_or_else(|| format!("a maintenance of node {node}"))
         }
     };
     let object = object.map_err(|what| OperationError::MaintenanceNotFound { what })?;

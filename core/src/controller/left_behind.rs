@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::{NodeMaintenance, acting::trouble_with_lease, context::Context, news::News};
+use super::{acting::trouble_with_lease, context::Context, news::News};
 use crate::{
     cluster::Snapshot,
     lease::NodeLease,
     maintenance::maintenance_is_gone,
     migration::take_back,
-    model::{ActorKind, DrainSpec, Node, Record, RecordReading},
+    model::{ActorKind, DrainSpec, Node, NodeMaintenance, Record, RecordReading},
     node,
 };
 
@@ -54,7 +54,7 @@ pub(super) fn find(node: &Node, snapshot: &Snapshot, drain_taint_key: &str) -> F
         RecordReading::Absent => return Finding::Fine,
         RecordReading::Unreadable(error) => {
             // That of a live maintenance is put back by its worker.
-            let lives = snapshot.maintenances().any(|object| object.spec.node_name == node.name.as_str());
+            let lives = snapshot.maintenances_of(&node.name).next().is_some();
             return if lives { Finding::Fine } else { Finding::Report(error.to_string()) };
         }
         RecordReading::Present(record) => record,
@@ -168,7 +168,7 @@ async fn restore_held(context: &Context, node: &Node, record: &Record) -> Result
 }
 
 /// The sound record of another maintenance that is not in the caches: a newcomer takes the node over from it.
-pub(super) fn left_behind(
+pub(super) fn by_another(
     newcomer: &NodeMaintenance,
     node: &Node,
     snapshot: &Snapshot,
@@ -184,7 +184,6 @@ pub(super) fn left_behind(
 mod tests {
     use super::*;
     use crate::{
-        maintenance::accept::actor,
         model::testing::{at, maintenance, node},
         names::DRAIN_TAINT_KEY,
         node::Actor,
@@ -192,7 +191,7 @@ mod tests {
 
     fn taken_out() -> (NodeMaintenance, Node) {
         let object = maintenance("node02-maintenance", "node02");
-        let record = Record::begin(&actor(&object), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
+        let record = Record::begin(&object.actor(), &node("node02"), Some(DRAIN_TAINT_KEY), at(0));
         (object, node("node02").cordoned().tainted(DRAIN_TAINT_KEY, "NoSchedule").with_record(&record))
     }
 
@@ -209,7 +208,7 @@ mod tests {
     fn what_was_written_by_hand_is_only_reported() {
         let (object, good) = taken_out();
         let RecordReading::Present(record) = Record::read(&good) else { panic!() };
-        let drain = Actor { kind: ActorKind::Order, ..actor(&object) };
+        let drain = Actor { kind: ActorKind::Order, ..object.actor() };
         let forged = [
             good.clone().with_record_text("{"),
             good.clone().with_record(&Record { actor: drain, ..record.clone() }),
@@ -228,7 +227,7 @@ mod tests {
     fn of_a_drain_in_a_process_the_node_lease_is_asked() {
         let (object, node) = taken_out();
         let RecordReading::Present(record) = Record::read(&node) else { panic!() };
-        let drain = Record { actor: Actor { kind: ActorKind::Process, ..actor(&object) }, ..record };
+        let drain = Record { actor: Actor { kind: ActorKind::Process, ..object.actor() }, ..record };
         let found = find(&node.with_record(&drain), &Snapshot::default(), DRAIN_TAINT_KEY);
         assert_eq!(found, Finding::Ask(Question::Process(drain)));
     }
@@ -237,18 +236,18 @@ mod tests {
     fn a_newcomer_takes_a_node_over_only_from_a_sound_record_of_another_that_is_gone() {
         let (old, node) = taken_out();
         let newcomer = maintenance("newcomer", "node02");
-        let found = left_behind(&newcomer, &node, &Snapshot::default(), DRAIN_TAINT_KEY);
-        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+        let found = by_another(&newcomer, &node, &Snapshot::default(), DRAIN_TAINT_KEY);
+        assert_eq!(found.map(|record| record.actor), Some(old.actor()));
 
-        assert_eq!(left_behind(&newcomer, &node, &Snapshot::default().with(old.clone()), DRAIN_TAINT_KEY), None);
-        assert_eq!(left_behind(&old, &node, &Snapshot::default(), DRAIN_TAINT_KEY), None, "its own is its own");
+        assert_eq!(by_another(&newcomer, &node, &Snapshot::default().with(old.clone()), DRAIN_TAINT_KEY), None);
+        assert_eq!(by_another(&old, &node, &Snapshot::default(), DRAIN_TAINT_KEY), None, "its own is its own");
         let untainted = crate::model::testing::node("node02").cordoned();
-        assert_eq!(left_behind(&newcomer, &untainted, &Snapshot::default(), DRAIN_TAINT_KEY), None);
+        assert_eq!(by_another(&newcomer, &untainted, &Snapshot::default(), DRAIN_TAINT_KEY), None);
         // Made again under its name: another UID, another maintenance.
         let mut again = old.clone();
         again.metadata.uid = Some("again".to_owned());
-        let found = left_behind(&again, &node, &Snapshot::default().with(again.clone()), DRAIN_TAINT_KEY);
-        assert_eq!(found.map(|record| record.actor), Some(actor(&old)));
+        let found = by_another(&again, &node, &Snapshot::default().with(again.clone()), DRAIN_TAINT_KEY);
+        assert_eq!(found.map(|record| record.actor), Some(old.actor()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod orders;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -34,6 +35,9 @@ use crate::{
     plan::Refused,
 };
 
+/// The watch of nodes shows a change within this time, as a rule.
+const SHOWS_WITHIN: Duration = Duration::from_secs(2);
+
 /// The work of a leader.
 pub(super) struct Supervisor {
     context: Context,
@@ -51,8 +55,17 @@ pub(super) struct Supervisor {
     refused: BTreeMap<Uid, Option<i64>>,
     /// Those that name nothing that could be a node, as they were when that was logged.
     nameless: BTreeMap<Uid, Nameless>,
+    /// What has failed, and when it may be tried again: not at whatever happens before.
+    failed: Vec<(Timestamp, Failed)>,
     records: Records,
     retry_at: Option<Timestamp>,
+}
+
+/// What could not be done about something that nobody carries out.
+enum Failed {
+    Refusal(Uid),
+    SettledOrder((Uid, Settled)),
+    LetGo(Uid),
 }
 
 /// What became of an order that nobody carries out.
@@ -109,6 +122,7 @@ impl Supervisor {
             tasks: JoinSet::new(),
             refused: BTreeMap::new(),
             nameless: BTreeMap::new(),
+            failed: Vec::new(),
             records: Records::default(),
             retry_at: None,
         }
@@ -167,6 +181,7 @@ impl Supervisor {
             }
         }
         self.count_orders_in_hand(&mut snapshot);
+        self.try_again();
         self.refused.retain(|uid, _| objects.iter().any(|object| object.uid() == *uid));
         self.nameless.retain(|uid, _| objects.iter().any(|object| object.uid() == *uid));
         self.send_couriers(&objects, stopping);
@@ -303,19 +318,16 @@ impl Supervisor {
                 self.look_again_at(self.records.look_again_at(self.context.clock.now()));
             }
             Ok(Done::SettledOrder(what, Err(error))) => {
-                tracing::warn!(%error, "what became of a drain order could not be written");
-                self.settled_orders.remove(&what);
-                self.retry_later();
+                tracing::warn!(%error, "what becomes of a drain order is not written");
+                self.again_after(pause_after(&error), Failed::SettledOrder(what));
             }
             Ok(Done::Refusal(uid, Err(error))) => {
                 tracing::warn!(%error, "not refused");
-                self.refused.remove(&uid);
-                self.retry_later();
+                self.again_after(pause_after(&error), Failed::Refusal(uid));
             }
             Ok(Done::LetGo(uid, Err(error))) => {
                 tracing::warn!(%error, "a NodeMaintenance that names no node could not be let go");
-                self.nameless.remove(&uid);
-                self.retry_later();
+                self.again_after(RETRY, Failed::LetGo(uid));
             }
             Err(error) => {
                 // A fault of ours. If it was a worker, another takes its place, from what is in the cluster.
@@ -329,12 +341,43 @@ impl Supervisor {
         Concerned::default()
     }
 
+    fn again_after(&mut self, pause: Duration, failed: Failed) {
+        let at = self.context.clock.now() + pause;
+        self.failed.push((at, failed));
+        self.look_again_at(Some(at));
+    }
+
+    /// Decides again on what has failed and may be tried again.
+    fn try_again(&mut self) {
+        let now = self.context.clock.now();
+        for (at, failed) in std::mem::take(&mut self.failed) {
+            match failed {
+                failed if at > now => {
+                    self.failed.push((at, failed));
+                    // The one timer may have been for something else.
+                    self.look_again_at(Some(at));
+                }
+                Failed::Refusal(uid) => drop(self.refused.remove(&uid)),
+                Failed::SettledOrder(what) => drop(self.settled_orders.remove(&what)),
+                Failed::LetGo(uid) => drop(self.nameless.remove(&uid)),
+            }
+        }
+    }
+
     fn retry_later(&mut self) {
         self.look_again_at(Some(self.context.clock.now() + RETRY));
     }
 
     fn look_again_at(&mut self, at: Option<Timestamp>) {
         self.retry_at = self.retry_at.into_iter().chain(at).min();
+    }
+}
+
+/// How long to wait before something is decided on again.
+fn pause_after(error: &RefusalError) -> Duration {
+    match error {
+        RefusalError::NodeChanged(_) => SHOWS_WITHIN,
+        RefusalError::NodeUnknown { .. } | RefusalError::Maintenance(_) | RefusalError::Order(_) => RETRY,
     }
 }
 

@@ -374,8 +374,17 @@ async fn nobody_is_refused_because_the_watch_of_nodes_is_behind() {
     world.server.hold_watches("nodes");
     put_node(&world.server, "node04");
     world.begin("m", "node04");
-    sleep(Duration::from_secs(40)).await;
+    let looks = || world.link().count("GET /api/v1/nodes/node04");
+    for number in 0..400 {
+        // Much happens elsewhere.
+        put_pod(&world.server, "web", "node03");
+        world
+            .server
+            .edit("/api/v1/namespaces/shop/pods/web", |pod| pod["metadata"]["labels"]["n"] = json!(number.to_string()));
+        sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(world.condition("Accepted"), json!(null));
+    assert!((2..=21).contains(&looks()), "{} looks in 40 s", looks());
     world.server.release_watches();
     world.until_phase("Succeeded").await;
 }

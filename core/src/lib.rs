@@ -4,9 +4,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`names`] | the names that other tools rely on |
-//! | [`metrics`], [`clock`], [`duration`], [`selector`] | what their names say |
+//! | [`clock`], [`duration`], [`selector`] | what their names say |
 //! | `schema` | adjustments of generated schemas |
 //! | [`model`] | what is kept of each Kubernetes object, and the vocabulary that all modules share |
+//! | [`metrics`] | what is counted |
 //! | `answer`, `config_map` | what came of one request, and its time-out; guarded writes of `ConfigMap`s |
 //! | [`cluster`] | one connection, one set of watch caches, snapshots for pure code |
 //! | [`plan`] | what would happen: verdicts, pure |
@@ -18,11 +19,11 @@
 //! | [`order`] | a drain that is ordered over the network |
 //! | `receipt` | what a request that is sent once only (`Idempotency-Key`) has led to |
 //! | [`operation`] | what people ask for, as every face offers it |
-//! | [`controller`] | carries maintenances and orders out, on the leader; and drains in somebody's own process |
 //! | [`view`] | what people see: plain structs, pure |
+//! | [`controller`] | carries maintenances and orders out, on the leader; and drains in somebody's own process |
 //!
-//! Modules depend on those above them and not on those below, but for [`cluster`], which asks [`plan`] what a
-//! control-plane node is.
+//! Modules depend on those above them and not on those below, but for two: [`cluster`] asks [`plan`] what a
+//! control-plane node is, and [`selector`] asks [`model`] what a node's name may be, for a label's prefix is alike.
 
 mod answer;
 pub mod clock;

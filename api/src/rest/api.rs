@@ -61,7 +61,7 @@ impl Api {
         self.operations.cluster().snapshot()
     }
 
-    /// The same, as people see it.
+    /// What is known of the cluster, as people see it; not before the caches are filled.
     pub(crate) fn views(&self) -> Result<Views, Problem> {
         Ok(Views::of(self.snapshot()?, self.now()))
     }

@@ -1,4 +1,4 @@
-//! The gauges that only the leader shows: how many maintenances there are, and what blocks.
+//! The gauges: how many maintenances there are, and what blocks.
 
 use std::{
     collections::BTreeMap,

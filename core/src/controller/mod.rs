@@ -16,7 +16,7 @@
 //! | `standing` | where a maintenance stands when the leader looks at it |
 //! | `records`, `left_behind` | records on nodes whose maintenance or order is gone |
 //! | `receipts` | receipts of requests that are sent once only |
-//! | `news`, `gauges` | Kubernetes Events; the metrics that only the leader shows |
+//! | `news`, `gauges` | Kubernetes Events; how many maintenances there are, and what blocks, as metrics |
 //! | `requests`, `overlay`, `pace`, `context` | writes to the resource, what was just written, when a status may be written, what all parts need |
 //!
 //! What waits for several things (`select!`) looks at them in an order (`biased`), those that end first: on one thread

@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn a_refusal_is_told_once_for_each_generation_of_the_spec() {
         let mut object = maintenance("m", "node02");
-        let refused = Refused { reason: "NoSuchNode", message: "there is no node node02".to_owned() };
+        let refused =
+            Refused { reason: "NodeNotFound", message: "node node02 does not exist: check the name".to_owned() };
         let refuse = |object: &mut NodeMaintenance| {
             let mut status = status::of_refused(object, &refused, at(1));
             note(object.status.as_ref(), &mut status, at(1));
@@ -153,7 +154,7 @@ mod tests {
             let notices = object.status.as_ref().and_then(|status| status.notices.clone()).unwrap_or_default();
             notices.last.iter().map(|notice| (notice.number, notice.event, notice.reason.clone())).collect::<Vec<_>>()
         };
-        let told = |number| (number, NoticeEvent::Failed, "NoSuchNode".to_owned());
+        let told = |number| (number, NoticeEvent::Failed, "NodeNotFound".to_owned());
         assert_eq!(refuse(&mut object), [told(1)]);
         assert_eq!(refuse(&mut object), [told(1)], "nothing has changed");
         object.metadata.generation = Some(2);

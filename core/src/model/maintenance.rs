@@ -1,7 +1,6 @@
 //! The `NodeMaintenance` resource, and its CustomResourceDefinition.
 
-// The columns of `kubectl get` are attributes that look alike.
-#![allow(clippy::duplicated_attributes)]
+#![expect(clippy::duplicated_attributes, reason = "the columns of `kubectl get` are attributes that look alike")]
 
 use jiff::Timestamp;
 use k8s_openapi::{

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     /// What the answer costs, in objects: 100 nodes with 30 workloads each, and of each its budgets, its VM and its
     /// migration.
     pub(super) cost: u64,
+    /// What all subscriptions of one caller cost: each is worked out up to four times in a second.
+    pub(super) followed: usize,
     /// Whether the schema may be asked for.
     pub(super) introspection: bool,
 }
@@ -33,6 +35,7 @@ impl Default for Limits {
             aliases: 50,
             directives: 50,
             cost: 15_000,
+            followed: 60_000,
             introspection: true,
         }
     }

@@ -44,6 +44,7 @@ use async_graphql::dynamic::SchemaError;
 use axum::Router;
 
 use crate::{
+    per_caller::PerCaller,
     rest::{Api, Frame},
     shutdown::Shutdown,
 };
@@ -62,6 +63,8 @@ struct Inner {
     limits: Limits,
     shutdown: Shutdown,
     places: socket::Places,
+    /// What the subscriptions of each caller cost, on all their sockets.
+    followed: PerCaller,
 }
 
 impl GraphQl {
@@ -69,7 +72,8 @@ impl GraphQl {
     pub(crate) fn new(api: Api, frame: Frame, limits: Limits, shutdown: Shutdown) -> Result<Self, SchemaError> {
         let built = schema::build(&limits)?;
         let places = socket::Places::default();
-        Ok(Self(Arc::new(Inner { api, frame, built, limits, shutdown, places })))
+        let followed = PerCaller::new(limits.followed);
+        Ok(Self(Arc::new(Inner { api, frame, built, limits, shutdown, places, followed })))
     }
 
     /// What it answers to, without the frame around it.

@@ -17,15 +17,16 @@ use crate::{
         refusal::Refused,
         stream::Follower,
     },
+    per_caller::OfCaller,
     rest::{Problem, Reason},
 };
 
 /// So many subscriptions one socket has at once.
 const MAX_STREAMS: usize = 50;
 
-/// The subscriptions of a client, by the id that it has given them.
+/// The subscriptions of a client, by the id that it has given them, each with its part of what its caller may follow.
 #[derive(Default)]
-pub(super) struct Streams(BTreeMap<String, BoxStream<'static, Answer>>);
+pub(super) struct Streams(BTreeMap<String, (BoxStream<'static, Answer>, OfCaller)>);
 
 /// What has become of a subscription.
 pub(super) enum Event {
@@ -69,10 +70,18 @@ impl Streams {
             let sentence = "a WebSocket takes subscriptions only: send queries and mutations with POST";
             return Err(of(&Problem::bad_request(sentence)));
         }
+        let worth = usize::try_from(checked.cost).unwrap_or(usize::MAX);
+        let Some(part) = graphql.followed.take_worth(&follower.caller.user, worth) else {
+            let (caller, most) = (&follower.caller.user, graphql.limits.followed);
+            let sentence = format!(
+                "this subscription costs {worth}, and those of {caller:?} may cost {most} together: leave others first"
+            );
+            return Err(of(&Problem::new(Reason::TOO_EXPENSIVE, sentence)));
+        };
         let field_errors = Refused::default();
         let request = checked.request.data(follower.clone()).data(field_errors.clone());
         let answers = graphql.built.schema.execute_stream(request);
-        self.0.insert(id.to_owned(), changed_only(answers, field_errors).boxed());
+        self.0.insert(id.to_owned(), (changed_only(answers, field_errors).boxed(), part));
         Ok(())
     }
 
@@ -80,7 +89,7 @@ impl Streams {
     pub(super) async fn next(&mut self) -> (String, Event) {
         let ready = poll_fn(|context| {
             // A stream shows four states in a second at most, so none keeps those behind it from being looked at.
-            for (id, stream) in &mut self.0 {
+            for (id, (stream, _)) in &mut self.0 {
                 if let Poll::Ready(answer) = stream.poll_next_unpin(context) {
                     return Poll::Ready((id.clone(), answer));
                 }

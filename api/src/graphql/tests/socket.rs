@@ -142,6 +142,33 @@ async fn only_subscriptions_that_are_not_too_large_are_followed() {
 }
 
 #[tokio::test]
+async fn what_one_caller_follows_is_bounded_by_what_it_costs() {
+    let app = Simulated::start().await;
+    let dear = "subscription { nodeChanged { nodes { workloads(first: 100) { nodes { name } } } } }";
+    let (mut one, mut other) = (Client::of(app.service(), "admin").await, Client::of(app.service(), "admin").await);
+    let mut followed = 0;
+    let refused = loop {
+        let (client, id) = (if followed % 2 == 0 { &mut one } else { &mut other }, followed.to_string());
+        client.subscribe(&id, dear).await;
+        let mut message = client.next().await;
+        match message["type"].as_str() {
+            Some("next") => followed += 1,
+            _ => break message["payload"].take(),
+        }
+        assert!(followed < 50, "the sum of both sockets counts");
+    };
+    assert_eq!(refused[0]["extensions"]["code"], "TooExpensive", "{refused}");
+    assert!(followed >= 4, "{followed}");
+    // Another caller is not concerned, and who leaves one may follow another.
+    let mut stranger = Client::of(app.service(), "lister").await;
+    stranger.subscribe("1", "subscription { nodeChanged { removed } }").await;
+    stranger.data().await;
+    one.send(json!({ "type": "complete", "id": "0" })).await;
+    one.subscribe("again", dear).await;
+    assert_eq!(one.next().await["type"], "next");
+}
+
+#[tokio::test]
 async fn who_reads_slowly_is_shown_the_latest_and_not_all_between() {
     let app = Simulated::start().await;
     let mut client = Client::of(app.service(), "lister").await;

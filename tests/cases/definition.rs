@@ -44,8 +44,10 @@ pub async fn a_missing_definition_is_named_and_picked_up_when_installed(case: Ca
 }
 
 pub async fn everything_in_deploy_is_accepted(case: Case) {
-    let folder = careen_tests::repository().join("deploy").display().to_string();
-    let said = case.kubectl(&["apply", "--dry-run=server", "-f", &folder], "").await.ok().stdout;
+    let manifests = case.suite.control_plane.manifests().unwrap();
+    let mut apply = vec!["apply", "--dry-run=server"];
+    apply.extend(manifests.iter().map(String::as_str));
+    let said = case.kubectl(&apply, "").await.ok().stdout;
     for object in ["deployment.apps/careen", "service/careen", "poddisruptionbudget.policy/careen"] {
         assert!(said.contains(object), "{said}");
     }

@@ -8,7 +8,7 @@ use std::{
 
 use careen_sim::api_server::ApiServer;
 
-use crate::{audit::AuditLog, in_memory};
+use crate::{audit::AuditLog, in_memory, repository};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,19 @@ impl ControlPlane {
         }
     }
 
-    /// Whether it is the one of `careen-sim`.
-    #[must_use]
-    pub fn is_in_memory(&self) -> bool {
-        self.in_memory.is_some()
+    /// The manifests of `deploy/` that this cluster knows the kinds of, as arguments of kubectl.
+    pub fn manifests(&self) -> std::io::Result<Vec<String>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(repository().join("deploy"))? {
+            let path = entry?.path();
+            let is_manifest = path.extension().is_some_and(|extension| extension == "yaml");
+            // The one in memory has no flow control.
+            let is_known = self.in_memory.is_none() || path.file_stem().is_none_or(|name| name != "flow-schema");
+            if is_manifest && is_known {
+                files.push(format!("--filename={}", path.display()));
+            }
+        }
+        Ok(files)
     }
 
     fn up_real(folder: &Path) -> Result<Self, String> {

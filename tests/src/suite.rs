@@ -17,7 +17,6 @@ use crate::{
     kubevirt::KubeVirt,
     nodes,
     objects::{Cluster, client, kinds, list, name_of, text},
-    repository,
     rest::Answer,
 };
 
@@ -216,17 +215,7 @@ fn custom_resource_definition(binary: &Path) -> Result<String, String> {
 
 /// Installs what `deploy/` says about rights and namespaces: Careen's account has exactly these.
 async fn install_rights(control_plane: &ControlPlane) -> Result<(), String> {
-    let folder = repository().join("deploy");
-    let mut files: Vec<String> = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(|error| format!("deploy/: {error}"))? {
-        let path = entry.map_err(|error| format!("deploy/: {error}"))?.path();
-        let is_manifest = path.extension().is_some_and(|extension| extension == "yaml");
-        // The cluster in memory knows no flow control.
-        let is_known = !control_plane.is_in_memory() || path.file_stem().is_none_or(|name| name != "flow-schema");
-        if is_manifest && is_known {
-            files.push(format!("--filename={}", path.display()));
-        }
-    }
+    let files = control_plane.manifests().map_err(|error| format!("deploy/: {error}"))?;
     let mut read: Vec<&str> = vec!["create", "--dry-run=client", "-o", "json"];
     read.extend(files.iter().map(String::as_str));
     let read = kubectl(control_plane, &read, "").await;

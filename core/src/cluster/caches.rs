@@ -28,41 +28,48 @@ impl Cluster {
     /// Starts to watch the whole cluster.
     #[must_use]
     pub fn whole(client: Client, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
-        let mut watches = JoinSet::new();
-        whole::start(&client, &shared, &mut watches);
-        Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
+        Self::watching(client, View::Whole, metrics, whole::start)
     }
 
     /// Starts to watch the whole cluster, the drain orders and receipts in Careen's own namespace, and the node Leases.
     #[must_use]
     pub fn with_orders(client: Client, namespace: &str, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::default(), metrics));
-        let mut watches = JoinSet::new();
-        whole::start(&client, &shared, &mut watches);
-        whole::follow_orders(&client, namespace, &shared, &mut watches);
-        whole::follow_node_leases(&client, &shared, &mut watches);
-        Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
+        Self::watching(client, View::Whole, metrics, |client, shared, watches| {
+            whole::start(client, shared, watches);
+            whole::follow_orders(client, namespace, shared, watches);
+            whole::follow_node_leases(client, shared, watches);
+        })
     }
 
     /// Starts to watch some nodes, and what is around them. Maintenances are not watched: the record on a node says who
     /// acts on it.
     #[must_use]
     pub fn nodes(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
-        let mut watches = JoinSet::new();
-        nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
-        Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
+        Self::watching(client, View::Nodes, metrics, |client, shared, watches| {
+            nodes::start(client, names.into_iter().collect(), shared, watches);
+        })
     }
 
     /// As [`Self::nodes`], and all maintenances as well, if their kind is served: for whoever starts, changes or stops
     /// one.
     #[must_use]
     pub fn nodes_and_maintenances(client: Client, names: impl IntoIterator<Item = NodeName>, metrics: Metrics) -> Self {
-        let shared = Arc::new(Shared::new(Snapshot::of(View::Nodes), metrics));
+        Self::watching(client, View::Nodes, metrics, |client, shared, watches| {
+            nodes::start(client, names.into_iter().collect(), shared, watches);
+            nodes::follow_maintenances(client, shared, watches);
+        })
+    }
+
+    /// With the watches that `start` starts.
+    fn watching(
+        client: Client,
+        view: View,
+        metrics: Metrics,
+        start: impl FnOnce(&Client, &Arc<Shared>, &mut JoinSet<()>),
+    ) -> Self {
+        let shared = Arc::new(Shared::new(Snapshot::of(view), metrics));
         let mut watches = JoinSet::new();
-        nodes::start(&client, names.into_iter().collect(), &shared, &mut watches);
-        nodes::follow_maintenances(&client, &shared, &mut watches);
+        start(&client, &shared, &mut watches);
         Self { client, shared, watches: Arc::new(Mutex::new(watches)) }
     }
 

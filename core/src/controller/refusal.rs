@@ -19,6 +19,7 @@ use crate::{
     },
     model::{DrainEnd, DrainOrder, DrainOutcome, DrainStatus, Node, NodeMaintenance, NodeName},
     order::{Duty, Orders, duty},
+    plan::Refused,
 };
 
 /// Why something was not refused; it is decided on again.
@@ -58,12 +59,20 @@ pub(super) async fn refuse_maintenance(
     };
     let (name, reason, message) = (object.name(), refused.reason, &refused.message);
     tracing::info!(maintenance = name, reason, message, "not accepted");
+    Ok(write_refusal(context, object, refused).await?)
+}
+
+/// Says in its status that a maintenance is refused, and tells of it, unless it says so already.
+pub(super) async fn write_refusal(
+    context: &Context,
+    object: &NodeMaintenance,
+    refused: Refused,
+) -> Result<(), WriteError> {
     let now = context.clock.now();
     let mut wanted = status::of_refused(object, &refused, now);
     context.note(object.status.as_ref(), &mut wanted);
-    if let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) {
-        requests::write_status(context.cluster.client(), object, patch).await?;
-    }
+    let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else { return Ok(()) };
+    requests::write_status(context.cluster.client(), object, patch).await?;
     context.publisher.of_maintenance(object, News::FailedMaintenance(refused.message));
     Ok(())
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     news::News,
+    refusal::write_refusal,
     requests::{self, WriteError, has_finalizer},
     stop::has_ended,
     worker::Worker,
@@ -112,20 +113,8 @@ impl Worker {
 
     /// Takes the acceptance back; whether that is written.
     pub(super) async fn refuse(&mut self, object: &NodeMaintenance, refused: &Refused) -> bool {
-        let now = self.acting.now();
-        let mut wanted = status::of_refused(object, refused, now);
-        self.acting.context.note(object.status.as_ref(), &mut wanted);
-        let Some(patch) = status::patch(object.status.as_ref(), &wanted, now) else { return true };
-        match requests::write_status(self.acting.context.cluster.client(), object, patch).await {
-            Ok(_) => {
-                self.acting.context.publisher.of_maintenance(object, News::FailedMaintenance(refused.message.clone()));
-                true
-            }
-            Err(error) => {
-                self.acting.failed(error.into());
-                false
-            }
-        }
+        let written = write_refusal(&self.acting.context, object, refused.clone()).await;
+        written.map_err(|error| self.acting.failed(error.into())).is_ok()
     }
 
     /// Tells of what has changed in the status.

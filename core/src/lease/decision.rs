@@ -7,9 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
 use super::fields;
-
-/// How far two hosts' clocks may be apart, where they are compared at all.
-const CLOCK_SKEW: Duration = Duration::from_secs(10);
+use crate::model::CLOCK_SKEW;
 
 /// A Lease, and since when it has looked like this.
 #[derive(Clone, Debug)]

@@ -9,26 +9,7 @@ use k8s_openapi::{
 };
 
 use crate::model::ObjectKey;
-
-/// For a Lease that does not say how long it lasts.
-const UNSTATED_DURATION: Duration = Duration::from_secs(60);
-
-/// Who holds it; `None` if it is free.
-pub(super) fn holder(lease: &Lease) -> Option<&str> {
-    let holder = lease.spec.as_ref()?.holder_identity.as_deref()?;
-    (!holder.is_empty()).then_some(holder)
-}
-
-pub(super) fn duration(lease: &Lease) -> Duration {
-    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
-    seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(UNSTATED_DURATION, Duration::from_secs)
-}
-
-/// When it expires by its own fields.
-pub(super) fn expires_at(lease: &Lease) -> Option<Timestamp> {
-    let renewed = lease.spec.as_ref()?.renew_time.as_ref()?.0;
-    Some(renewed.checked_add(duration(lease)).unwrap_or(Timestamp::MAX))
-}
+pub(super) use crate::model::{lease_duration as duration, lease_expires_at as expires_at, lease_holder as holder};
 
 /// Who claims a Lease, and for how long at a time.
 #[derive(Clone, Debug)]

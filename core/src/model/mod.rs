@@ -52,6 +52,7 @@ pub use maintenance::{
 };
 pub use node::{ConditionStatus, Node, NodeCondition, Readiness};
 pub use node_claim::NodeClaim;
+pub(crate) use node_claim::{CLOCK_SKEW, lease_duration, lease_expires_at, lease_holder};
 pub use notice::{Moved, Notice, NoticeEvent, Notices, Report, Stopped};
 pub use pod::{Deletion, Owner, Pod, PodPhase};
 pub use receipt::{InvalidReceipt, Receipt, ReceiptRequest, ReceiptResult};

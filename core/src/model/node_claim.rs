@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 
 use super::{NodeName, ObjectKey, Uid};
-use crate::names::NODE_LEASE_NAMESPACE;
+use crate::{clock::later, names::NODE_LEASE_NAMESPACE};
 
 /// The name of a node's Lease, before that of the node.
 const PREFIX: &str = "node-";
-/// How long a Lease holds that does not say so.
+/// For a Lease that does not say how long it lasts.
 const UNSTATED_DURATION: Duration = Duration::from_secs(60);
-/// How far two hosts' clocks may be apart.
-const CLOCK_SKEW: Duration = Duration::from_secs(10);
+/// How far two hosts' clocks may be apart, where they are compared at all.
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(10);
 
 /// A node Lease, for whoever only wants to know who holds it: nothing is taken because of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,23 +48,38 @@ impl NodeClaim {
     #[must_use]
     pub fn holder(&self, now: Timestamp) -> Option<(&str, Timestamp)> {
         let lapses_at = self.lapses_at?;
-        let is_held = lapses_at.checked_add(CLOCK_SKEW).map_or(true, |lapsed| now < lapsed);
+        let is_held = now < later(lapses_at, CLOCK_SKEW);
         self.holder.as_deref().filter(|_| is_held).map(|holder| (holder, lapses_at))
     }
 }
 
 impl From<Lease> for NodeClaim {
     fn from(lease: Lease) -> Self {
-        let spec = lease.spec.unwrap_or_default();
-        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let duration = seconds.map_or(UNSTATED_DURATION, Duration::from_secs);
         Self {
+            holder: lease_holder(&lease).map(str::to_owned),
+            lapses_at: lease_expires_at(&lease),
             lease: lease.metadata.name.unwrap_or_default(),
             uid: Uid(lease.metadata.uid.unwrap_or_default()),
-            holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
-            lapses_at: spec.renew_time.map(|renewed| renewed.0.checked_add(duration).unwrap_or(Timestamp::MAX)),
         }
     }
+}
+
+/// Who holds a Lease; `None` if it is free.
+pub(crate) fn lease_holder(lease: &Lease) -> Option<&str> {
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref()?;
+    (!holder.is_empty()).then_some(holder)
+}
+
+/// How long a Lease lasts.
+pub(crate) fn lease_duration(lease: &Lease) -> Duration {
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+    seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(UNSTATED_DURATION, Duration::from_secs)
+}
+
+/// When a Lease expires by its own fields; `None` if it was never renewed.
+pub(crate) fn lease_expires_at(lease: &Lease) -> Option<Timestamp> {
+    let renewed = lease.spec.as_ref()?.renew_time.as_ref()?.0;
+    Some(later(renewed, lease_duration(lease)))
 }
 
 #[cfg(test)]

@@ -11,14 +11,12 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
 use super::{
-    frame::{is_known, takes_gzip},
+    frame::{is_known, takes_gzip, weak_tag},
     problem::Problem,
 };
-use crate::auth::Digest;
 
 /// Something that is answered the same each time.
 #[derive(Debug)]
@@ -34,12 +32,12 @@ impl Kept {
     /// Of what is there as it is.
     pub(crate) fn plain(type_: &'static str, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { type_, tag: tag(&bytes), plain: OnceLock::from(bytes), gzip: OnceLock::new() }
+        Self { type_, tag: weak_tag(&bytes), plain: OnceLock::from(bytes), gzip: OnceLock::new() }
     }
 
     /// Of what is there compressed.
     pub(crate) fn gzip(type_: &'static str, bytes: &'static [u8]) -> Self {
-        Self { type_, tag: tag(bytes), plain: OnceLock::new(), gzip: OnceLock::from(Bytes::from_static(bytes)) }
+        Self { type_, tag: weak_tag(bytes), plain: OnceLock::new(), gzip: OnceLock::from(Bytes::from_static(bytes)) }
     }
 
     /// The answer to who asks for it with these headers. A browser keeps it and asks each time whether it is still
@@ -58,10 +56,6 @@ impl Kept {
         };
         made.unwrap_or_else(|error| Problem::internal(error).into_response())
     }
-}
-
-fn tag(bytes: &[u8]) -> String {
-    format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(bytes).as_bytes()[..16]))
 }
 
 /// What is kept there, and is made if it is not there yet. Two that make it at the same time make the same.

@@ -28,10 +28,8 @@ pub(super) async fn etag(request: Request, next: Next) -> Response {
         Ok(bytes) => bytes,
         Err(error) => return Problem::internal(error).into_response(),
     };
-    // 128 bits tell all states apart that there will ever be.
-    let hashed = || format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(&bytes).as_bytes()[..16]));
     let own = parts.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-    let tag = own.or_else(|| is_get.then(hashed));
+    let tag = own.or_else(|| is_get.then(|| weak_tag(&bytes)));
     let has_it = tag.as_deref().is_some_and(|tag| is_known(&known, tag));
     if let Some(Ok(value)) = tag.as_deref().map(HeaderValue::from_str) {
         parts.headers.insert(header::ETAG, value);
@@ -49,6 +47,12 @@ pub(super) async fn etag(request: Request, next: Next) -> Response {
 fn is_whole_json(response: &Response) -> bool {
     let type_ = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     type_ == Some("application/json") && response.body().size_hint().exact().is_some()
+}
+
+/// The name of a state that is shown by these bytes, compressed or not.
+pub(in crate::rest) fn weak_tag(bytes: &[u8]) -> String {
+    // 128 bits tell all states apart that there will ever be.
+    format!("W/\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(&Digest::of(bytes).as_bytes()[..16]))
 }
 
 /// Whether who sends these values of `If-None-Match` has the state of that tag already.

@@ -43,7 +43,7 @@ pub(crate) use account::Account;
 pub(crate) use admit::Admission;
 pub(crate) use audit::{Note, Touched};
 pub(super) use encoding::takes_gzip;
-pub(super) use etag::is_known;
+pub(super) use etag::{is_known, weak_tag};
 pub(crate) use metrics::Counted;
 pub use metrics::HttpMetrics;
 

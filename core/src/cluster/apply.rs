@@ -5,17 +5,15 @@ use std::{collections::BTreeSet, sync::Arc};
 use kube::api::ObjectMeta;
 
 use super::Snapshot;
-use crate::model::{NodeName, ObjectKey, Uid};
+use crate::model::{NodeName, Uid};
 
 /// A kind of object that snapshots hold: where it is kept, and which nodes a change of it concerns.
 pub trait Kept: Clone + Send + Sync + 'static {
     /// What tells two of them apart.
-    type Key: Ord + Clone + Send;
+    type Key: Key;
 
     /// Its key.
     fn key(&self) -> Self::Key;
-    /// The key of an object of which only the metadata is known; `None` if it can be in no snapshot.
-    fn key_of(metadata: &ObjectMeta) -> Option<Self::Key>;
     /// Puts it in, in place of an older one; adds the nodes that are concerned.
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned);
     /// Takes it out.
@@ -30,6 +28,14 @@ pub trait Kept: Clone + Send + Sync + 'static {
     }
 }
 
+/// What tells objects of one kind apart.
+pub trait Key: Ord + Clone + Send {
+    /// That of an object of which only the metadata is known; `None` if it can be in no snapshot.
+    fn of(metadata: &ObjectMeta) -> Option<Self>;
+    /// Whether an object that has it may belong to that part of the cluster.
+    fn is_in(&self, part: &Part) -> bool;
+}
+
 /// The part of the cluster that one watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -39,15 +45,6 @@ pub enum Part {
     Node(NodeName),
     /// The objects of a namespace.
     Namespace(String),
-}
-
-impl Part {
-    pub(super) fn has_key(&self, key: &ObjectKey) -> bool {
-        match self {
-            Self::Namespace(namespace) => *namespace == key.namespace,
-            Self::All | Self::Node(_) => true,
-        }
-    }
 }
 
 /// What a change concerns: whoever acts on one of these nodes looks again.
@@ -109,7 +106,7 @@ impl Snapshot {
 
     /// Takes an object out whose end a watch has brought; one of the same name that is not the same stays.
     pub(super) fn take_seen<K: Kept>(&mut self, metadata: &ObjectMeta) -> Concerned {
-        let Some(key) = K::key_of(metadata) else { return Concerned::default() };
+        let Some(key) = K::Key::of(metadata) else { return Concerned::default() };
         let is_another = |uid: &Uid| metadata.uid.as_deref().is_some_and(|ended| ended != uid.as_str());
         if K::uid(self, &key).as_ref().is_some_and(is_another) {
             return Concerned::default();

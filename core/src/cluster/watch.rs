@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{
     Kept,
-    apply::Part,
+    apply::{Key, Part},
     failures::{Failures, code, sentence},
     shared::{Shared, WatchState},
 };
@@ -89,7 +89,7 @@ pub(super) async fn follow<W: Wire>(
             }
             Ok(Event::InitApply(object)) => match keep(object, kind, &shared) {
                 Ok(object) => listed.push(object),
-                Err(metadata) => unreadable.extend(W::Kept::key_of(&metadata)),
+                Err(metadata) => unreadable.extend(<W::Kept as Kept>::Key::of(&metadata)),
             },
             Ok(Event::InitDone) => {
                 let (objects, keep) = (std::mem::take(&mut listed), std::mem::take(&mut unreadable));

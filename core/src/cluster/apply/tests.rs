@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     maintenance::NodeMaintenance,
     model::{
-        Budget, Node, Pod,
+        Budget, Node, ObjectKey, Pod,
         testing::{budget, maintenance, migration, node, node_name, pod, vm, vmi},
         virtual_machine::{
             KubeVirtConfiguration, Migration, MigrationPhase, MigrationState, VirtualMachine, VirtualMachineInstance,

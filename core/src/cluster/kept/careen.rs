@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use kube::api::ObjectMeta;
-
-use super::{Concerned, Kept, Part, Snapshot};
+use super::{Concerned, Kept, Part, Snapshot, keys_in};
 use crate::model::{DrainOrder, NodeClaim, NodeMaintenance, Receipt, Uid};
 
 impl Kept for NodeMaintenance {
@@ -12,10 +10,6 @@ impl Kept for NodeMaintenance {
 
     fn key(&self) -> String {
         self.metadata.name.clone().unwrap_or_default()
-    }
-
-    fn key_of(metadata: &ObjectMeta) -> Option<String> {
-        metadata.name.clone()
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -33,8 +27,8 @@ impl Kept for NodeMaintenance {
         }
     }
 
-    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
-        snapshot.maintenances.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<String> {
+        keys_in(&snapshot.maintenances, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
@@ -49,10 +43,6 @@ impl Kept for DrainOrder {
         self.name.clone()
     }
 
-    fn key_of(metadata: &ObjectMeta) -> Option<String> {
-        metadata.name.clone()
-    }
-
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
         concerned.nodes.insert(self.node().clone());
         snapshot.orders.insert(self.name.clone(), self);
@@ -64,8 +54,8 @@ impl Kept for DrainOrder {
         }
     }
 
-    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
-        snapshot.orders.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<String> {
+        keys_in(&snapshot.orders, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
@@ -80,10 +70,6 @@ impl Kept for Receipt {
         self.name.clone()
     }
 
-    fn key_of(metadata: &ObjectMeta) -> Option<String> {
-        metadata.name.clone()
-    }
-
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
         concerned.maintenances.insert(self.request.maintenance.clone());
         snapshot.receipts.insert(self.name.clone(), self);
@@ -95,8 +81,8 @@ impl Kept for Receipt {
         }
     }
 
-    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
-        snapshot.receipts.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<String> {
+        keys_in(&snapshot.receipts, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {
@@ -109,10 +95,6 @@ impl Kept for NodeClaim {
 
     fn key(&self) -> String {
         self.lease.clone()
-    }
-
-    fn key_of(metadata: &ObjectMeta) -> Option<String> {
-        metadata.name.clone()
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -130,8 +112,8 @@ impl Kept for NodeClaim {
         }
     }
 
-    fn keys(snapshot: &Snapshot, _: &Part) -> Vec<String> {
-        snapshot.claims.keys().cloned().collect()
+    fn keys(snapshot: &Snapshot, part: &Part) -> Vec<String> {
+        keys_in(&snapshot.claims, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &String) -> Option<Uid> {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use kube::api::ObjectMeta;
 
-use super::{Concerned, Kept, Part, Snapshot, namespaced_key, reindex};
+use super::{Concerned, Kept, Key, Part, Snapshot, keys_in, reindex};
 use crate::model::{Budget, Node, NodeName, ObjectKey, Pod, Uid};
 
 impl Kept for Node {
@@ -13,10 +12,6 @@ impl Kept for Node {
 
     fn key(&self) -> NodeName {
         self.name.clone()
-    }
-
-    fn key_of(metadata: &ObjectMeta) -> Option<NodeName> {
-        metadata.name.as_deref()?.parse().ok()
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -30,8 +25,7 @@ impl Kept for Node {
     }
 
     fn keys(snapshot: &Snapshot, part: &Part) -> Vec<NodeName> {
-        let in_part = |name: &&NodeName| !matches!(part, Part::Node(node) if node != *name);
-        snapshot.nodes.keys().filter(in_part).cloned().collect()
+        keys_in(&snapshot.nodes, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &NodeName) -> Option<Uid> {
@@ -44,10 +38,6 @@ impl Kept for Pod {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
-    }
-
-    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
-        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -69,7 +59,7 @@ impl Kept for Pod {
     fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
         match part {
             Part::Node(node) => snapshot.pods_on(node).map(|pod| pod.key.clone()).collect(),
-            Part::All | Part::Namespace(_) => snapshot.pods.keys().filter(|key| part.has_key(key)).cloned().collect(),
+            Part::All | Part::Namespace(_) => keys_in(&snapshot.pods, part),
         }
     }
 
@@ -94,10 +84,6 @@ impl Kept for Budget {
         self.key.clone()
     }
 
-    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
-        namespaced_key(metadata)
-    }
-
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
         concerned.everything = true;
         let of_namespace = snapshot.budgets.entry(self.key.namespace.clone()).or_default();
@@ -116,7 +102,7 @@ impl Kept for Budget {
 
     fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
         let keys = snapshot.budgets.values().flat_map(OrdMap::values).map(|budget| &budget.key);
-        keys.filter(|key| part.has_key(key)).cloned().collect()
+        keys.filter(|key| key.is_in(part)).cloned().collect()
     }
 
     fn uid(snapshot: &Snapshot, key: &ObjectKey) -> Option<Uid> {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use kube::api::ObjectMeta;
-
-use super::{Concerned, Kept, Part, Snapshot, namespaced_key, reindex};
+use super::{Concerned, Kept, Part, Snapshot, keys_in, reindex};
 use crate::model::{
     ObjectKey, Uid,
     virtual_machine::{KubeVirtConfiguration, Migration, VirtualMachine, VirtualMachineInstance},
@@ -15,10 +13,6 @@ impl Kept for VirtualMachine {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
-    }
-
-    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
-        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -34,7 +28,7 @@ impl Kept for VirtualMachine {
     }
 
     fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
-        snapshot.vms.keys().filter(|key| part.has_key(key)).cloned().collect()
+        keys_in(&snapshot.vms, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &ObjectKey) -> Option<Uid> {
@@ -47,10 +41,6 @@ impl Kept for VirtualMachineInstance {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
-    }
-
-    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
-        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -71,7 +61,7 @@ impl Kept for VirtualMachineInstance {
     }
 
     fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
-        snapshot.vmis.keys().filter(|key| part.has_key(key)).cloned().collect()
+        keys_in(&snapshot.vmis, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &ObjectKey) -> Option<Uid> {
@@ -84,10 +74,6 @@ impl Kept for Migration {
 
     fn key(&self) -> ObjectKey {
         self.key.clone()
-    }
-
-    fn key_of(metadata: &ObjectMeta) -> Option<ObjectKey> {
-        namespaced_key(metadata)
     }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
@@ -112,7 +98,7 @@ impl Kept for Migration {
     }
 
     fn keys(snapshot: &Snapshot, part: &Part) -> Vec<ObjectKey> {
-        snapshot.migrations.keys().filter(|key| part.has_key(key)).cloned().collect()
+        keys_in(&snapshot.migrations, part)
     }
 
     fn uid(snapshot: &Snapshot, key: &ObjectKey) -> Option<Uid> {
@@ -137,10 +123,6 @@ impl Kept for KubeVirtConfiguration {
     type Key = ();
 
     fn key(&self) {}
-
-    fn key_of(_: &ObjectMeta) -> Option<()> {
-        Some(())
-    }
 
     fn put(self: Arc<Self>, snapshot: &mut Snapshot, concerned: &mut Concerned) {
         concerned.everything |= snapshot.kubevirt != *self;

@@ -9,12 +9,55 @@ use kube::api::ObjectMeta;
 
 use super::{
     Snapshot,
-    apply::{Concerned, Kept, Part},
+    apply::{Concerned, Kept, Key, Part},
 };
-use crate::model::ObjectKey;
+use crate::model::{NodeName, ObjectKey};
 
-fn namespaced_key(metadata: &ObjectMeta) -> Option<ObjectKey> {
-    Some(ObjectKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?))
+impl Key for ObjectKey {
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
+        Some(Self::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?))
+    }
+
+    fn is_in(&self, part: &Part) -> bool {
+        !matches!(part, Part::Namespace(namespace) if *namespace != self.namespace)
+    }
+}
+
+impl Key for NodeName {
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
+        metadata.name.as_deref()?.parse().ok()
+    }
+
+    fn is_in(&self, part: &Part) -> bool {
+        !matches!(part, Part::Node(node) if node != self)
+    }
+}
+
+/// A name, where all of a kind are watched at once.
+impl Key for String {
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
+        metadata.name.clone()
+    }
+
+    fn is_in(&self, _: &Part) -> bool {
+        true
+    }
+}
+
+/// Of what there is only one.
+impl Key for () {
+    fn of(_: &ObjectMeta) -> Option<Self> {
+        Some(())
+    }
+
+    fn is_in(&self, _: &Part) -> bool {
+        true
+    }
+}
+
+/// The keys that may belong to that part of the cluster.
+fn keys_in<K: Key, V: Clone>(objects: &OrdMap<K, V>, part: &Part) -> Vec<K> {
+    objects.keys().filter(|key| key.is_in(part)).cloned().collect()
 }
 
 /// Moves an entry of an index from one owner to another.
